@@ -1,0 +1,72 @@
+"""Settings of an edit: one frozen dataclass, checked once when it is made.
+
+Names are diffusers'. `None` means "what the model's own defaults say" (`fairy.models.registry`).
+Tests: tests/test_config.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairy.errors import SettingsError
+
+BACKENDS = ("auto", "triton", "sdpa", "reference")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig:
+    """How one clip is edited.
+
+    Attributes:
+        model: "mini" (bundled), a folder in diffusers format, a `.safetensors` file or a hub id.
+        num_inference_steps: denoising steps; the model's default when None.
+        guidance_scale: weight of the instruction; the model's default when None.
+        image_guidance_scale: weight of the source image; the model's default when None.
+        negative_prompt: what the edit shall not look like.
+        num_anchors: anchor frames, spread evenly over the clip (section 3 of the paper: 3).
+        anchor_indices: anchor frames chosen by hand, instead of `num_anchors`.
+        seed: seed of the clip's one noise; the same seed gives the same video.
+        size: longer side in pixels at which the model works; the model's default when None.
+        keep_size: scale the result back to the source's size.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        dtype: "auto" (float32 on CPU, float16 on GPU) or one of `DTYPES`.
+        backend: how anchor attention is computed, one of `BACKENDS`.
+        frame_batch_size: frames denoised together; from free memory when None.
+        anchor_cache_device: where the anchors' keys and values live; the model's device when None.
+    """
+
+    model: str = "mini"
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    image_guidance_scale: float | None = None
+    negative_prompt: str = ""
+    num_anchors: int = 3
+    anchor_indices: tuple[int, ...] | None = None
+    seed: int = 0
+    size: int | None = None
+    keep_size: bool = True
+    device: str = "auto"
+    dtype: str = "auto"
+    backend: str = "auto"
+    frame_batch_size: int | None = None
+    anchor_cache_device: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no edit can have."""
+        for name in ("num_inference_steps", "num_anchors", "frame_batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"{name} is {value}: it must be at least 1")
+        for name in ("guidance_scale", "image_guidance_scale"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise SettingsError(f"{name} is {value}: it must not be negative")
+        if self.size is not None and self.size < 16:
+            raise SettingsError(f"size is {self.size}: the longer side must be at least 16 pixels")
+        if self.backend not in BACKENDS:
+            raise SettingsError(f"backend {self.backend!r} is unknown: use {', '.join(BACKENDS)}")
+        if self.dtype not in DTYPES:
+            raise SettingsError(f"dtype {self.dtype!r} is unknown: use {', '.join(DTYPES)}")
+        if self.anchor_indices is not None and not self.anchor_indices:
+            raise SettingsError("anchor_indices is empty: name at least one frame")

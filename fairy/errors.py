@@ -1,0 +1,29 @@
+"""What can go wrong for a user, as exceptions the command line prints as one line.
+
+Every message says what it was, what is allowed and what to do. Wrong arguments of a Python call
+are `ValueError`; these are for what a user meets: files, models, instructions and settings.
+"""
+
+
+class FairyError(Exception):
+    """Base of every error that a user can act on; the command line exits with code 2."""
+
+
+class MediaError(FairyError):
+    """A clip cannot be read or written: missing, damaged, no video stream, unknown container."""
+
+
+class OutputExistsError(FairyError):
+    """The output is already there and overwriting was not asked for."""
+
+
+class ModelError(FairyError):
+    """A model cannot be found or loaded, or is not of the InstructPix2Pix type."""
+
+
+class InstructionError(FairyError):
+    """The instruction is empty or says nothing that the model knows."""
+
+
+class SettingsError(FairyError):
+    """Settings contradict each other, the clip, the model or the machine."""
