@@ -1,0 +1,55 @@
+# What people type: `make demo`, then `make test`. Everything runs in .venv, made on first use.
+#
+#   make demo                                     edit a rendered clip with the bundled model
+#   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
+#   make test                                     style, types, tests, examples
+#   make test-gpu                                 the tests that need a CUDA device
+#   make lint | format | build | bench | clean
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+OUT ?= out/demo
+
+.PHONY: venv demo test test-gpu lint format build bench clean
+
+venv: $(STAMP)
+
+# The stamp is newer than the files that decide what is installed: a repeated `make` skips this.
+$(STAMP): setup.py pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable ".[train,lora,dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py --out "$(OUT)" \
+	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
+
+test: lint
+	$(BIN)/python -m pytest -q -m "not gpu"
+	$(BIN)/python examples/run_all.py
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: $(STAMP)
+	$(BIN)/python -m build --outdir dist
+
+bench: $(STAMP)
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,44 @@
+"""Fairy: edit videos by an instruction, with anchor-based cross-frame attention (arXiv 2312.13834).
+
+Importing this package does no work: torch and diffusers are loaded when one of the names below is
+first used.
+Tests: tests/test_packaging.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairy.config import EditConfig
+    from fairy.editing.pipeline import FairyPipeline
+    from fairy.jobs.edit import edit_video
+    from fairy.media.read import read_video
+    from fairy.media.write import write_video
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["EditConfig", "FairyPipeline", "__version__", "edit_video", "read_video", "write_video"]
+
+_HOME = {
+    "EditConfig": "fairy.config",
+    "FairyPipeline": "fairy.editing.pipeline",
+    "edit_video": "fairy.jobs.edit",
+    "read_video": "fairy.media.read",
+    "write_video": "fairy.media.write",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'fairy' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those not yet imported."""
+    return sorted(__all__)

@@ -1,0 +1,85 @@
+"""Packaging of Fairy: distribution `fairy-video`, import `fairy`, command `fairy`.
+
+`fairy_kernels` lives in `kernels/`, a source root like `src/`. No top-level package `kernels` may
+ever be installed: PyPI has one, and diffusers and transformers probe for it.
+Tests: tests/test_packaging.py.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def read_version() -> str:
+    """Return `__version__` of `fairy/__init__.py` without importing it."""
+    text = (ROOT / "fairy" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("fairy/__init__.py has no __version__")
+    return found.group(1)
+
+
+setup(
+    name="fairy-video",
+    version=read_version(),
+    description="Edit videos by an instruction: anchor-based cross-frame attention (Fairy)",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["video editing", "diffusion", "instruction", "InstructPix2Pix", "Fairy"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Video :: Non-Linear Editor",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(include=["fairy", "fairy.*"]),
+        *find_packages("kernels", include=["fairy_kernels", "fairy_kernels.*"]),
+    ],
+    package_dir={"fairy_kernels": "kernels/fairy_kernels"},
+    package_data={
+        "fairy": ["py.typed", "models/mini/*", "models/mini/**/*"],
+        "fairy.training": ["recipes/*.yaml"],
+        "fairy_kernels": ["py.typed"],
+    },
+    install_requires=[
+        "torch>=2.6",
+        "diffusers>=0.35",
+        "transformers>=4.50",
+        "safetensors",
+        "av>=14",
+        "opencv-python-headless",
+        "pillow",
+        "numpy",
+        "psutil",
+        "typer>=0.12",
+        "rich",
+    ],
+    extras_require={
+        "train": ["accelerate>=1.0", "kornia>=0.7", "pyyaml"],
+        "lora": ["peft>=0.15"],
+        "cluster": ["ray>=2.9"],
+        "app": ["gradio>=4"],
+        "dev": [
+            "build",
+            "mypy>=1.15",
+            "pytest>=8",
+            "pytest-timeout",
+            "ruff>=0.9",
+            "setuptools>=77",
+        ],
+    },
+    entry_points={"console_scripts": ["fairy=fairy.cli:main"]},
+    zip_safe=False,
+)
