@@ -1,0 +1,60 @@
+"""What the two stages minimise. Images (B,3,H,W) in [-1,1], latents (B,C,h,w).
+
+Tests: tests/training/test_loss.py.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from torch import Tensor
+
+# The zero-noise end of the schedule is step 0, the pure-noise end step 999, as in SD 1.5.
+LAST_TIMESTEP = 999
+
+
+def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
+    """L1 + 2 MSE + half the L1 of image gradients: the last keeps thin lines thin."""
+    error = outputs - images
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+    right = (error[..., 1:] - error[..., :-1]).abs().mean()
+    return error.abs().mean() + 2 * error.square().mean() + 0.5 * (down + right)
+
+
+def kl_loss(posterior: DiagonalGaussianDistribution) -> Tensor:
+    """Kullback-Leibler divergence from N(0, 1), mean over the latents' elements."""
+    return 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+
+
+def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) -> Tensor:
+    """Draw t = 999 * u**(1/power), rounded, u uniform on [0,1]; (B,) int64.
+
+    The density rises as t**(power - 1): high noise, where an edit's layout and colours are
+    decided, and where few-step samplers spend their steps, is seen more often.
+    """
+    uniform = torch.rand(batch_size, generator=generator, device=generator.device)
+    return (LAST_TIMESTEP * uniform ** (1 / power)).round().long()
+
+
+def draw_drops(
+    batch_size: int, text: float, image: float, both: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw which rows lose which condition: two (B,) bool tensors, (text, image) dropped.
+
+    Args:
+        batch_size: rows.
+        text: share of rows that lose the instruction alone.
+        image: share of rows that lose the source image alone.
+        both: share of rows that lose both.
+        generator: source of the draws.
+    """
+    uniform = torch.rand(batch_size, generator=generator, device=generator.device)
+    drop_text = uniform < text + both
+    drop_image = (uniform >= text) & (uniform < text + both + image)
+    return drop_text, drop_image
+
+
+def velocity_loss(prediction: Tensor, velocity: Tensor) -> Tensor:
+    """Mean squared error of the predicted velocity (Salimans & Ho 2022), in float32."""
+    return F.mse_loss(prediction.float(), velocity.float())

@@ -1,0 +1,89 @@
+"""A CLIP tokenizer whose vocabulary is trained on the edits' phrasings.
+
+Every word of the phrasings is one token; other words fall into letters. Written as `vocab.json`
+and `merges.txt`, the form that CLIPTokenizer of transformers 4 and 5 both load.
+Tests: tests/training/test_tokenizer.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import CLIPTokenizer
+
+BEGIN, END = "<|startoftext|>", "<|endoftext|>"
+# What CLIP counts as a word: Radford et al. 2021, their `simple_tokenizer.py`.
+WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+END_OF_WORD = "</w>"
+# More merges than any set of phrasings needs: training stops when every word is one token.
+MAX_VOCABULARY = 1_000_000
+
+
+def words_of(phrases: Iterable[str]) -> list[str]:
+    """Return the distinct words of some phrases, lower case, sorted.
+
+    >>> words_of(["Make it night", "night, please"])
+    ['it', 'make', 'night', 'please']
+    """
+    splitter = pre_tokenizers.Split(WORDS, behavior="removed", invert=True)
+    pieces = (piece for phrase in phrases for piece, _ in splitter.pre_tokenize_str(phrase.lower()))
+    return sorted({piece for piece in pieces if piece[0].isalnum()})
+
+
+def write_tokenizer(phrases: Iterable[str], folder: Path, max_tokens: int) -> None:
+    """Train a vocabulary on `phrases` and write the tokenizer's files into `folder`.
+
+    Args:
+        phrases: instructions whose words shall be one token each.
+        folder: made if missing.
+        max_tokens: length to which instructions are padded and cut.
+    """
+    merges = _train_merges(phrases)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [
+        *alphabet,
+        *(letter + END_OF_WORD for letter in alphabet),
+        *("".join(pair) for pair in merges),
+    ]
+    vocabulary = {token: index for index, token in enumerate([*tokens, BEGIN, END])}
+    special = {"bos_token": BEGIN, "eos_token": END, "unk_token": END, "pad_token": END}
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": max_tokens, **special}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "vocab.json", vocabulary)
+    _write_json(folder / "special_tokens_map.json", special)
+    _write_json(folder / "tokenizer_config.json", settings)
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges), ""]
+    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Load the tokenizer that `write_tokenizer` wrote."""
+    return CLIPTokenizer.from_pretrained(str(folder))
+
+
+def _train_merges(phrases: Iterable[str]) -> list[tuple[str, str]]:
+    """Return byte-pair merges, in order, that make every word one token."""
+    tokenizer = Tokenizer(BPE(end_of_word_suffix=END_OF_WORD))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(WORDS, behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = BpeTrainer(
+        vocab_size=MAX_VOCABULARY, end_of_word_suffix=END_OF_WORD, show_progress=False
+    )
+    # Sorted and without repeats, so that the same words give the same vocabulary.
+    tokenizer.train_from_iterator(words_of(phrases), trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(m.split(" ")) if isinstance(m, str) else (m[0], m[1]) for m in merges]
+
+
+def _write_json(path: Path, value: dict[str, object] | dict[str, int] | dict[str, str]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
