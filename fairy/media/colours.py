@@ -1,0 +1,146 @@
+"""Colours between coded frames (YUV) and RGB: which matrix, which range, and how a file says so.
+
+Shapes: one coded frame <-> uint8 (H,W,3), full range RGB with the source's own primaries and
+transfer curve (they are carried through as tags, never converted). Numbers are those of
+ITU-T H.273, which FFmpeg shares. Tests: tests/media/test_colours.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Interpolation
+
+Image = npt.NDArray[np.uint8]
+
+UNSPECIFIED = 2
+BT709 = 1
+SMPTE170M = 6
+BT2020 = 9
+
+MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+PRIMARIES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+    8: "film", 9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+TRANSFERS = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear",
+    11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
+    16: "smpte2084", 18: "arib-std-b67",
+}  # fmt: skip
+
+# What players assume of a clip that names no matrix: standard definition below 576 lines.
+SD_HEIGHT = 576
+
+# Chroma interpolated at full resolution and rounded, not truncated: without these flags greys
+# come back up to 2 levels off.
+_ACCURATE = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How a clip is tagged: names as FFmpeg writes them.
+
+    Attributes:
+        matrix: "bt709", "smpte170m" or "bt2020nc"; what the output is written with.
+        primaries: the source's, or those that go with the matrix when it names none.
+        transfer: the source's, or the one that goes with the matrix when it names none.
+        full_range: whether the source is coded with luma 0-255 ("pc"); the output never is.
+    """
+
+    matrix: str
+    primaries: str
+    transfer: str
+    full_range: bool
+
+    def codes(self) -> tuple[int, int, int]:
+        """Return the H.273 numbers of (matrix, primaries, transfer)."""
+        tables = (MATRICES, PRIMARIES, TRANSFERS)
+        names = (self.matrix, self.primaries, self.transfer)
+        matrix, primaries, transfer = (
+            next(code for code, known in table.items() if known == name)
+            for table, name in zip(tables, names, strict=True)
+        )
+        return matrix, primaries, transfer
+
+
+def default_colours(height: int, *, full_range: bool = False) -> Colours:
+    """Return what players assume of a clip of this coded height that says nothing."""
+    name = MATRICES[SMPTE170M if height < SD_HEIGHT else BT709]
+    return Colours(matrix=name, primaries=name, transfer=name, full_range=full_range)
+
+
+def frame_colours(frame: av.VideoFrame) -> Colours:
+    """Return how the clip of `frame` is to be tagged when it is written again."""
+    matrix = MATRICES[_source_matrix(frame)]
+    if matrix not in ("bt709", "bt2020nc"):
+        matrix = MATRICES[SMPTE170M]
+    companion = "bt2020" if matrix == "bt2020nc" else matrix
+    transfer = "bt2020-10" if matrix == "bt2020nc" else matrix
+    return Colours(
+        matrix=matrix,
+        primaries=PRIMARIES.get(frame.color_primaries, companion),
+        transfer=TRANSFERS.get(frame.color_trc, transfer),
+        full_range=_source_range(frame) == ColorRange.JPEG,
+    )
+
+
+def to_rgb(frame: av.VideoFrame, height: int, width: int) -> Image:
+    """Decode the colours of `frame` into uint8 (height, width, 3) RGB, full range."""
+    # RGB and palette pictures have no matrix to undo: only YUV (and grey) carry one.
+    yuv = not frame.format.is_rgb and not frame.format.has_palette
+    converted = frame.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=_swscale_matrix(_source_matrix(frame)) if yuv else None,
+        src_color_range=_source_range(frame) if yuv else None,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=_ACCURATE,
+    )
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
+    """Code uint8 (H,W,3) RGB with the matrix of `colours`, limited ("tv") range, tagged so."""
+    matrix, primaries, transfer = colours.codes()
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    coded = frame.reformat(
+        format=pix_fmt,
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=_swscale_matrix(matrix),
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_ACCURATE,
+    )
+    coded.colorspace = matrix
+    coded.color_range = ColorRange.MPEG
+    coded.color_primaries = primaries
+    coded.color_trc = transfer
+    return coded
+
+
+def _source_matrix(frame: av.VideoFrame) -> int:
+    """Return the H.273 number of the matrix that `frame` is coded with, guessed like players."""
+    if frame.colorspace in MATRICES:
+        return frame.colorspace
+    return SMPTE170M if frame.height < SD_HEIGHT else BT709
+
+
+def _source_range(frame: av.VideoFrame) -> int:
+    """Return the range that `frame` is coded with; unspecified is limited, but for yuvj formats."""
+    if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
+        return frame.color_range
+    return ColorRange.JPEG if frame.format.name.startswith("yuvj") else ColorRange.MPEG
+
+
+def _swscale_matrix(matrix: int) -> int:
+    """Return swscale's number for an H.273 matrix: the same, but for SMPTE 170M (its 5)."""
+    return 5 if matrix == SMPTE170M else matrix

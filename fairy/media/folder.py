@@ -1,0 +1,68 @@
+"""A folder of images as a clip: natural order, 25 frames per second, no audio.
+
+Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/media/test_folder.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from fairy.errors import MediaError
+from fairy.media.colours import Image
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of `folder` in natural order: `frame2.png` before `frame10.png`."""
+    images = [path for path in folder.iterdir() if _is_image(path)]
+    if not images:
+        raise MediaError(
+            f"{folder}: no images in this folder: "
+            f"a folder is read as a clip when it holds {', '.join(IMAGE_SUFFIXES)} files"
+        )
+    return sorted(images, key=_natural_key)
+
+
+def read_images(paths: list[Path]) -> Iterator[Image]:
+    """Yield each image as uint8 (H,W,3) RGB, turned as its EXIF orientation asks.
+
+    Raises:
+        MediaError: an image cannot be read, or is not of the first one's size.
+    """
+    first_shape: tuple[int, ...] | None = None
+    for path in paths:
+        image = _read_image(path)
+        first_shape = first_shape or image.shape
+        if image.shape != first_shape:
+            raise MediaError(
+                f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but the first image of the "
+                f"folder is {first_shape[1]}x{first_shape[0]}: a clip's images share one size"
+            )
+        yield image
+
+
+def _read_image(path: Path) -> Image:
+    try:
+        with PilImage.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), dtype=np.uint8)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise MediaError(
+            f"{path}: not an image that can be read ({error}): remove it or make it again"
+        ) from error
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _natural_key(path: Path) -> list[tuple[int, str]]:
+    """Split a name into text and numbers, so that numbers compare by value."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

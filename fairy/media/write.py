@@ -1,0 +1,207 @@
+"""Write an edited clip: codec by the name's suffix, the source's timestamps and audio, one rename.
+
+Shapes: frames uint8 (H,W,3) RGB. A name without suffix is a folder of PNGs. Nothing stands at
+the output until it is whole. Tests: tests/media/test_write.py, tests/media/test_bad_output.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import av
+import numpy as np
+from PIL import Image as PilImage
+
+from fairy.errors import MediaError, OutputExistsError
+from fairy.media.colours import Image
+from fairy.media.encode import CONTAINERS, VideoEncoder, check_support
+from fairy.media.info import VideoInfo, still_info
+
+
+def check_output(out: str | Path, overwrite: bool = False) -> None:
+    """Refuse an output that cannot be written; call it before any work is done.
+
+    Raises:
+        OutputExistsError: it is there, and `overwrite` is False or it is no folder of PNGs.
+        MediaError: its folder is missing, or its suffix names no container we write.
+    """
+    out = Path(out)
+    if not out.parent.is_dir():
+        raise MediaError(f"{out}: the folder {out.parent} does not exist: make it first")
+    if out.is_dir():
+        _check_folder(out, overwrite)
+        return
+    suffix = out.suffix.lower()
+    if suffix and suffix not in CONTAINERS:
+        raise MediaError(
+            f"{out}: unknown container {out.suffix}: use {', '.join(CONTAINERS)}, "
+            "or no suffix for a folder of PNGs"
+        )
+    if suffix:
+        check_support(CONTAINERS[suffix])
+    if out.exists() and not suffix:
+        raise OutputExistsError(f"{out}: a file, but a name without suffix is a folder of PNGs")
+    if out.exists() and not overwrite:
+        raise OutputExistsError(f"{out}: already there: use --overwrite or another name")
+
+
+class VideoWriter:
+    """Writes frames to `out` as a context manager; the file appears whole or not at all.
+
+    MP4, MOV and MKV hold H.264, WebM holds VP9 (all yuv420p: an odd height or width is padded by
+    one line), GIF a palette per frame on a grid of 1/100 s, at least 2/100 s apart. Audio packets
+    are copied unchanged; streams that the container cannot hold are left out with a warning.
+    """
+
+    def __init__(
+        self, out: str | Path, *, info: VideoInfo, height: int, width: int,
+        overwrite: bool = False, copy_audio: bool = True,
+    ) -> None:  # fmt: skip
+        """Prepare to write frames of (height, width), timed, tagged and sounding like `info`.
+
+        Raises:
+            OutputExistsError, MediaError: as `check_output`.
+        """
+        check_output(out, overwrite)
+        self._out = Path(out)
+        self._info, self._copy_audio = info, copy_audio
+        self._shape = (height, width, 3)
+        # Beside the output, so that publishing is a rename within one file system.
+        self._part = self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> VideoWriter:
+        """Open the hidden file beside the output."""
+        try:
+            with _errors_of(self._out):
+                self._sink = self._open()
+        except BaseException:
+            _remove(self._part)
+            raise
+        return self
+
+    def _open(self) -> _Sink:
+        kind = CONTAINERS.get(self._out.suffix.lower())
+        if kind is None or self._out.is_dir():
+            return _PngFolder(self._part)
+        height, width, _ = self._shape
+        return VideoEncoder(self._part, kind, self._info, height, width, self._copy_audio)
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
+        """Write one frame uint8 (H,W,3), shown at `pts * time_base` seconds, after the last one.
+
+        `duration`, in ticks, matters for the last frame; 0 when unknown.
+        """
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise ValueError(
+                f"frame is {image.dtype} {image.shape}: give uint8 of {self._shape}, "
+                "as the writer was told"
+            )
+        with _errors_of(self._out):
+            self._sink.write(image, pts, time_base, duration)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Publish the file, or remove what was begun when the block was left by an exception."""
+        try:
+            if kind is None:
+                with _errors_of(self._out):
+                    self._sink.close()
+                    _publish(self._part, self._out)
+            else:
+                # The exception that ended the block is what the user is told, not this one.
+                with suppress(av.error.FFmpegError, OSError):
+                    self._sink.abandon()
+        finally:
+            _remove(self._part)
+
+
+def write_video(
+    frames: Image | Iterable[Image], path: str | Path, fps: Fraction | int = 25, *,
+    overwrite: bool = False,
+) -> None:  # fmt: skip
+    """Write uint8 (T,H,W,3), or an iterable of uint8 (H,W,3), at a steady rate, without audio."""
+    images = iter(frames)
+    first = next(images, None)
+    if first is None:
+        raise ValueError("no frames: give at least one")
+    height, width = first.shape[:2]
+    info = still_info(Path(path), 0, height, width, Fraction(fps), "rgb24")
+    with VideoWriter(path, info=info, height=height, width=width, overwrite=overwrite) as writer:
+        writer.write(first, 0, info.time_base, 1)
+        for index, image in enumerate(images, start=1):
+            writer.write(image, index, info.time_base, 1)
+
+
+class _Sink(Protocol):
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None: ...
+    def close(self) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class _PngFolder:
+    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._num_written = 0
+        folder.mkdir()
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
+        PilImage.fromarray(image).save(self._folder / f"{self._num_written:06d}.png")
+        self._num_written += 1
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+def _check_folder(out: Path, overwrite: bool) -> None:
+    """Accept an empty folder, or with `overwrite` one that holds nothing but PNGs."""
+    entries = list(out.iterdir())
+    if not entries:
+        return
+    if any(entry.suffix.lower() != ".png" for entry in entries):
+        raise OutputExistsError(
+            f"{out}: a folder that holds more than PNGs is never overwritten: use a new name"
+        )
+    if not overwrite:
+        raise OutputExistsError(f"{out}: already holds images: use --overwrite or another name")
+
+
+def _publish(part: Path, out: Path) -> None:
+    """Put the finished `part` in the place of `out` by one rename."""
+    if not out.is_dir():
+        os.replace(part, out)
+        return
+    old = part.with_suffix(".old")
+    os.replace(out, old)
+    os.replace(part, out)
+    shutil.rmtree(old)
+
+
+def _remove(part: Path) -> None:
+    """Remove what was begun; nothing is there after a clean end."""
+    if part.is_dir():
+        shutil.rmtree(part)
+    else:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_of(out: Path) -> Iterator[None]:
+    """Turn what FFmpeg and the file system say while writing into one line for the user."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(f"{out}: cannot be written: {error.strerror or error}") from error
