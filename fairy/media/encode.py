@@ -42,7 +42,7 @@ class Container:
 
 
 _X264 = {"crf": "15", "preset": "medium"}
-_VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+_VP9 = {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
 _FASTSTART = {"movflags": "+faststart"}
 CONTAINERS = {
     ".mp4": Container("mp4", "libx264", "yuv420p", _X264, _FASTSTART),
@@ -194,7 +194,7 @@ class GifPalette:
             format=av.VideoFormat("rgb24", width, height),
             time_base=GIF_TIME_BASE,
         )
-        split, use = graph.add("split"), graph.add("paletteuse", "new=1")
+        split, use = graph.add("split"), graph.add("paletteuse", "new=1:dither=bayer:bayer_scale=4")
         palette, sink = graph.add("palettegen", "stats_mode=single"), graph.add("buffersink")
         source.link_to(split)
         split.link_to(use, 0, 0)
