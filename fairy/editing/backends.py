@@ -1,0 +1,143 @@
+"""How attention is computed: "triton" | "sdpa" | "reference", chosen here and nowhere else.
+
+A backend is two functions: `attend` (anchors among themselves) and `attend_anchors` (a frame batch
+with the cached anchors). Shapes: q, k, v (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D).
+The specification is `fairy_kernels.reference`; figures stand in benchmarks/NOTES.md.
+Tests: tests/editing/test_backends.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from fairy.config import BACKENDS
+from fairy.errors import SettingsError
+from fairy_kernels.reference import (
+    anchor_attention_reference,
+    attention_reference,
+    frames_per_group,
+)
+
+logger = logging.getLogger(__name__)
+
+TRITON_MISSING = "the Triton kernel is not available yet"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to compute attention.
+
+    Attributes:
+        name: "triton", "sdpa" or "reference".
+        reason: why it was chosen, for the log and the report.
+        attend: (q, k, v) -> softmax(q k^T / sqrt(D)) v.
+        attend_anchors: (q, k, v, k_anchor, v_anchor) -> the same over [k, k_anchor].
+    """
+
+    name: str
+    reason: str
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor]
+    attend_anchors: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def choose_backend(name: str, device: torch.device) -> Backend:
+    """Return the backend that runs on `device`, and log it with the reason.
+
+    Args:
+        name: "auto", or a backend by name, which is then taken or refused.
+        device: where the model runs.
+
+    Raises:
+        SettingsError: an unknown backend, or one that cannot run here.
+    """
+    if name not in BACKENDS:
+        raise SettingsError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
+    if name == "triton":
+        raise SettingsError(f"backend 'triton' cannot run: {TRITON_MISSING}; use sdpa or auto")
+    if name == "reference":
+        backend = _reference(device)
+    else:
+        backend = _sdpa(device, TRITON_MISSING if name == "auto" else "asked for")
+    logger.info("attention backend %s on %s: %s", backend.name, device, backend.reason)
+    return backend
+
+
+def _reference(device: torch.device) -> Backend:
+    # Apple's GPUs have no float64
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    return Backend(
+        "reference",
+        "asked for",
+        partial(attention_reference, dtype=dtype),
+        partial(anchor_attention_reference, dtype=dtype),
+    )
+
+
+def _sdpa(device: torch.device, reason: str) -> Backend:
+    # Only the CPU has been measured with both (benchmarks/NOTES.md)
+    if device.type == "cpu":
+        return Backend("sdpa", f"{reason}; two calls merged", sdpa, anchor_attention_merged)
+    return Backend("sdpa", f"{reason}; one call", sdpa, anchor_attention_concatenated)
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return torch's scaled dot-product attention of q (B,N,H,D) with k, v (B,M,H,D)."""
+    out = scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    return out.transpose(1, 2)
+
+
+def anchor_attention_concatenated(
+    q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+) -> Tensor:
+    """Return anchor attention by one call on [k, k_anchor]: anchors are copied for every frame."""
+    num_frames = frames_per_group(q, k_anchor)
+    k_all = torch.cat([k, k_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
+    v_all = torch.cat([v, v_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
+    return sdpa(q, k_all, v_all)
+
+
+def anchor_attention_merged(
+    q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+) -> Tensor:
+    """Return anchor attention by two calls, merged by log-sum-exp: nothing is copied.
+
+    The anchors are one batch per group: (G, F*N) queries against M keys. With lse the log of the
+    softmax's denominator, softmax over both key sets weighs the two results by
+    exp(lse) / (exp(lse) + exp(lse_anchor)) and its complement.
+    """
+    frames_per_group(q, k_anchor)
+    num_groups, num_rows, num_tokens = k_anchor.shape[0], q.shape[0], q.shape[1]
+    out, lse = attention_with_lse(q, k, v)
+    folded = q.reshape(num_groups, -1, *q.shape[2:])
+    out_anchor, lse_anchor = attention_with_lse(folded, k_anchor, v_anchor)
+    weight = torch.sigmoid(lse_anchor.reshape(num_rows, num_tokens, -1) - lse).unsqueeze(-1)
+    return torch.lerp(out, out_anchor.reshape(out.shape), weight.to(out.dtype))
+
+
+def attention_with_lse(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return attention (B,N,H,D) and the log-sum-exp of its scores (B,N,H), float32.
+
+    torch gives the latter only through the operators beneath `scaled_dot_product_attention`.
+
+    Raises:
+        SettingsError: a device for which torch has no such operator.
+    """
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    aten = torch.ops.aten
+    if q.device.type == "cpu":
+        out, lse = aten._scaled_dot_product_flash_attention_for_cpu(q, k, v)
+    elif q.device.type != "cuda":
+        raise SettingsError(f"no log-sum-exp on {q.device}: attend on the concatenation")
+    elif q.dtype == torch.float32:
+        out, lse, *_ = aten._scaled_dot_product_efficient_attention(q, k, v, None, True)
+    else:
+        out, lse, *_ = aten._scaled_dot_product_flash_attention(q, k, v)
+    # The efficient kernel pads the number of queries to a multiple of 32
+    return out.transpose(1, 2), lse[..., : q.shape[2]].transpose(1, 2)

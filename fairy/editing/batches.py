@@ -1,0 +1,113 @@
+"""How many frames at a time: from free memory, and fewer after running out of it.
+
+Tests: tests/editing/test_batches.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+from torch import Tensor
+
+from fairy.errors import SettingsError
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+logger = logging.getLogger(__name__)
+
+# More frames at a time gain nothing: the device is busy
+MAX_FRAMES_CPU = 8
+MAX_FRAMES_GPU = 32
+# The rest is for other programs, fragmentation and what the estimate leaves out
+USABLE_FRACTION = 0.5
+# Tensors of the widest level alive at once. UNet: 8 in the feed-forward, 12 kept for the skip
+# connections, as many temporaries. Autoencoder: convolutions at full resolution and their inputs
+UNET_TENSORS_PER_ROW = 32
+VAE_TENSORS_PER_FRAME = 8
+
+
+def frame_bytes(
+    pipe: StableDiffusionInstructPix2PixPipeline, size: tuple[int, int], num_groups: int
+) -> int:
+    """Return roughly the memory one more frame in a batch takes.
+
+    Args:
+        pipe: the models.
+        size: (height, width) of the frames.
+        num_groups: guidance branches G.
+    """
+    num_pixels, shrink = size[0] * size[1], pipe.vae_scale_factor**2
+    unet_channels = pipe.unet.config.block_out_channels[0]
+    unet = num_pixels // shrink * unet_channels * UNET_TENSORS_PER_ROW * num_groups
+    vae = num_pixels * pipe.vae.config.block_out_channels[0] * VAE_TENSORS_PER_FRAME
+    return int(max(unet, vae) * pipe.unet.dtype.itemsize)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that is free on the device."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + held
+
+
+def choose_frame_batch_size(device: torch.device, bytes_per_frame: int) -> int:
+    """Return how many frames fit into the free memory, between 1 and the device's most."""
+    most = MAX_FRAMES_CPU if device.type == "cpu" else MAX_FRAMES_GPU
+    return max(1, min(most, int(free_bytes(device) * USABLE_FRACTION) // bytes_per_frame))
+
+
+class FrameBatches:
+    """Runs work on at most `size` frames at a time; out of memory halves `size` for good.
+
+    Args:
+        size: frames at a time to begin with.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise SettingsError(f"frame_batch_size is {size}: it must be at least 1")
+        self.size = size
+
+    def run(self, rows: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return work(rows) for rows (F,...), done in batches and put together again.
+
+        Raises:
+            SettingsError: out of memory even with one frame at a time.
+        """
+        done: list[Tensor] = []
+        start = 0
+        while start < rows.shape[0]:
+            batch = rows[start : start + self.size]
+            try:
+                done.append(work(batch))
+                start += batch.shape[0]
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._halve(min(self.size, batch.shape[0]), error)
+            # Outside the handler: the traceback keeps the failed batch's tensors alive
+            if rows.device.type == "cuda" or torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return torch.cat(done)
+
+    def _halve(self, num_frames: int, error: BaseException) -> None:
+        if num_frames == 1:
+            raise SettingsError(
+                "out of memory with one frame at a time: use a smaller size, or "
+                "anchor_cache_device cpu"
+            ) from error
+        self.size = num_frames // 2
+        logger.warning("out of memory with %d frames at a time: trying %d", num_frames, self.size)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "out of memory" in str(error)

@@ -1,0 +1,170 @@
+"""One clip being edited: its anchors, then any of its frames, in batches.
+
+frames float (F,3,H,W) in [-1,1] -> edited frames, the same shape and range. `ClipEdit` is made by
+`FairyPipeline` for one clip and one instruction, and forgotten after it.
+Tests: tests/editing/test_pipeline.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fairy.editing.batches import FrameBatches
+from fairy.editing.denoise import Denoiser
+from fairy.editing.latents import decode_latents, encode_images
+
+if TYPE_CHECKING:
+    from fairy.editing.pipeline import FairyPipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedSettings:
+    """What an edit's settings came to, for reports.
+
+    Attributes:
+        num_inference_steps: denoising steps.
+        guidance_scale: weight of the instruction.
+        image_guidance_scale: weight of the source image.
+        num_groups: guidance branches, 3 or 1.
+        anchor_indices: frames that are anchors.
+        frame_batch_size: frames denoised together.
+        height: of the frames the model saw.
+        width: of the frames the model saw.
+        device: where the model ran.
+        dtype: in which it ran.
+        scheduler: the scheduler's class.
+        backend: how attention was computed.
+        backend_reason: why so.
+        anchor_cache_device: where the anchors' keys and values lived.
+        anchor_cache_bytes: their size.
+    """
+
+    num_inference_steps: int
+    guidance_scale: float
+    image_guidance_scale: float
+    num_groups: int
+    anchor_indices: tuple[int, ...]
+    frame_batch_size: int
+    height: int
+    width: int
+    device: str
+    dtype: str
+    scheduler: str
+    backend: str
+    backend_reason: str
+    anchor_cache_device: str
+    anchor_cache_bytes: int
+
+    @classmethod
+    def of(
+        cls,
+        denoiser: Denoiser,
+        anchor_indices: list[int],
+        frame_batch_size: int,
+        size: tuple[int, int],
+    ) -> UsedSettings:
+        """Return the settings of an edit whose anchors are done; size is (height, width)."""
+        return cls(
+            num_inference_steps=denoiser.num_inference_steps,
+            guidance_scale=denoiser.guidance.guidance_scale,
+            image_guidance_scale=denoiser.guidance.image_guidance_scale,
+            num_groups=denoiser.guidance.num_groups,
+            anchor_indices=tuple(anchor_indices),
+            frame_batch_size=frame_batch_size,
+            height=size[0],
+            width=size[1],
+            device=str(denoiser.prompt_embeds.device),
+            dtype=str(denoiser.prompt_embeds.dtype).removeprefix("torch."),
+            scheduler=type(denoiser.scheduler).__name__,
+            backend=denoiser.backend.name,
+            backend_reason=denoiser.backend.reason,
+            anchor_cache_device=str(denoiser.cache.device),
+            anchor_cache_bytes=denoiser.cache.num_bytes,
+        )
+
+
+class ClipEdit:
+    """The edit of one clip.
+
+    Args:
+        pipe: whose models are used.
+        denoiser: the loops, set up for this clip.
+        anchor_indices: which frames are the anchors, sorted.
+        batches: how many frames at a time.
+        decode: whether results are images (F,3,H,W); else latents (F,C,h,w).
+    """
+
+    def __init__(
+        self,
+        pipe: FairyPipeline,
+        denoiser: Denoiser,
+        anchor_indices: list[int],
+        batches: FrameBatches,
+        *,
+        decode: bool,
+    ) -> None:
+        self._pipe = pipe
+        self._denoiser = denoiser
+        self._anchor_indices = anchor_indices
+        self._batches = batches
+        self._decode = decode
+        self._anchors: dict[int, Tensor] = {}
+
+    def edit_anchors(self, images: Tensor) -> None:
+        """Edit the anchors' images (A,3,H,W); their results are kept until asked for."""
+        image_latents = self._batches.run(images, self._encode)
+        latents = self._denoiser.edit_anchors(image_latents)
+        results = self._batches.run(latents, self._finish)
+        self._anchors = dict(zip(self._anchor_indices, results, strict=True))
+
+    def edit(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Return the results of all frames (3,H,W) in order, as batches (F,...).
+
+        A frame that is an anchor is not computed again: its result is the anchors' own.
+        """
+        numbered = enumerate(frames)
+        while batch := list(islice(numbered, self._batches.size)):
+            yield self._edit_batch(dict(batch))
+
+    def _edit_batch(self, batch: dict[int, Tensor]) -> Tensor:
+        others = {i: frame for i, frame in batch.items() if i not in self._anchors}
+        results = {i: self._anchors[i] for i in batch.keys() & self._anchors.keys()}
+        if others:
+            edited = self._batches.run(torch.stack(list(others.values())), self._edit_images)
+            results |= dict(zip(others, edited, strict=True))
+        return torch.stack([results[i] for i in batch])
+
+    def _edit_images(self, images: Tensor) -> Tensor:
+        return self._finish(self._denoiser.edit_frames(self._encode(images)))
+
+    @torch.no_grad()
+    def _encode(self, images: Tensor) -> Tensor:
+        prompt_embeds = self._denoiser.prompt_embeds
+        image_latents = encode_images(self._pipe.vae, images.to(prompt_embeds.device))
+        return image_latents.to(prompt_embeds.dtype)
+
+    @torch.no_grad()
+    def _finish(self, latents: Tensor) -> Tensor:
+        """Return the results, on the CPU: images (F,3,H,W) in [-1,1], or the latents."""
+        if not self._decode:
+            return latents.cpu()
+        images = decode_latents(self._pipe.vae, latents)
+        return check_safety(self._pipe, images).cpu()
+
+
+def check_safety(pipe: FairyPipeline, images: Tensor) -> Tensor:
+    """Return images (F,3,H,W) in [-1,1], black where the model's safety checker objects.
+
+    Models without a checker: unchanged.
+    """
+    if pipe.safety_checker is None:
+        return images
+    _, flagged = pipe.run_safety_checker(images.clone(), pipe._execution_device, pipe.unet.dtype)
+    keep = torch.tensor([not flag for flag in flagged], device=images.device)
+    return torch.where(keep[:, None, None, None], images, -1.0)

@@ -1,0 +1,298 @@
+"""FairyPipeline: diffusers' InstructPix2Pix pipeline, for clips.
+
+frames (T,H,W,3) + instruction -> edited frames. Components, loading, saving, LoRA and offloading
+are diffusers'; the method is in the other files of this folder.
+Tests: tests/editing/test_pipeline.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from diffusers.utils.outputs import BaseOutput
+from torch import Tensor
+
+from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.editing.backends import choose_backend
+from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
+from fairy.editing.cache import AnchorCache
+from fairy.editing.clip import ClipEdit, UsedSettings
+from fairy.editing.denoise import Denoiser
+from fairy.editing.guidance import Guidance
+from fairy.editing.images import (
+    OUTPUT_TYPES,
+    Frame,
+    fit_to_grid,
+    frame_size,
+    join_outputs,
+    read_at_size,
+    to_output,
+)
+from fairy.editing.latents import ClipNoise, make_generator
+from fairy.editing.text import encode_instruction
+from fairy.models.registry import ModelDefaults, load_pipeline
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass
+class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
+    """The edited frames.
+
+    Attributes:
+        frames: uint8 (T,H,W,3), a float tensor (T,3,H,W) in [-1,1], a list of PIL images or
+            latents (T,C,h,w), by `output_type`.
+    """
+
+    frames: Any
+
+
+class FairyPipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
+    """Edits a clip by an instruction, with anchor frames (the Fairy method).
+
+    Attributes:
+        defaults: settings used where a call gives none.
+        used: what the settings of the last edit came to.
+    """
+
+    defaults: ModelDefaults = ModelDefaults()
+    used: UsedSettings | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        torch_dtype: str | torch.dtype | None = None,
+        **kwargs: Any,
+    ) -> FairyPipeline:
+        """Load "mini", a folder, a `.safetensors` file or a hub id; safetensors only.
+
+        Args:
+            pretrained_model_name_or_path: the model.
+            device: "auto" or a torch device; the CPU when None, as in diffusers.
+            dtype: "auto", a name or a torch dtype; float32 when None, as in diffusers.
+            torch_dtype: diffusers' other name for `dtype`.
+            **kwargs: handed to diffusers.
+
+        Raises:
+            ModelError: the model cannot be found or loaded.
+        """
+        wanted = dtype if dtype is not None else torch_dtype
+        pipe, defaults = load_pipeline(
+            pretrained_model_name_or_path,
+            device="cpu" if device is None else device,
+            dtype=torch.float32 if wanted is None else wanted,
+            **kwargs,
+        )
+        fairy = cls.from_pipe(pipe)
+        fairy.defaults = defaults
+        return fairy
+
+    @classmethod
+    def from_pipe(
+        cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
+    ) -> FairyPipeline:
+        """Return a FairyPipeline that shares a loaded pipeline's components.
+
+        Unlike diffusers' own `from_pipe` it casts nothing. Offloading is to be enabled again.
+
+        Args:
+            pipeline: the loaded pipeline.
+            **kwargs: components to put in place of the pipeline's.
+        """
+        checked = pipeline.config.requires_safety_checker
+        fairy = cls(**{**pipeline.components, "requires_safety_checker": checked, **kwargs})
+        fairy.defaults = getattr(pipeline, "defaults", cls.defaults)
+        return fairy
+
+    def __call__(
+        self,
+        frames: Sequence[Frame] | Any,
+        prompt: str,
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        image_guidance_scale: float | None = None,
+        negative_prompt: str = "",
+        num_anchors: int = 3,
+        anchor_indices: Sequence[int] | None = None,
+        frame_batch_size: int | None = None,
+        generator: torch.Generator | int | None = None,
+        backend: str = "auto",
+        anchor_cache_device: str | torch.device | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        output_type: str = "np",
+        eta: float = 0.0,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+    ) -> FairyPipelineOutput:
+        """Edit a clip in memory.
+
+        `frames` is uint8 (T,H,W,3), float (T,3,H,W) in [-1,1] or a list of PIL images; `prompt`
+        the instruction. `num_anchors` are spread evenly over the clip, unless `anchor_indices`
+        names them. The other arguments are those of `stream`.
+        """
+        if anchor_indices is None:
+            anchor_indices = select_anchor_indices(len(frames), num_anchors)
+        anchor_indices = check_anchor_indices(anchor_indices, len(frames))
+        batches = self.stream(
+            iter(frames),
+            prompt,
+            anchor_frames=[frames[i] for i in anchor_indices],
+            anchor_indices=anchor_indices,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            image_guidance_scale=image_guidance_scale,
+            negative_prompt=negative_prompt,
+            frame_batch_size=frame_batch_size,
+            generator=generator,
+            backend=backend,
+            anchor_cache_device=anchor_cache_device,
+            height=height,
+            width=width,
+            output_type=output_type,
+            eta=eta,
+            cross_attention_kwargs=cross_attention_kwargs,
+        )
+        return FairyPipelineOutput(frames=join_outputs(list(batches), output_type))
+
+    def stream(
+        self,
+        frames: Iterable[Frame],
+        prompt: str,
+        *,
+        anchor_frames: Sequence[Frame],
+        anchor_indices: Sequence[int],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        image_guidance_scale: float | None = None,
+        negative_prompt: str = "",
+        frame_batch_size: int | None = None,
+        generator: torch.Generator | int | None = None,
+        backend: str = "auto",
+        anchor_cache_device: str | torch.device | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        output_type: str = "np",
+        eta: float = 0.0,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+    ) -> Iterator[Any]:
+        """Edit a clip of any length; memory does not grow with it.
+
+        The instruction is read and the anchors are edited at once, the frames as results are
+        taken. `used` then says what the settings came to.
+
+        Args:
+            frames: all frames of the clip in order, anchors included: each uint8 (H,W,3), float
+                (3,H,W) in [-1,1], or a PIL image.
+            prompt: the instruction.
+            anchor_frames: the frames at `anchor_indices`.
+            anchor_indices: which frames are anchors, sorted.
+            num_inference_steps: denoising steps; the model's default when None.
+            guidance_scale: weight of the instruction; the model's default when None.
+            image_guidance_scale: weight of the source; the model's default when None.
+            negative_prompt: what the edit shall not look like.
+            frame_batch_size: frames denoised together; from free memory when None.
+            generator: a seed or a torch generator; a random seed when None.
+            backend: "auto", "triton", "sdpa" or "reference".
+            anchor_cache_device: where the anchors' keys and values live; the model's when None.
+            height: at which the model works; the frames' own when None.
+            width: at which the model works; both are rounded to the model's grid.
+            output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
+            eta: noise of DDIM; other schedulers ignore it.
+            cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
+
+        Returns:
+            Batches of edited frames in order, as `output_type` says: for "np" uint8 (F,H,W,3).
+
+        Raises:
+            InstructionError: an empty instruction.
+            SettingsError: settings that cannot be used here.
+            ValueError: anchors that do not fit together, or an unknown output type.
+        """
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type {output_type!r}: use {', '.join(OUTPUT_TYPES)}")
+        indices = check_anchor_indices(anchor_indices)
+        if indices != list(anchor_indices) or len(indices) != len(anchor_frames):
+            raise ValueError(
+                f"{len(anchor_frames)} anchor_frames for anchor_indices {list(anchor_indices)}: "
+                "pass one frame for each index, sorted and without repeats"
+            )
+        size = fit_to_grid(frame_size(anchor_frames[0]), height, width, self.vae_scale_factor)
+        denoiser = self._denoiser(
+            prompt,
+            negative_prompt,
+            size,
+            guidance=Guidance(
+                _given(guidance_scale, self.defaults.guidance_scale),
+                _given(image_guidance_scale, self.defaults.image_guidance_scale),
+            ),
+            num_inference_steps=_given(num_inference_steps, self.defaults.num_inference_steps),
+            generator=make_generator(generator),
+            backend=backend,
+            anchor_cache_device=anchor_cache_device,
+            eta=eta,
+            cross_attention_kwargs=cross_attention_kwargs,
+        )
+        batches = FrameBatches(_given(frame_batch_size, self._free_batch(denoiser, size)))
+        edit = ClipEdit(self, denoiser, indices, batches, decode=output_type != "latent")
+        edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))))
+        self.used = UsedSettings.of(denoiser, indices, batches.size, size)
+        return self._outputs(edit.edit(read_at_size(frames, size)), output_type)
+
+    def _denoiser(
+        self,
+        prompt: str,
+        negative_prompt: str,
+        size: tuple[int, int],
+        *,
+        guidance: Guidance,
+        num_inference_steps: int,
+        generator: torch.Generator,
+        backend: str,
+        anchor_cache_device: str | torch.device | None,
+        eta: float,
+        cross_attention_kwargs: dict[str, Any] | None,
+    ) -> Denoiser:
+        device = self._execution_device
+        prompt_embeds = encode_instruction(self, prompt, negative_prompt, guidance)
+        grid = (size[0] // self.vae_scale_factor, size[1] // self.vae_scale_factor)
+        shape = (self.vae.config.latent_channels, *grid)
+        return Denoiser(
+            unet=self.unet,
+            scheduler=self.scheduler,
+            num_inference_steps=num_inference_steps,
+            prompt_embeds=prompt_embeds,
+            guidance=guidance,
+            noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
+            backend=choose_backend(backend, device),
+            cache=AnchorCache(torch.device(anchor_cache_device or device), device),
+            eta=eta,
+            cross_attention_kwargs=cross_attention_kwargs,
+        )
+
+    def _free_batch(self, denoiser: Denoiser, size: tuple[int, int]) -> int:
+        # The reference holds all scores of a batch in memory at once
+        if denoiser.backend.name == "reference":
+            return 1
+        bytes_per_frame = frame_bytes(self, size, denoiser.guidance.num_groups)
+        return choose_frame_batch_size(self._execution_device, bytes_per_frame)
+
+    def _outputs(self, results: Iterator[Tensor], output_type: str) -> Iterator[Any]:
+        try:
+            for batch in results:
+                yield to_output(batch, output_type)
+        finally:
+            self.maybe_free_model_hooks()
+
+
+def _given(value: Number | None, default: Number) -> Number:
+    return default if value is None else value

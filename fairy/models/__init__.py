@@ -1,0 +1,1 @@
+"""Models by name: `registry.py` loads them, `mini/` is the bundled one."""

@@ -1,0 +1,84 @@
+"""What a model works best with: read from the optional fairy.json beside its model_index.json.
+
+Tests: tests/models/test_defaults.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fairy.errors import ModelError
+
+FILE_NAME = "fairy.json"
+
+# Words any instruction may hold, whatever a model has learnt
+COMMON_WORDS = frozenset(
+    ("a", "an", "and", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its")
+).union(("of", "on", "the", "this", "to"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDefaults:
+    """Settings used where the user gives none; the values here are for SD-class models.
+
+    Attributes:
+        size: longer side in pixels.
+        guidance_scale: weight of the instruction.
+        image_guidance_scale: weight of the source image.
+        num_inference_steps: denoising steps (section 5 of the Fairy paper: 10).
+        scheduler: a name of `fairy.models.schedulers`, or None for the model's own.
+        instructions: examples of what the model knows; empty when it knows language at large.
+        words: every word the model knows, lower case; empty when it knows language at large.
+    """
+
+    size: int = 512
+    guidance_scale: float = 7.5
+    image_guidance_scale: float = 1.5
+    num_inference_steps: int = 10
+    scheduler: str | None = "euler_ancestral"
+    instructions: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+
+
+def model_defaults(folder: str | Path) -> ModelDefaults:
+    """Return the defaults in `folder`'s fairy.json; SD-class ones if there is no such file.
+
+    A fairy.json that names no scheduler leaves the model its own.
+
+    Raises:
+        ModelError: the file is not JSON, or holds unknown or ill-typed entries.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        return ModelDefaults()
+    try:
+        return _parse({"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path}: {error}; see fairy.models.defaults for what it holds") from error
+
+
+def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
+    """Return the words of `instruction` the model does not know, in order, each once.
+
+    A model that lists no words knows language at large: nothing is unknown to it.
+    """
+    if not defaults.words:
+        return []
+    words = dict.fromkeys(re.findall(r"[a-z0-9']+", instruction.lower()))
+    return [word for word in words if word not in defaults.words | COMMON_WORDS]
+
+
+def _parse(entries: dict[str, Any]) -> ModelDefaults:
+    known = {field.name for field in fields(ModelDefaults)}
+    if unknown := sorted(entries.keys() - known):
+        raise ValueError(f"unknown entry {unknown[0]!r}")
+    entries["instructions"] = tuple(entries.get("instructions", ()))
+    entries["words"] = frozenset(word.lower() for word in entries.get("words", ()))
+    for name in ("size", "num_inference_steps", "guidance_scale", "image_guidance_scale"):
+        if name in entries and not isinstance(entries[name], int | float):
+            raise TypeError(f"{name} is {entries[name]!r}: it must be a number")
+    return ModelDefaults(**entries)

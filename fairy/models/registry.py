@@ -1,0 +1,148 @@
+"""Name -> pipeline: "mini" (bundled), a folder, a single .safetensors file, or a hub id.
+
+Only safetensors are loaded, and no code that comes with a model is run.
+Tests: tests/models/test_registry.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import diffusers.utils
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+
+from fairy.errors import ModelError, SettingsError
+from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
+from fairy.models.schedulers import make_scheduler
+
+__all__ = [
+    "MINI",
+    "ModelDefaults",
+    "load_pipeline",
+    "model_defaults",
+    "resolve_device",
+    "resolve_dtype",
+    "unknown_words",
+]
+
+logger = logging.getLogger(__name__)
+
+MINI = Path(__file__).parent / "mini"
+
+# diffusers renamed the argument in 2026 (its pull request 14205); before, there is only torch_dtype
+DTYPE_KEYWORD = "dtype" if hasattr(diffusers.utils, "_resolve_dtype") else "torch_dtype"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def load_pipeline(
+    name: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    **kwargs: Any,
+) -> tuple[StableDiffusionInstructPix2PixPipeline, ModelDefaults]:
+    """Load a model of the InstructPix2Pix type, with the scheduler its defaults ask for.
+
+    Args:
+        name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
+        device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
+        dtype: "auto" (float16 on a GPU, float32 on the CPU), a name or a torch dtype.
+        **kwargs: handed to diffusers' `from_pretrained` or `from_single_file`.
+
+    Returns:
+        diffusers' pipeline and the model's defaults.
+
+    Raises:
+        ModelError: no such model, unreadable, or not of the InstructPix2Pix type.
+        SettingsError: no such device or dtype.
+    """
+    device = resolve_device(device)
+    kwargs[DTYPE_KEYWORD] = resolve_dtype(dtype, device)
+    source = _source(name)
+    try:
+        pipe = _load(source, kwargs)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
+    _check_type(name, pipe)
+    # A model from the hub leaves its fairy.json, if any, unread: only weights are fetched
+    defaults = model_defaults(source)
+    if defaults.scheduler is not None and "scheduler" not in kwargs:
+        pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
+    return pipe.to(device), defaults
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the torch device meant by "auto", "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        SettingsError: an unknown device, or one this machine lacks.
+    """
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise SettingsError(f"device {device!r} is unknown: use auto, cpu, cuda or mps") from error
+    if {"cuda": not has_cuda, "mps": not has_mps}.get(resolved.type, False):
+        raise SettingsError(f"device {device} is not on this machine: use auto or cpu")
+    return resolved
+
+
+def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the torch dtype meant by "auto", a name, or a dtype.
+
+    Raises:
+        SettingsError: an unknown name.
+    """
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.float16
+    if dtype not in DTYPES:
+        raise SettingsError(f"dtype {dtype!r} is unknown: use auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+_ALLOWED = "use mini, a folder in diffusers format, a .safetensors file or a hub id"
+
+
+def _source(name: str | Path) -> str | Path:
+    """Return the folder or file of `name`, or `name` itself if it may be a hub id."""
+    if str(name) == "mini":
+        if not (MINI / "model_index.json").is_file():
+            raise ModelError("model mini is not in this installation; train it or name another one")
+        return MINI
+    path = Path(name).expanduser()
+    if path.suffix in {".ckpt", ".pt", ".pth", ".bin"}:
+        raise ModelError(f"model {name}: only .safetensors files are loaded; convert it first")
+    if path.is_dir() and not (path / "model_index.json").is_file():
+        raise ModelError(f"model {name}: no model_index.json in this folder; {_ALLOWED}")
+    if path.exists():
+        return path
+    is_hub_id = str(name).count("/") == 1 and not str(name).startswith((".", "/", "~"))
+    if not is_hub_id:
+        raise ModelError(f"model {name}: no such model; {_ALLOWED}")
+    return str(name)
+
+
+def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
+    if isinstance(source, Path) and source.is_file():
+        return StableDiffusionInstructPix2PixPipeline.from_single_file(str(source), **kwargs)
+    return StableDiffusionInstructPix2PixPipeline.from_pretrained(
+        str(source), use_safetensors=True, **kwargs
+    )
+
+
+def _check_type(name: str | Path, pipe: StableDiffusionInstructPix2PixPipeline) -> None:
+    needed = 2 * pipe.vae.config.latent_channels
+    found = pipe.unet.config.in_channels
+    if found != needed:
+        raise ModelError(
+            f"model {name}: its UNet takes {found} channels, an InstructPix2Pix one {needed}; "
+            "use a model trained for editing by instruction"
+        )

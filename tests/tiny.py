@@ -1,0 +1,116 @@
+"""A tiny InstructPix2Pix pipeline with random weights: every component real, all of it small.
+
+Its edits mean nothing; the method's properties (equal to diffusers' own, independent of batches,
+anchors used) hold for any weights, so they are tested on these.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerAncestralDiscreteScheduler,
+    StableDiffusionInstructPix2PixPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+MAX_TOKENS = 32
+
+
+def make_tiny_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
+    """Return it in float32 on the CPU: latents (4, H/2, W/2), attention at both levels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return StableDiffusionInstructPix2PixPipeline(
+            vae=_vae(),
+            text_encoder=_text_encoder(),
+            tokenizer=_tokenizer(),
+            unet=_unet(),
+            scheduler=EulerAncestralDiscreteScheduler(
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                timestep_spacing="trailing",
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+
+def save_tiny_pipeline(folder: str | Path, **defaults: object) -> Path:
+    """Save the pipeline as a diffusers folder; `defaults` become its fairy.json (none: no file)."""
+    folder = Path(folder)
+    make_tiny_pipeline().save_pretrained(folder)
+    if defaults:
+        (folder / "fairy.json").write_text(json.dumps(defaults))
+    return folder
+
+
+def make_frames(num_frames: int, height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
+    """Return random, spatially smooth frames, uint8 (T,H,W,3), each different from the others."""
+    coarse = torch.rand(num_frames, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+    return (smooth.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=32,
+    ).eval()
+
+
+def _unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=8,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        layers_per_block=1,
+        cross_attention_dim=16,
+        # diffusers' name for the number of heads
+        attention_head_dim=2,
+        norm_num_groups=4,
+    ).eval()
+
+
+def _text_encoder() -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=len(_vocabulary()),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    return CLIPTextModel(config).eval()
+
+
+def _vocabulary() -> dict[str, int]:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(c + "</w>" for c in letters)]
+    return {token: index for index, token in enumerate(tokens)}
+
+
+def _tokenizer() -> CLIPTokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "vocab.json").write_text(json.dumps(_vocabulary()))
+        Path(folder, "merges.txt").write_text("#version: 0.2\n")
+        return CLIPTokenizer.from_pretrained(folder, model_max_length=MAX_TOKENS)
