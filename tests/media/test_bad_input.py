@@ -1,0 +1,74 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from fairy.errors import MediaError
+from fairy.media import probe, read_frames, write_video
+
+
+def one_line(path):
+    """Return what is said of `path`, which must be refused in one line that names it."""
+    with pytest.raises(MediaError) as error:
+        probe(path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: ") and "\n" not in text
+    return text
+
+
+def cut(source, target, share):
+    data = source.read_bytes()
+    target.write_bytes(data[: int(len(data) * share)])
+    return target
+
+
+def test_missing_file(tmp_path):
+    assert "no such file" in one_line(tmp_path / "clip.mp4")
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "clip.mp4").touch()
+    assert "empty" in one_line(tmp_path / "clip.mp4")
+
+
+def test_text_named_mp4(tmp_path):
+    (tmp_path / "clip.mp4").write_text("no video, only words\n" * 50)
+    assert "not a video" in one_line(tmp_path / "clip.mp4")
+
+
+def test_no_video_stream(clip):
+    text = one_line(clip("stress/audio_only.mp4"))
+    assert "no video stream found (1 audio streams)" in text
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov"])
+def test_cut_short_with_its_index_in_front(tmp_path, name, share):
+    rng = np.random.default_rng(0)
+    write_video(rng.integers(0, 256, (12, 48, 64, 3)).astype(np.uint8), tmp_path / name)
+    assert "cut short" in one_line(cut(tmp_path / name, tmp_path / f"cut_{name}", share))
+
+
+def test_cut_short_with_its_index_lost(clip, tmp_path):
+    # This file's index stands at its end.
+    assert "cut short" in one_line(cut(clip("d01_wolf.mp4"), tmp_path / "clip.mp4", 0.5))
+
+
+def test_subtitles_are_no_video(tmp_path):
+    (tmp_path / "words.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    assert "no video stream" in one_line(tmp_path / "words.srt")
+
+
+def test_reading_refuses_like_probing(tmp_path):
+    with pytest.raises(MediaError, match="no such file"):
+        next(read_frames(tmp_path / "clip.mp4"))
+
+
+def test_noise_with_a_whole_index_ends_in_an_error(tmp_path, scene):
+    write_video(scene[None], tmp_path / "clip.mp4")
+    shutil.copy(tmp_path / "clip.mp4", tmp_path / "noise.mp4")
+    data = bytearray((tmp_path / "noise.mp4").read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = bytes(len(data) - start)
+    (tmp_path / "noise.mp4").write_bytes(data)
+    assert "no frame can be decoded" in one_line(tmp_path / "noise.mp4")

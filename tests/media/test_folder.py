@@ -1,0 +1,63 @@
+from fractions import Fraction
+
+import pytest
+from PIL import Image
+
+from fairy.errors import MediaError
+from fairy.media import probe, read_frame_at, read_frames, read_video
+
+
+def make_folder(folder, names, size=(8, 6)):
+    for level, name in enumerate(names):
+        Image.new("RGB", size, (level, 0, 0)).save(folder / name, lossless=True)
+    return folder
+
+
+def test_images_come_in_natural_order(tmp_path):
+    folder = make_folder(tmp_path, ["f10.png", "f9.png", "f100.png"])
+    assert read_video(folder)[:, 0, 0, 0].tolist() == [1, 0, 2]
+
+
+def test_folder_is_a_clip_of_25_frames_per_second(tmp_path):
+    info = probe(make_folder(tmp_path, ["0.png", "1.webp", "2.png"]))
+    assert (info.num_frames, info.fps, info.height, info.width) == (3, 25, 6, 8)
+    assert info.audio == () and info.duration_s == 3 / 25
+    times = [frame.time_s for frame in read_frames(info.path)]
+    assert times == [0, Fraction(1, 25), Fraction(2, 25)]
+
+
+def test_frames_are_found_by_index(tmp_path):
+    folder = make_folder(tmp_path, ["0.png", "1.png", "2.png"])
+    assert [frame.pts for frame in read_frame_at(folder, [2, 0])] == [2, 0]
+
+
+def test_exif_orientation_is_followed(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_video(tmp_path).shape == (1, 8, 6, 3)
+    assert (probe(tmp_path).height, probe(tmp_path).width) == (8, 6)
+
+
+def test_other_files_and_hidden_ones_are_left_alone(tmp_path):
+    make_folder(tmp_path, ["0.png", ".hidden.png"])
+    (tmp_path / "notes.txt").write_text("notes")
+    assert probe(tmp_path).num_frames == 1
+
+
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(MediaError, match="no images in this folder"):
+        probe(tmp_path)
+
+
+def test_images_of_two_sizes_are_refused(tmp_path):
+    make_folder(tmp_path, ["0.png"])
+    make_folder(tmp_path, ["1.png"], size=(9, 6))
+    with pytest.raises(MediaError, match=r"1\.png: 9x6 pixels.*8x6"):
+        list(read_frames(tmp_path))
+
+
+def test_a_broken_image_is_named(tmp_path):
+    (tmp_path / "0.png").write_text("no image")
+    with pytest.raises(MediaError, match=r"0\.png: not an image"):
+        probe(tmp_path)
