@@ -1,0 +1,215 @@
+"""The command `fairy`: edit | info | doctor | train.
+
+Thin: options to `EditConfig`, library calls, words. torch is imported only by the commands that
+need it, so that `fairy --help` answers at once.
+Tests: tests/test_cli.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fairy import __version__
+from fairy.config import EditConfig
+from fairy.console import frame_progress, logged_to, say, user_facing
+from fairy.errors import FairyError, SettingsError
+
+DEFAULTS = EditConfig()
+
+app = typer.Typer(
+    name="fairy",
+    help="Edit videos by an instruction.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line; the console script's entry."""
+    app()
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop, when asked to."""
+    if wanted:
+        say(Console(), f"fairy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Edit videos by an instruction."""
+
+
+def parse_anchors(text: str | None) -> tuple[int, ...] | None:
+    """Return frame numbers from "0,40,80".
+
+    Raises:
+        SettingsError: not whole numbers with commas between them.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(
+            f"--anchors {text!r}: give frame numbers with commas between them, as in 0,40,80"
+        ) from error
+
+
+@app.command()
+@user_facing
+def edit(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A clip or a folder of images.")],
+    instruction: Annotated[str, typer.Argument(help='What to change, as in "make it snow".')],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif, or a folder for PNGs.")
+    ],
+    model: Annotated[
+        str, typer.Option(help='"mini", a folder, a .safetensors file or a hub id.')
+    ] = DEFAULTS.model,
+    steps: Annotated[
+        int | None, typer.Option(help="Denoising steps. Default: the model's.")
+    ] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Weight of the instruction. Default: the model's.")
+    ] = None,
+    image_guidance_scale: Annotated[
+        float | None, typer.Option(help="Weight of the source. Default: the model's.")
+    ] = None,
+    num_anchors: Annotated[
+        int, typer.Option(help="Anchor frames, spread evenly.")
+    ] = DEFAULTS.num_anchors,
+    anchors: Annotated[
+        str | None, typer.Option(help="Anchor frames by number instead, as in 0,40,80.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = DEFAULTS.seed,
+    size: Annotated[
+        int | None, typer.Option(help="Longer side in pixels at which the model works.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = DEFAULTS.dtype,
+    backend: Annotated[
+        str, typer.Option(help="Anchor attention by: auto, triton, sdpa, reference.")
+    ] = DEFAULTS.backend,
+    frame_batch_size: Annotated[
+        int | None, typer.Option(help="Frames denoised together. Default: from free memory.")
+    ] = None,
+    keep_size: Annotated[
+        bool, typer.Option(help="Scale the result back to the source's size.")
+    ] = DEFAULTS.keep_size,
+    compare: Annotated[
+        Path | None, typer.Option(help="Also write source and result side by side.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write settings, times and memory as JSON.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
+) -> None:
+    """Edit the clip IN as INSTRUCTION says and write it to OUT."""
+    config = EditConfig(
+        model=model,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        image_guidance_scale=image_guidance_scale,
+        num_anchors=num_anchors,
+        anchor_indices=parse_anchors(anchors),
+        seed=seed,
+        size=size,
+        keep_size=keep_size,
+        device=device,
+        dtype=dtype,
+        backend=backend,
+        frame_batch_size=frame_batch_size,
+    )
+    console = Console(stderr=True)
+    with logged_to(console, verbose=verbose):
+        from fairy.jobs.edit import edit_video
+
+        quiet_libraries()
+        with frame_progress(console, f"{source.name}: {instruction}") as progress:
+            done = edit_video(
+                source,
+                instruction,
+                out,
+                config,
+                compare=compare,
+                report=report,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    if console.is_terminal:
+        seconds, speed = done.seconds["total"], done.frames_per_second
+        frames = f"{done.num_frames_out} frames, {seconds:.1f} s, {speed:.2f} frames/s"
+        say(console, f"{done.out}: {frames}, {done.used['backend']} on {done.used['device']}")
+
+
+def quiet_libraries() -> None:
+    """Silence the progress bars and advice of the model libraries; their errors still raise."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+
+@app.command()
+@user_facing
+def info(clip: Annotated[Path, typer.Argument(help="A clip or a folder of images.")]) -> None:
+    """Say what a clip holds: frames, timestamps, size, rotation, colours, audio."""
+    from fairy.jobs.info import describe_clip
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in describe_clip(clip):
+        table.add_row(name, value)
+    Console().print(table, highlight=False, markup=False)
+
+
+@app.command()
+@user_facing
+def doctor() -> None:
+    """Say what would run on this machine and what is missing."""
+    from fairy.jobs.doctor import examine
+
+    console, marks = Console(), {"ok": "ok", "note": "--", "missing": "!!"}
+    checks = examine()
+    for check in checks:
+        say(console, f"{marks[check.state]} {check.name:<12} {check.text}")
+    missing = [check.name for check in checks if check.state == "missing"]
+    if missing:
+        raise FairyError(f"an edit cannot run here: {', '.join(missing)}; see the lines marked !!")
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+@user_facing
+def train(context: typer.Context) -> None:
+    """Train a model like `mini` by a recipe (needs the extra [train])."""
+    try:
+        from fairy.training.command import train_command
+    except ModuleNotFoundError as error:
+        raise FairyError(
+            f"training needs the package {error.name}: pip install 'fairy-video[train]'"
+        ) from error
+    training = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    training.command()(train_command)
+    training(args=context.args, prog_name="fairy train")
+
+
+if __name__ == "__main__":
+    main()

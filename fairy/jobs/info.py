@@ -1,0 +1,45 @@
+"""What a clip holds, in words for a person: what `fairy info` prints.
+
+Tests: tests/jobs/test_info.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairy.media.info import AudioInfo, VideoInfo
+from fairy.media.read import probe
+
+
+def describe_clip(path: Path | str) -> list[tuple[str, str]]:
+    """Return rows of (what, value) about the clip at `path`.
+
+    Raises:
+        MediaError: it cannot be read as a clip.
+    """
+    info = probe(Path(path))
+    return [
+        ("file", str(info.path)),
+        ("frames", str(info.num_frames)),
+        ("duration", f"{float(info.duration_s):.3f} s, from {float(info.start_s):.3f} s"),
+        ("rate", f"{float(info.fps):.3f} frames/s on average ({info.fps})"),
+        ("size", f"{info.width}x{info.height} shown{_coded(info)}"),
+        ("codec", f"{info.codec}, {info.pix_fmt}"),
+        ("colours", f"{info.colorspace}, {_RANGES[info.color_range]}"),
+        ("audio", "; ".join(_audio(stream) for stream in info.audio) or "none"),
+    ]
+
+
+_RANGES = {"tv": "limited range (tv)", "pc": "full range (pc)"}
+
+
+def _coded(info: VideoInfo) -> str:
+    """Return how the stored picture differs from the shown one, if it does."""
+    if (info.coded_height, info.coded_width) == (info.height, info.width) and not info.rotation:
+        return ""
+    return f" (stored {info.coded_width}x{info.coded_height}, rotation {info.rotation} degrees)"
+
+
+def _audio(stream: AudioInfo) -> str:
+    """Return one audio stream in words."""
+    return f"{stream.codec}, {stream.sample_rate} Hz, {stream.channels} channels"

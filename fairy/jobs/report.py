@@ -1,0 +1,174 @@
+"""What an edit did, as one JSON document: settings, versions, seconds per stage, peak memory.
+
+Tests: tests/jobs/test_report.py.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import fairy
+from fairy.config import EditConfig
+from fairy.editing.clip import UsedSettings
+
+VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Fairy, Python, the platform and the libraries that are installed."""
+    found = {"fairy": fairy.__version__, "python": platform.python_version()}
+    found["platform"] = platform.platform()
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditReport:
+    """One finished edit.
+
+    Attributes:
+        source: the clip that was read.
+        out: the file or folder that was written.
+        compare: the side-by-side clip, when one was asked for.
+        instruction: what was asked.
+        settings: as they were given; None there means the model's default.
+        used: what they came to: anchors, steps, scales, batch, device, backend and why it runs.
+        num_frames: frames read.
+        num_frames_out: frames written.
+        fps: average frames per second of the clip, as a fraction ("30000/1001").
+        size: (height, width) of the result.
+        seconds: time per stage (load, read, anchors, edit, write) and "total".
+        peak_memory_bytes: largest resident size that the process has had.
+        peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
+        versions: Fairy, Python, the platform and the libraries that matter.
+        notes: warnings of the edit: fewer anchors, unknown words, audio left out.
+    """
+
+    source: str
+    out: str
+    compare: str | None
+    instruction: str
+    settings: EditConfig
+    used: UsedSettings
+    num_frames: int
+    num_frames_out: int
+    fps: str
+    size: tuple[int, int]
+    seconds: dict[str, float]
+    peak_memory_bytes: int
+    peak_device_memory_bytes: int | None
+    versions: dict[str, str] = field(default_factory=versions)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of the whole edit, loading the model apart."""
+        return self.num_frames_out / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
+
+    def to_json(self) -> str:
+        """Return the report as a JSON document with a trailing newline."""
+        document = {**asdict(self), "frames_per_second": round(self.frames_per_second, 3)}
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Write the report to `path`, whole or not at all."""
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(self.to_json(), encoding="utf-8")
+        partial.replace(path)
+
+
+class Stopwatch:
+    """Seconds per stage. A stage inside another pauses the outer one, so nothing counts twice.
+
+    >>> watch = Stopwatch()
+    >>> with watch("edit"):
+    ...     with watch("read"):
+    ...         pass
+    >>> sorted(watch.seconds())
+    ['edit', 'read', 'total']
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._running: list[str] = []
+        self._began = self._since = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count the time of the `with` block towards `stage`."""
+        self._turn()
+        self._running.append(stage)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._running.pop()
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds per stage so far, and the "total" since the watch was made."""
+        total = time.perf_counter() - self._began
+        return {
+            **{name: round(s, 4) for name, s in self._seconds.items()},
+            "total": round(total, 4),
+        }
+
+    def _turn(self) -> None:
+        """Charge the time since the last turn to the innermost running stage."""
+        now = time.perf_counter()
+        if self._running:
+            stage = self._running[-1]
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
+        self._since = now
+
+
+class Notes(logging.Handler):
+    """Collects what Fairy warns of inside the `with` block.
+
+    >>> with Notes() as notes:
+    ...     logging.getLogger("fairy.media").warning("%d frames lost", 2)
+    >>> notes.lines
+    ['2 frames lost']
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's message."""
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> Notes:
+        """Start to collect."""
+        logging.getLogger("fairy").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop to collect."""
+        logging.getLogger("fairy").removeHandler(self)
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size in bytes that this process has had."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kilobytes, macOS bytes.
+    return peak if sys.platform == "darwin" else peak * 1024

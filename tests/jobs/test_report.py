@@ -1,0 +1,101 @@
+"""The report says what happened, in JSON, and its clock counts nothing twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairy.config import EditConfig
+from fairy.editing.clip import UsedSettings
+from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, versions
+
+
+@pytest.fixture
+def report() -> EditReport:
+    return EditReport(
+        source="in.mp4",
+        out="out.mp4",
+        compare=None,
+        instruction="naïve sketch",
+        settings=EditConfig(seed=7),
+        used=UsedSettings(
+            num_inference_steps=10,
+            guidance_scale=1.0,
+            image_guidance_scale=1.0,
+            num_groups=1,
+            anchor_indices=(1, 3),
+            frame_batch_size=2,
+            height=24,
+            width=32,
+            device="cpu",
+            dtype="torch.float32",
+            scheduler="EulerAncestralDiscreteScheduler",
+            backend="sdpa",
+            backend_reason="asked for",
+            anchor_cache_device="cpu",
+            anchor_cache_bytes=1,
+        ),
+        num_frames=5,
+        num_frames_out=5,
+        fps="30000/1001",
+        size=(48, 64),
+        seconds={"load": 2.0, "edit": 8.0, "total": 12.0},
+        peak_memory_bytes=1,
+        peak_device_memory_bytes=None,
+    )
+
+
+def test_report_is_json_with_settings_and_versions(report: EditReport, tmp_path: Path):
+    report.write(tmp_path / "report.json")
+    document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert document["settings"]["seed"] == 7
+    assert document["used"]["anchor_indices"] == [1, 3]
+    assert document["instruction"] == "naïve sketch"
+    assert document["versions"]["torch"] == versions()["torch"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_loading_does_not_count_as_editing(report: EditReport):
+    assert report.frames_per_second == pytest.approx(5 / 10)
+
+
+def test_inner_stage_pauses_the_outer_one():
+    watch = Stopwatch()
+    with watch("edit"):
+        with watch("read"):
+            time.sleep(0.05)
+        time.sleep(0.01)
+    seconds = watch.seconds()
+    assert seconds["read"] >= 0.05
+    assert seconds["edit"] < seconds["read"]
+    assert seconds["read"] + seconds["edit"] <= seconds["total"] + 1e-3
+
+
+def test_stage_ends_on_an_exception():
+    watch = Stopwatch()
+    with pytest.raises(RuntimeError), watch("edit"):
+        raise RuntimeError
+    before = watch.seconds()["edit"]
+    with watch("write"):
+        time.sleep(0.01)
+    assert watch.seconds()["edit"] == before
+
+
+def test_notes_are_the_warnings_of_the_block():
+    logger = logging.getLogger("fairy.media.write")
+    logger.warning("before")
+    with Notes() as notes:
+        logger.info("detail")
+        logger.warning("audio %s left out", "pcm")
+    logger.warning("after")
+    assert notes.lines == ["audio pcm left out"]
+
+
+def test_peak_memory_is_in_bytes_and_sees_an_allocation():
+    held = np.ones(300_000_000, dtype=np.uint8)
+    assert held.nbytes < peak_memory_bytes() < 1e12

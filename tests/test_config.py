@@ -1,0 +1,46 @@
+"""Settings are checked once, when they are made, and say what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fairy.config import EditConfig
+from fairy.errors import FairyError, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_inference_steps": 0}, "num_inference_steps is 0: it must be at least 1"),
+        ({"num_anchors": 0}, "num_anchors is 0: it must be at least 1"),
+        ({"frame_batch_size": -1}, "frame_batch_size is -1: it must be at least 1"),
+        ({"guidance_scale": -1.0}, "guidance_scale is -1.0: it must not be negative"),
+        ({"image_guidance_scale": -0.5}, "image_guidance_scale is -0.5: it must not be negative"),
+        ({"size": 8}, "size is 8: the longer side must be at least 16 pixels"),
+        ({"backend": "cuda"}, "backend 'cuda' is unknown: use auto, triton, sdpa, reference"),
+        ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),
+        ({"anchor_indices": ()}, "anchor_indices is empty: name at least one frame"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, object], words: str):
+    with pytest.raises(SettingsError, match=words):
+        EditConfig(**settings)
+
+
+def test_defaults_leave_the_model_its_own():
+    config = EditConfig()
+    assert config.model == "mini"
+    assert config.num_inference_steps is None
+    assert config.guidance_scale is None
+    assert config.num_anchors == 3
+
+
+def test_settings_do_not_change_once_made():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EditConfig().seed = 1
+
+
+def test_settings_errors_are_the_users():
+    assert issubclass(SettingsError, FairyError)
