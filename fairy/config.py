@@ -98,9 +98,9 @@ class TrainConfig:
         max_grad_norm: gradients are clipped to this norm.
         ema_decay: decay of the averaged weights, which are what is exported.
         latent_channels: channels of the latents.
-        autoencoder_channels: channels per level; each level after the first halves the size.
-        autoencoder_norm_groups: group norm's groups in the autoencoder.
-        kl_weight: weight of the latents' Kullback-Leibler divergence from N(0, 1).
+        latent_noise: noise added to the latents that the decoder learns to decode.
+        decoder_channels: channels of the decoder.
+        decoder_blocks: blocks per level; each level after the first halves the size.
         unet_channels: channels per level of the UNet.
         unet_norm_groups: group norm's groups in the UNet.
         head_dim: channels per attention head in the UNet.
@@ -129,7 +129,7 @@ class TrainConfig:
     autoencoder: Path | None = None
     device: str = "auto"
     seed: int = 0
-    sizes: tuple[tuple[int, int], ...] = ((128, 128),)
+    sizes: tuple[tuple[int, int], ...] = ((64, 64),)
     batch_size: int = 32
     max_steps: int = 10_000
     max_minutes: float | None = None
@@ -141,17 +141,17 @@ class TrainConfig:
     weight_decay: float = 1e-2
     max_grad_norm: float = 1.0
     ema_decay: float = 0.999
-    latent_channels: int = 16
-    autoencoder_channels: tuple[int, ...] = (16, 32, 64, 128)
-    autoencoder_norm_groups: int = 8
-    kl_weight: float = 1e-3
-    unet_channels: tuple[int, ...] = (96, 160, 256)
+    latent_channels: int = 12
+    latent_noise: float = 0.04
+    decoder_channels: int = 32
+    decoder_blocks: tuple[int, ...] = (3, 2, 1)
+    unet_channels: tuple[int, ...] = (64, 128, 192)
     unet_norm_groups: int = 32
     head_dim: int = 32
     text_width: int = 128
     text_layers: int = 2
     text_heads: int = 4
-    text_tokens: int = 32
+    text_tokens: int = 16
     timestep_power: float = 1.5
     drop_text: float = 0.05
     drop_image: float = 0.05
@@ -159,9 +159,9 @@ class TrainConfig:
     log_every: int = 20
     checkpoint_every: int = 500
     validate_every: int = 500
-    num_validation: int = 8
-    validation_size: tuple[int, int] = (128, 128)
-    edit_size: int = 256
+    num_validation: int = 12
+    validation_size: tuple[int, int] = (64, 64)
+    edit_size: int = 192
     num_inference_steps: int = 10
     guidance_scale: float = 1.0
     image_guidance_scale: float = 1.0
@@ -175,7 +175,7 @@ class TrainConfig:
         for name in ("batch_size", "max_steps", "log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        grid = 2 ** (len(self.autoencoder_channels) - 1)
+        grid = 2 ** (len(self.decoder_blocks) - 1)
         for height, width in (*self.sizes, self.validation_size):
             if height < grid or width < grid or height % grid or width % grid:
                 raise SettingsError(

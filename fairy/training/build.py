@@ -1,6 +1,6 @@
 """The parts of a small InstructPix2Pix-type model, random, in the sizes of a TrainConfig.
 
-Latents are (B,C,h,w) with h = H/8 for the bundled model. Everything is diffusers' and
+Latents are (B,C,h,w) with h = H/4 for the bundled model. Everything is diffusers' and
 transformers' own classes. Tests: tests/training/test_build.py.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from diffusers import (
-    AutoencoderKL,
+    AutoencoderTiny,
     DDPMScheduler,
     EulerAncestralDiscreteScheduler,
     UNet2DConditionModel,
@@ -30,20 +30,20 @@ NOISE_SCHEDULE: dict[str, Any] = {
 }
 
 
-def build_autoencoder(config: TrainConfig) -> AutoencoderKL:
-    """Build the autoencoder; one level per entry of `autoencoder_channels`."""
-    num_levels = len(config.autoencoder_channels)
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * num_levels,
-        up_block_types=("UpDecoderBlock2D",) * num_levels,
-        block_out_channels=config.autoencoder_channels,
-        layers_per_block=1,
+def build_autoencoder(config: TrainConfig) -> AutoencoderTiny:
+    """Build the autoencoder: a linear encoder and a convolutional decoder without norms.
+
+    The encoder has no blocks, only convolutions, with channels for every pixel of a block:
+    `fairy.training.principal` writes its weights. Without norms a latent sees its own
+    surroundings only, whatever the size of the picture.
+    """
+    num_levels = len(config.decoder_blocks)
+    return AutoencoderTiny(
         latent_channels=config.latent_channels,
-        norm_num_groups=config.autoencoder_norm_groups,
-        mid_block_add_attention=False,
-        sample_size=config.edit_size,
-        # Latents are whitened at the end of training (whiten.py), so no factor is left over.
-        scaling_factor=1.0,
+        encoder_block_out_channels=(3 * 4 ** (num_levels - 1),) * num_levels,
+        decoder_block_out_channels=(config.decoder_channels,) * num_levels,
+        num_encoder_blocks=(0,) * num_levels,
+        num_decoder_blocks=config.decoder_blocks,
     )
 
 

@@ -6,8 +6,7 @@ Tests: tests/training/test_loss.py.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+import torch.nn.functional as F
 from torch import Tensor
 
 # The zero-noise end of the schedule is step 0, the pure-noise end step 999, as in SD 1.5.
@@ -20,11 +19,6 @@ def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
     down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     right = (error[..., 1:] - error[..., :-1]).abs().mean()
     return error.abs().mean() + 2 * error.square().mean() + 0.5 * (down + right)
-
-
-def kl_loss(posterior: DiagonalGaussianDistribution) -> Tensor:
-    """Kullback-Leibler divergence from N(0, 1), mean over the latents' elements."""
-    return 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
 
 
 def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionInstructPix2PixPipeline
+from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
 from torch import Tensor, nn
 
 from fairy.config import TrainConfig
@@ -23,14 +23,15 @@ from fairy.training.build import (
     build_unet,
 )
 from fairy.training.data import PairSource, draw_size
-from fairy.training.phrases import all_phrases
 from fairy.training.export import export_pipeline
+from fairy.training.phrases import all_phrases
+from fairy.training.principal import write_encoder
 from fairy.training.seeding import generator
 from fairy.training.tokenizer import load_tokenizer, write_tokenizer
-from fairy.training.whiten import whiten
 
-# Latents of this many images fix the whitening: 256 crops hold 16,000 latent pixels at 64x64.
-NUM_WHITENING_IMAGES = 256
+# The principal components of this many images make the encoder: 512 crops of 64x64 hold
+# 131,072 blocks of 4x4, for 48 x 48 covariances.
+NUM_COMPONENT_IMAGES = 512
 
 
 class Stage(Protocol):
@@ -52,59 +53,56 @@ class Stage(Protocol):
 
 
 class AutoencoderModel(nn.Module):
-    """Images and noise in, reconstruction and KL divergence out."""
+    """Images and noise in, reconstruction out; only the decoder learns."""
 
-    def __init__(self, autoencoder: AutoencoderKL) -> None:
+    def __init__(self, autoencoder: AutoencoderTiny, latent_noise: float) -> None:
         super().__init__()
         self.autoencoder = autoencoder
+        self.autoencoder.encoder.requires_grad_(False)
+        self.latent_noise = latent_noise
 
-    def forward(self, images: Tensor, gen: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Encode, draw latents from the posterior, decode."""
-        posterior = self.autoencoder.encode(images).latent_dist
-        outputs = self.autoencoder.decode(posterior.sample(gen)).sample
-        return outputs, losses.kl_loss(posterior)
+    def forward(self, images: Tensor, noise: Tensor) -> Tensor:
+        """Encode images (B,3,H,W), add noise (B,C,h,w), decode."""
+        latents = self.autoencoder.encode(images).latents + self.latent_noise * noise
+        outputs: Tensor = self.autoencoder.decode(latents).sample
+        return outputs
 
 
 class AutoencoderStage:
-    """Learns images to latents and back."""
+    """Computes the encoder from principal components, then learns to decode its latents."""
 
     def __init__(self, config: TrainConfig, source: PairSource) -> None:
         self.config = config
         self.source = source
         self.autoencoder = build_autoencoder(config).to(source.device)
-        self.model: nn.Module = AutoencoderModel(self.autoencoder)
+        batches = range(-1, -1 - NUM_COMPONENT_IMAGES // 32, -1)
+        images = [source.images(step, 32, config.sizes[0]) for step in batches]
+        write_encoder(self.autoencoder, torch.cat(images))
+        self.model: nn.Module = AutoencoderModel(self.autoencoder, config.latent_noise)
 
     def loss(self, model: nn.Module, step: int) -> dict[str, Tensor]:
-        """Reconstruction and KL loss of the step's images."""
+        """Reconstruction loss of the step's images."""
         config, source = self.config, self.source
-        images = source.images(step, config.batch_size, draw_size(config, step))
-        gen = generator(config.seed, step, "posterior", rank=source.rank)
-        outputs, kl = model(images, gen)
-        reconstruction = losses.reconstruction_loss(images, outputs)
-        total = reconstruction + config.kl_weight * kl
-        return {"loss": total, "reconstruction": reconstruction.detach(), "kl": kl.detach()}
+        size = draw_size(config, step)
+        images = source.images(step, config.batch_size, size)
+        gen = generator(config.seed, step, "latents", rank=source.rank)
+        grid = 2 ** (len(config.decoder_blocks) - 1)
+        shape = (len(images), config.latent_channels, size[0] // grid, size[1] // grid)
+        noise = torch.randn(shape, generator=gen).to(source.device)
+        return {"loss": losses.reconstruction_loss(images, model(images, noise))}
 
     @torch.no_grad()
     def validate(self) -> tuple[list[Tensor], list[str], dict[str, float]]:
-        """Reconstruct fixed images from the latents' mode."""
+        """Reconstruct fixed images."""
         size, rows = self.config.validation_size, self.config.num_validation
         images = self.source.images(0, rows, size, split="test")
-        outputs = self.autoencoder.decode(self._latents(images)).sample.clamp(-1, 1)
+        latents = self.autoencoder.encode(images).latents
+        outputs = self.autoencoder.decode(latents).sample.clamp(-1, 1)
         return [images, outputs], [""] * rows, {"psnr_db": psnr_db(outputs, images)}
 
-    @torch.no_grad()
     def export(self, folder: Path) -> None:
-        """Whiten the latents of a copy and save it in diffusers' format."""
-        size = self.config.sizes[0]
-        batches = [self.source.images(-1 - k, 32, size) for k in range(NUM_WHITENING_IMAGES // 32)]
-        finished = build_autoencoder(self.config).to(self.source.device)
-        finished.load_state_dict(self.autoencoder.state_dict())
-        whiten(finished, torch.cat([self._latents(images) for images in batches]))
-        finished.save_pretrained(folder)
-
-    def _latents(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.autoencoder.encode(images).latent_dist.mode()
-        return latents
+        """Save the autoencoder in diffusers' format."""
+        self.autoencoder.save_pretrained(folder)
 
 
 class EditorModel(nn.Module):
@@ -211,7 +209,7 @@ class EditorStage:
 
     @torch.no_grad()
     def _latents(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.autoencoder.encode(images).latent_dist.mode()
+        latents: Tensor = self.autoencoder.encode(images).latents
         return latents
 
     def _token_ids(self, texts: list[str]) -> Tensor:
@@ -237,18 +235,13 @@ def psnr_db(outputs: Tensor, targets: Tensor) -> float:
     return float((-10 * error.log10()).mean())
 
 
-def _load_autoencoder(config: TrainConfig) -> AutoencoderKL:
-    """Load the frozen autoencoder, whose latents must be white (`scaling_factor` 1)."""
+def _load_autoencoder(config: TrainConfig) -> AutoencoderTiny:
+    """Load the frozen autoencoder."""
     assert config.autoencoder is not None
     if not (config.autoencoder / "config.json").is_file():
         raise ModelError(
             f"{config.autoencoder}: no autoencoder there; train one with "
             "`fairy train mini-autoencoder` and name its folder"
         )
-    autoencoder = AutoencoderKL.from_pretrained(str(config.autoencoder), use_safetensors=True)
-    if autoencoder.config["scaling_factor"] != 1.0:
-        raise ModelError(
-            f"{config.autoencoder}: its scaling_factor is {autoencoder.config['scaling_factor']}; "
-            "the editor needs an autoencoder with white latents, as our trainer makes them"
-        )
+    autoencoder = AutoencoderTiny.from_pretrained(str(config.autoencoder), use_safetensors=True)
     return autoencoder.requires_grad_(False).eval()
