@@ -27,7 +27,8 @@ def luma(image: Tensor) -> Tensor:
 def blur(image: Tensor, sigma_px: float) -> Tensor:
     """Return images blurred by a Gaussian of `sigma_px`."""
     size = 2 * int(3 * sigma_px + 0.5) + 1
-    return gaussian_blur2d(image, (size, size), (sigma_px, sigma_px))
+    blurred: Tensor = gaussian_blur2d(image, (size, size), (sigma_px, sigma_px))
+    return blurred
 
 
 def _ramp(grey: Tensor, stops: list[tuple[float, float, float]] | Tensor) -> Tensor:
@@ -48,7 +49,8 @@ def _colour(red: float, green: float, blue: float, like: Tensor) -> Tensor:
 
 def _edges(image: Tensor) -> Tensor:
     """Return the edge strength (B,1,H,W), about 1 for a full-contrast step."""
-    return sobel(blur(luma(image), 0.8)) * 4
+    strength: Tensor = sobel(blur(luma(image), 0.8))
+    return strength * 4
 
 
 def black_and_white(image: Tensor) -> Tensor:
@@ -184,7 +186,8 @@ def stained_glass(
     hues = random_colours((len(image), len(lattice)), generator).to(image)
     paint = hues.gather(1, cell[..., None].expand(-1, -1, 3)).mT.reshape(image.shape)
     borders = _cell_borders(cell.view(len(image), height, width))
-    return paint * (0.35 + 0.9 * luma(smooth)).clamp(0, 1.2) * (1 - 0.85 * borders[:, None])
+    lit = paint * (0.35 + 0.9 * luma(smooth)).clamp(0, 1.2) * (1 - 0.85 * borders[:, None])
+    return lit.clamp(0, 1)
 
 
 def _cell_borders(cell: Tensor) -> Tensor:
@@ -210,4 +213,5 @@ def brush_strokes(image: Tensor, generator: torch.Generator, length_px: int = 9)
         moved = grid + offset * (step * to_unit)[:, None, None]
         total += F.grid_sample(painted, moved, padding_mode="border", align_corners=False)
     colour, streak = (total / length_px).split([3, 1], dim=1)
-    return (torch.lerp(luma(colour).expand_as(colour), colour, 1.25) * streak).clamp(0, 1)
+    strong: Tensor = torch.lerp(luma(colour).expand_as(colour), colour, 1.25)
+    return (strong * streak).clamp(0, 1)

@@ -1,0 +1,47 @@
+"""Data by step number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from fairy.training.data import PairSource, draw_size
+from tests.training.conftest import MakeConfig
+
+CPU = torch.device("cpu")
+
+
+def test_same_step_gives_the_same_pairs(autoencoder_config: MakeConfig, tmp_path: Path) -> None:
+    config = autoencoder_config(tmp_path)
+    first = PairSource(config, CPU).pairs(3, 4, (32, 48))
+    second = PairSource(config, CPU).pairs(3, 4, (32, 48))
+    assert torch.equal(first.target, second.target)
+    assert first.instructions == second.instructions
+
+
+def test_processes_and_splits_see_other_pairs(
+    autoencoder_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = autoencoder_config(tmp_path)
+    first = PairSource(config, CPU).pairs(3, 4, (32, 32)).source
+    assert not torch.equal(first, PairSource(config, CPU, rank=1).pairs(3, 4, (32, 32)).source)
+    assert not torch.equal(
+        first, PairSource(config, CPU).pairs(3, 4, (32, 32), split="test").source
+    )
+
+
+def test_images_have_the_asked_shape_and_range(
+    autoencoder_config: MakeConfig, tmp_path: Path
+) -> None:
+    images = PairSource(autoencoder_config(tmp_path), CPU).images(1, 5, (32, 48))
+    assert images.shape == (5, 3, 32, 48)
+    assert -1 <= float(images.min()) < 0 < float(images.max()) <= 1
+
+
+def test_first_steps_use_the_first_sizes(autoencoder_config: MakeConfig, tmp_path: Path) -> None:
+    config = autoencoder_config(
+        tmp_path, first_sizes=[[16, 16]], first_steps=2, sizes=[[32, 32], [16, 32]]
+    )
+    assert [draw_size(config, step) for step in (1, 2)] == [(16, 16)] * 2
+    assert {draw_size(config, step) for step in range(3, 40)} == {(32, 32), (16, 32)}

@@ -1,0 +1,62 @@
+"""The finished folder: plain diffusers loads it, and the weights are the averaged ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from safetensors.torch import load_file
+
+from fairy.training.trainer import train
+from tests.training.conftest import MakeConfig
+
+
+@pytest.fixture
+def folder(editor_config: MakeConfig, tmp_path: Path) -> Path:
+    return train(editor_config(tmp_path, validate_every=100))
+
+
+def test_plain_diffusers_loads_and_edits(folder: Path) -> None:
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    image = torch.rand(1, 3, 64, 64)
+    result = pipeline("make it night", image=image, num_inference_steps=2, output_type="np")
+    assert result.images.shape == (1, 64, 64, 3)
+
+
+def test_weights_are_the_averaged_ones_in_half_precision(folder: Path) -> None:
+    mean = load_file(folder.parent / "checkpoint-000004" / "ema.safetensors")
+    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(value, mean[f"unet.{name}"].half()) for name, value in unet.items())
+
+
+def test_text_weights_have_published_names_and_load(folder: Path) -> None:
+    saved = load_file(folder / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in saved)
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder)
+    loaded = pipeline.text_encoder.get_input_embeddings().weight
+    assert torch.equal(loaded.half(), saved["text_model.embeddings.token_embedding.weight"])
+
+
+def test_sampler_is_trailing_with_zero_terminal_snr(folder: Path) -> None:
+    settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    assert settings["_class_name"] == "EulerAncestralDiscreteScheduler"
+    assert settings["timestep_spacing"] == "trailing"
+    assert settings["rescale_betas_zero_snr"] is True
+    assert settings["prediction_type"] == "v_prediction"
+
+
+def test_defaults_name_what_the_model_knows(folder: Path) -> None:
+    defaults = json.loads((folder / "fairy.json").read_text())
+    assert "make it night" in defaults["instructions"]
+    assert "night" in defaults["words"]
+    assert defaults["size"] == 64
+
+
+def test_model_card_of_an_earlier_export_is_kept(editor_config: MakeConfig, folder: Path) -> None:
+    (folder / "README.md").write_text("our card")
+    train(editor_config(folder.parent, resume=True))
+    assert (folder / "README.md").read_text() == "our card"

@@ -1,0 +1,38 @@
+"""Losses and draws."""
+
+from __future__ import annotations
+
+import torch
+
+from fairy.training.loss import draw_drops, draw_timesteps, reconstruction_loss
+
+
+def test_reconstruction_loss_is_zero_only_at_the_image() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    assert reconstruction_loss(images, images) == 0
+    assert reconstruction_loss(images, images + 0.1) > 0
+
+
+def test_blur_costs_more_than_the_same_error_spread_evenly() -> None:
+    images = torch.zeros(1, 1, 8, 8)
+    checks = 0.1 * (torch.arange(64).view(1, 1, 8, 8) % 2 * 2 - 1)
+    flat = torch.full_like(images, 0.1)
+    assert reconstruction_loss(images, checks) > reconstruction_loss(images, flat)
+
+
+def test_timesteps_stay_in_the_schedule_and_reach_its_ends() -> None:
+    timesteps = draw_timesteps(200_000, 1.0, torch.Generator().manual_seed(0))
+    assert (int(timesteps.min()), int(timesteps.max())) == (0, 999)
+
+
+def test_power_over_one_favours_high_noise() -> None:
+    timesteps = draw_timesteps(20_000, 1.5, torch.Generator().manual_seed(0)).float()
+    # The density (p/999) (t/999)**(p-1) has the mean 999 p / (p + 1).
+    assert abs(float(timesteps.mean()) - 999 * 1.5 / 2.5) < 8
+
+
+def test_drops_have_the_asked_shares() -> None:
+    text, image = draw_drops(40_000, 0.05, 0.1, 0.15, torch.Generator().manual_seed(0))
+    shares = [(text & ~image), (image & ~text), (text & image)]
+    for share, wanted in zip(shares, (0.05, 0.1, 0.15), strict=True):
+        assert abs(float(share.float().mean()) - wanted) < 0.01
