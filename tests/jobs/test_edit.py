@@ -1,0 +1,188 @@
+"""One clip edited end to end with a tiny random model: what any model must keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fairy.jobs.edit
+from fairy.config import EditConfig
+from fairy.editing.pipeline import FairyPipeline
+from fairy.errors import InstructionError
+from fairy.jobs.edit import check_words, edit_video
+from fairy.media.frames import resize
+from fairy.media.info import Frame
+from fairy.media.read import probe, read_video
+from fairy.media.write import write_video
+from fairy.models.defaults import ModelDefaults
+from tests.tiny import make_frames
+
+TINY = EditConfig(size=32, num_inference_steps=2, seed=4, frame_batch_size=2)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(7, 48, 64), path, fps=10)
+    return path
+
+
+def test_file_holds_what_the_pipeline_gives_in_memory(source: Path, pipe: FairyPipeline):
+    edit_video(source, "make it snow", source.with_name("out"), TINY, pipeline=pipe)
+    frames = read_video(source)
+    expected = pipe(
+        frames, "make it snow", num_inference_steps=2, generator=4, height=24, width=32
+    ).frames
+    assert np.array_equal(read_video(source.with_name("out")), resize(expected, (48, 64)))
+
+
+def test_no_more_than_a_batch_of_frames_is_held(
+    source: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    num_read, held = 0, []
+
+    def counted(path: Path) -> Iterator[Frame]:
+        nonlocal num_read
+        for frame in read_frames(path):
+            num_read += 1
+            yield frame
+
+    read_frames = fairy.jobs.edit.read_frames
+    monkeypatch.setattr(fairy.jobs.edit, "read_frames", counted)
+    edit_video(
+        source,
+        "make it snow",
+        source.with_name("out.mp4"),
+        TINY,
+        pipeline=pipe,
+        progress=lambda done, total: held.append(num_read - done),
+    )
+    assert num_read == 7
+    assert max(held) < TINY.frame_batch_size
+
+
+def test_progress_counts_every_frame(source: Path, pipe: FairyPipeline):
+    seen: list[tuple[int, int]] = []
+    out = source.with_name("out.mp4")
+    edit_video(source, "snow", out, TINY, pipeline=pipe, progress=lambda *count: seen.append(count))
+    assert seen == [(done, 7) for done in range(8)]
+
+
+def test_one_frame_is_a_clip(tmp_path: Path, pipe: FairyPipeline):
+    source = tmp_path / "still.mp4"
+    write_video(make_frames(1, 48, 64), source, fps=10)
+    report = edit_video(source, "snow", tmp_path / "out.mp4", TINY, pipeline=pipe)
+    assert report.num_frames_out == 1
+    assert report.used.anchor_indices == (0,)
+
+
+def test_a_folder_of_images_is_a_clip(tmp_path: Path, pipe: FairyPipeline):
+    write_video(make_frames(3, 48, 64), tmp_path / "pictures")
+    edit_video(tmp_path / "pictures", "snow", tmp_path / "out.mp4", TINY, pipeline=pipe)
+    assert probe(tmp_path / "out.mp4").num_frames == 3
+
+
+def test_the_report_is_the_one_written(source: Path, pipe: FairyPipeline):
+    path = source.with_name("report.json")
+    out = source.with_name("out.mp4")
+    report = edit_video(source, "snow", out, TINY, pipeline=pipe, report=path)
+    assert json.loads(path.read_text()) == json.loads(report.to_json())
+    assert {"read", "load", "anchors", "edit", "write", "total"} == set(report.seconds)
+    stages = sum(seconds for stage, seconds in report.seconds.items() if stage != "total")
+    assert stages <= report.seconds["total"] + 1e-3
+
+
+def test_failure_on_the_way_leaves_nothing(
+    source: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    def fails_late(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        edit_video(
+            source,
+            "snow",
+            source.with_name("out.mp4"),
+            TINY,
+            pipeline=pipe,
+            compare=source.with_name("side.mp4"),
+            report=source.with_name("report.json"),
+            progress=fails_late,
+        )
+    assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_overwriting_fails_late_keeps_the_old_result(source: Path, pipe: FairyPipeline):
+    out = source.with_name("out.mp4")
+    out.write_text("mine")
+
+    def fails_late(done: int, total: int) -> None:
+        if done == 5:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        edit_video(source, "snow", out, TINY, pipeline=pipe, overwrite=True, progress=fails_late)
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["stress/paper_rot90.mp4", "stress/non_zero_start.mp4", "stress/tiny_66x50.mov"],
+)
+def test_real_clips_keep_times_size_and_audio(
+    name: str,
+    tmp_path: Path,
+    pipe: FairyPipeline,
+    clip: Callable[[str], Path],
+    frame_times: Callable[[Path], list[Fraction]],
+    audio_packets: Callable[[Path], object],
+):
+    source, out = clip(name), tmp_path / f"out{Path(name).suffix}"
+    edit_video(source, "snow", out, EditConfig(size=32, num_inference_steps=1), pipeline=pipe)
+    before, after = probe(source), probe(out)
+    assert (after.height, after.width) == (before.height, before.width)
+    assert after.num_frames == before.num_frames
+    assert after.rotation == 0
+    assert frame_times(out) == frame_times(source)
+    assert audio_packets(out) == audio_packets(source)
+
+
+LEARNT = ModelDefaults(words=frozenset({"make", "snow"}), instructions=("make it snow",))
+
+
+def test_known_words_pass_silently(caplog: pytest.LogCaptureFixture):
+    check_words("Make the snow!", LEARNT)
+    assert caplog.text == ""
+
+
+def test_unknown_words_are_named_with_what_is_known(caplog: pytest.LogCaptureFixture):
+    check_words("make purple snow", LEARNT)
+    assert "does not know 'purple'; it knows: make it snow" in caplog.text
+
+
+def test_nothing_but_unknown_words_is_refused():
+    with pytest.raises(InstructionError, match="'purple', 'elephants'; it knows: make it snow"):
+        check_words("the purple elephants", LEARNT)
+
+
+def test_a_model_of_all_language_knows_every_word(caplog: pytest.LogCaptureFixture):
+    check_words("purple elephants", ModelDefaults())
+    assert caplog.text == ""
+
+
+@pytest.mark.gpu
+def test_edit_on_a_gpu_reports_its_memory(source: Path, tmp_path: Path):
+    from tests.tiny import save_tiny_pipeline
+
+    config = EditConfig(model=str(save_tiny_pipeline(tmp_path / "model")), size=32, device="cuda")
+    report = edit_video(source, "snow", tmp_path / "out.mp4", config)
+    assert report.used.device.startswith("cuda")
+    assert report.peak_device_memory_bytes is not None
+    assert 0 < report.peak_device_memory_bytes < torch.cuda.get_device_properties(0).total_memory
