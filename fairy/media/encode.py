@@ -20,8 +20,8 @@ from av.container import InputContainer, OutputContainer
 
 from fairy.errors import MediaError
 from fairy.media.colours import Image, from_rgb
+from fairy.media.container import open_container
 from fairy.media.info import VideoInfo
-from fairy.media.read import open_container
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,10 @@ class VideoEncoder:
         # Without this flag the encoder makes up the last frame's duration from the frame rate.
         codec.flags |= Flags.frame_duration
         codec.sample_aspect_ratio = self._info.sample_aspect_ratio
+        if self._kind.codec == "libvpx-vp9" and codec.sample_aspect_ratio not in (None, 1):
+            # H.264 carries the aspect in its stream; VP9 leaves it to the container, where PyAV
+            # (18) cannot set it.
+            logger.warning("WebM is written with square pixels; use .mp4 or .mkv to keep them")
         if not gif:
             codec.colorspace, codec.color_primaries, codec.color_trc = self._info.colours.codes()
             codec.color_range = 1

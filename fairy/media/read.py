@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,18 +16,21 @@ import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
 from fairy.media.colours import Image, frame_colours, to_rgb
+from fairy.media.container import open_video
 from fairy.media.folder import list_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
+
+__all__ = ["AudioInfo", "Frame", "VideoInfo", "probe", "read_frame_at", "read_frames", "read_video"]
 
 logger = logging.getLogger(__name__)
 
 FOLDER_FPS = Fraction(25)
+# Sound often outlasts the pictures by a packet or two; half a second is no such rounding.
+EARLY_END_S = 0.5
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -43,7 +45,7 @@ def probe(path: str | Path) -> VideoInfo:
     path = Path(path)
     if path.is_dir():
         return _probe_folder(path)
-    with _open(path) as (container, stream):
+    with open_video(path) as (container, stream):
         frames = _decode(container, stream)
         first = next(frames, None)
         if first is None:
@@ -51,7 +53,9 @@ def probe(path: str | Path) -> VideoInfo:
         num_frames, last = 1, first
         for frame in frames:
             num_frames, last = num_frames + 1, frame
-        return _describe(path, container, stream, first, last, num_frames)
+        info = _describe(path, container, stream, first, last, num_frames)
+        _check_end(container, info)
+        return info
 
 
 def read_frames(path: str | Path) -> Iterator[Frame]:
@@ -94,7 +98,7 @@ def _read(path: Path, wanted: set[int] | None) -> Iterator[Frame | None]:
     if path.is_dir():
         yield from _read_folder(path, wanted)
         return
-    with _open(path) as (container, stream):
+    with open_video(path) as (container, stream):
         size: tuple[int, int] | None = None
         for index, frame in enumerate(_decode(container, stream)):
             size = size or (frame.height, frame.width)
@@ -170,75 +174,20 @@ def _audio(container: InputContainer) -> tuple[AudioInfo, ...]:
     return tuple(known)
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `path` and its best video stream, or say in one line why that cannot be."""
-    container = open_container(path)
-    with container:
-        _check_whole(path, container)
-        yield container, _video_stream(path, container)
+def _check_end(container: InputContainer, info: VideoInfo) -> None:
+    """Warn of frames that stop well before the container's own end, as in a cut Matroska file.
 
-
-def open_container(path: Path) -> InputContainer:
-    """Open the file at `path` for reading.
-
-    Raises:
-        MediaError: the file is missing, empty, or not a clip.
+    It is no error, since a sound track may simply be longer than the pictures.
     """
-    if not path.exists():
-        raise MediaError(f"{path}: no such file: check the name")
-    if path.stat().st_size == 0:
-        raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
-    try:
-        # "file:" keeps a colon in the name from being taken for a protocol, and the white list
-        # keeps a playlist from fetching over the network. Real phones write metadata that is
-        # not UTF-8.
-        return av.open(
-            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        )
-    except av.error.InvalidDataError as error:
-        raise MediaError(f"{path}: {_why_unreadable(path)}") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
-
-
-def _why_unreadable(path: Path) -> str:
-    """Tell a clip that is cut short from a file that never was one, by its first bytes."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        return "the file is cut short (its index is missing): copy or download it again"
-    return "not a video (no known container in it): give a clip, such as .mp4, .mov, .mkv, .webm"
-
-
-def _check_whole(path: Path, container: InputContainer) -> None:
-    """Refuse a file that ends before the packets which its own index names."""
-    end = max(
-        (entry.pos + entry.size for stream in container.streams for entry in stream.index_entries),
-        default=0,
-    )
-    size = path.stat().st_size
-    if end > size:
-        raise MediaError(
-            f"{path}: the file is cut short ({size} bytes, its index needs {end}): "
-            "copy or download it again"
-        )
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """Return the best video stream that is not a cover picture."""
-    stream = container.streams.best("video")
-    if stream is None or stream.disposition & Disposition.attached_pic:
-        num_audio = len(container.streams.audio)
-        raise MediaError(
-            f"{path}: no video stream found ({num_audio} audio streams); is this the right file?"
-        )
-    assert isinstance(stream, VideoStream)
-    # The stubs say there always is one; FFmpeg makes none for a codec it does not know.
-    codec: VideoCodecContext | None = stream.codec_context
-    if codec is None:
-        raise MediaError(f"{path}: its video codec is unknown: convert it to H.264 first")
-    return stream
+    if container.duration is None:
+        return
+    promised_s = (max(container.start_time, 0) + container.duration) / av.time_base
+    end_s = info.start_s + info.duration_s
+    if promised_s - end_s > max(EARLY_END_S, 0.05 * promised_s):
+        logger.warning(
+            "%s: the pictures end at %.2f s of %.2f s: is the file cut short?",
+            info.path, end_s, promised_s,
+        )  # fmt: skip
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -69,3 +69,9 @@ def test_zeros_under_a_whole_index_ends_in_an_error(tmp_path, scene):
     head = data[: data.index(b"mdat") + 4]
     path.write_bytes(head.ljust(len(data), b"\0"))
     assert "no frame can be decoded" in one_line(path)
+
+
+def test_pictures_that_end_early_are_said(clip, tmp_path, caplog):
+    path = cut(clip("stress/bear_vp9.webm"), tmp_path / "clip.webm", 0.5)
+    assert 0 < probe(path).num_frames < 82
+    assert "is the file cut short?" in caplog.text

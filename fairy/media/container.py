@@ -1,0 +1,89 @@
+"""Open a media file, or say in one line what is wrong with it and what to do.
+
+Tests: tests/media/test_bad_input.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from fairy.errors import MediaError
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open `path` and its best video stream, or say in one line why that cannot be."""
+    container = open_container(path)
+    with container:
+        _check_whole(path, container)
+        yield container, _video_stream(path, container)
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open the file at `path` for reading.
+
+    Raises:
+        MediaError: the file is missing, empty, or not a clip.
+    """
+    if not path.exists():
+        raise MediaError(f"{path}: no such file: check the name")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
+    try:
+        # "file:" keeps a colon in the name from being taken for a protocol, and the white list
+        # keeps a playlist from fetching over the network. Real phones write metadata that is
+        # not UTF-8.
+        return av.open(
+            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        )
+    except av.error.InvalidDataError as error:
+        raise MediaError(f"{path}: {_why_unreadable(path)}") from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
+def _why_unreadable(path: Path) -> str:
+    """Tell a clip that is cut short from a file that never was one, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        return "the file is cut short (its index is missing): copy or download it again"
+    return "not a video (no known container in it): give a clip, such as .mp4, .mov, .mkv, .webm"
+
+
+def _check_whole(path: Path, container: InputContainer) -> None:
+    """Refuse a file that ends before the packets which its own index names."""
+    end = max(
+        (entry.pos + entry.size for stream in container.streams for entry in stream.index_entries),
+        default=0,
+    )
+    size = path.stat().st_size
+    if end > size:
+        raise MediaError(
+            f"{path}: the file is cut short ({size} bytes, its index needs {end}): "
+            "copy or download it again"
+        )
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """Return the best video stream that is not a cover picture."""
+    stream = container.streams.best("video")
+    if stream is None or stream.disposition & Disposition.attached_pic:
+        num_audio = len(container.streams.audio)
+        raise MediaError(
+            f"{path}: no video stream found ({num_audio} audio streams); is this the right file?"
+        )
+    assert isinstance(stream, VideoStream)
+    # The stubs say there always is one; FFmpeg makes none for a codec it does not know.
+    codec: VideoCodecContext | None = stream.codec_context
+    if codec is None:
+        raise MediaError(f"{path}: its video codec is unknown: convert it to H.264 first")
+    return stream
