@@ -52,7 +52,7 @@ def main() -> None:
             progress=progress,
         )
     sheet = draw_sheet(clip, edited, args.instruction, args.out / "contact_sheet.png")
-    seconds, backend = report.seconds["total"], report.used["backend"]
+    seconds, backend = report.seconds["total"], report.used.backend
     print(f'"{args.instruction}": {report.num_frames_out} frames in {seconds:.0f} s ({backend})')
     print(f"  clip          {clip}\n  result        {edited}")
     print(f"  side by side  {compare}\n  contact sheet {sheet}")

@@ -22,5 +22,5 @@ config = EditConfig(num_anchors=3, seed=7, size=args.size, num_inference_steps=a
 report = edit_video(args.source, args.instruction, args.out, config)
 
 print(f"{report.num_frames_out} frames of {report.size[1]}x{report.size[0]} in {report.out}")
-print(f"anchors {report.anchor_indices}, {report.used['backend']}: {report.used['backend_reason']}")
+print(f"anchors {report.used.anchor_indices}, {report.used.backend}: {report.used.backend_reason}")
 print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))

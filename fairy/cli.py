@@ -12,11 +12,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from fairy import __version__
 from fairy.config import EditConfig
-from fairy.console import frame_progress, logged_to, say, user_facing
+from fairy.console import frame_progress, logged_to, quiet_libraries, say, user_facing
 from fairy.errors import FairyError, SettingsError
 
 DEFAULTS = EditConfig()
@@ -136,9 +135,9 @@ def edit(
     )
     console = Console(stderr=True)
     with logged_to(console, verbose=verbose):
+        quiet_libraries()
         from fairy.jobs.edit import edit_video
 
-        quiet_libraries()
         with frame_progress(console, f"{source.name}: {instruction}") as progress:
             done = edit_video(
                 source,
@@ -153,17 +152,7 @@ def edit(
     if console.is_terminal:
         seconds, speed = done.seconds["total"], done.frames_per_second
         frames = f"{done.num_frames_out} frames, {seconds:.1f} s, {speed:.2f} frames/s"
-        say(console, f"{done.out}: {frames}, {done.used['backend']} on {done.used['device']}")
-
-
-def quiet_libraries() -> None:
-    """Silence the progress bars and advice of the model libraries; their errors still raise."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    for library in (diffusers.utils.logging, transformers.utils.logging):
-        library.set_verbosity_error()
-        library.disable_progress_bar()
+        say(console, f"{done.out}: {frames}, {done.used.backend} on {done.used.device}")
 
 
 @app.command()
@@ -172,16 +161,16 @@ def info(clip: Annotated[Path, typer.Argument(help="A clip or a folder of images
     """Say what a clip holds: frames, timestamps, size, rotation, colours, audio."""
     from fairy.jobs.info import describe_clip
 
-    table = Table(box=None, show_header=False, pad_edge=False)
+    console = Console()
     for name, value in describe_clip(clip):
-        table.add_row(name, value)
-    Console().print(table, highlight=False, markup=False)
+        say(console, f"{name:<10}{value}")
 
 
 @app.command()
 @user_facing
 def doctor() -> None:
     """Say what would run on this machine and what is missing."""
+    quiet_libraries()
     from fairy.jobs.doctor import examine
 
     console, marks = Console(), {"ok": "ok", "note": "--", "missing": "!!"}
@@ -200,13 +189,16 @@ def doctor() -> None:
 @user_facing
 def train(context: typer.Context) -> None:
     """Train a model like `mini` by a recipe (needs the extra [train])."""
+    quiet_libraries()
     try:
         from fairy.training.command import train_command
     except ModuleNotFoundError as error:
         raise FairyError(
             f"training needs the package {error.name}: pip install 'fairy-video[train]'"
         ) from error
-    training = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    training = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
     training.command()(train_command)
     training(args=context.args, prog_name="fairy train")
 

@@ -107,3 +107,18 @@ def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int]
             bar.update(task, completed=done, total=total)
 
         yield advance
+
+
+def quiet_libraries() -> None:
+    """Silence advice and progress bars of the model libraries; their errors still raise.
+
+    To be called before the first import of a model: transformers speaks while it is imported.
+    """
+    import transformers.utils.logging
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    import diffusers.utils.logging
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
