@@ -87,7 +87,9 @@ class TrainConfig:
         device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
         seed: everything random depends on (seed, step) alone.
         sizes: (height, width) of the training images; one is drawn per step.
-        batch_size: images (or pairs) per step and process.
+        batch_size: images, or noised pairs, per step and process.
+        draws_per_pair: noised copies of each pair in a batch; 2 halve the cost of rendering
+            and encoding. `batch_size` counts the copies.
         max_steps: optimizer steps of the whole run.
         max_minutes: wall-clock budget of this call; no budget when None.
         resume: go on from the newest checkpoint in `output`.
@@ -98,6 +100,7 @@ class TrainConfig:
         max_grad_norm: gradients are clipped to this norm.
         ema_decay: decay of the averaged weights, which are what is exported.
         latent_channels: channels of the latents.
+        num_component_images: images whose principal components make the encoder.
         latent_noise: noise added to the latents that the decoder learns to decode.
         decoder_channels: channels of the decoder.
         decoder_blocks: blocks per level; each level after the first halves the size.
@@ -131,6 +134,7 @@ class TrainConfig:
     seed: int = 0
     sizes: tuple[tuple[int, int], ...] = ((64, 64),)
     batch_size: int = 32
+    draws_per_pair: int = 1
     max_steps: int = 10_000
     max_minutes: float | None = None
     resume: bool = False
@@ -142,6 +146,7 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     ema_decay: float = 0.999
     latent_channels: int = 12
+    num_component_images: int = 512
     latent_noise: float = 0.04
     decoder_channels: int = 32
     decoder_blocks: tuple[int, ...] = (3, 2, 1)
@@ -176,6 +181,11 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
         grid = 2 ** (len(self.decoder_blocks) - 1)
+        if self.draws_per_pair < 1 or self.batch_size % self.draws_per_pair:
+            raise SettingsError(
+                f"draws_per_pair is {self.draws_per_pair}: it must divide batch_size "
+                f"{self.batch_size}"
+            )
         for height, width in (*self.sizes, self.validation_size):
             if height < grid or width < grid or height % grid or width % grid:
                 raise SettingsError(

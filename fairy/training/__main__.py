@@ -13,5 +13,5 @@ if __name__ == "__main__":
     try:
         typer.run(train_command)
     except FairyError as error:
-        print(f"fairy: {error}", file=sys.stderr)
+        sys.stderr.write(f"fairy: {error}\n")
         sys.exit(2)

@@ -38,7 +38,7 @@ class PairSource:
         self.sampler = scenes.SceneSampler(self.photos)
 
     def images(
-        self, step: int, batch_size: int, size: tuple[int, int], *, split: str = "train"
+        self, step: int, batch_size: int, size: tuple[int, int], *, split: edits.Split = "train"
     ) -> Tensor:
         """Return (B,3,H,W) in [-1,1] for the autoencoder.
 
@@ -59,7 +59,7 @@ class PairSource:
         return _to_model(torch.cat([part.to(self.device) for part in parts]))
 
     def pairs(
-        self, step: int, batch_size: int, size: tuple[int, int], *, split: str = "train"
+        self, step: int, batch_size: int, size: tuple[int, int], *, split: edits.Split = "train"
     ) -> PairBatch:
         """Return a batch of edits; `split="test"` draws the phrasings kept from training."""
         gen = self._generator(step, f"pairs-{split}")

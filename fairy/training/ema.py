@@ -29,7 +29,7 @@ class Ema:
         is forgotten soon. One fused call for all tensors (`torch._foreach_lerp_`).
         """
         decay = min(self.decay, (1 + step) / (10 + step))
-        live = [self._live[name] for name in self._mean]
+        live: list[Tensor] = [self._live[name] for name in self._mean]
         torch._foreach_lerp_(list(self._mean.values()), live, 1 - decay)
 
     @contextmanager

@@ -53,7 +53,7 @@ def export_pipeline(
     shutil.rmtree(folder, ignore_errors=True)
     half = _half(pipeline)
     half.save_pretrained(folder, safe_serialization=True, max_shard_size=MAX_SHARD_SIZE)
-    _prefix_text_weights(folder / "text_encoder" / "model.safetensors")
+    _make_text_encoder_portable(folder / "text_encoder")
     shutil.rmtree(folder / "tokenizer")
     shutil.copytree(tokenizer_folder, folder / "tokenizer")
     (folder / "fairy.json").write_text(json.dumps(_defaults(config), indent=1) + "\n")
@@ -70,14 +70,20 @@ def _half(
     return StableDiffusionInstructPix2PixPipeline(**parts, requires_safety_checker=False)
 
 
-def _prefix_text_weights(path: Path) -> None:
-    """Name the weights `text_model.*`, as every published CLIPTextModel does.
+def _make_text_encoder_portable(folder: Path) -> None:
+    """Rewrite what transformers 5 saves (seen in 5.23) so that every version loads it alike.
 
-    transformers 5 drops the prefix when it saves (seen in 5.23) and takes both when it loads;
-    transformers 4 would find none of the names and keep random weights.
+    Its weights lack the prefix `text_model.` of every published CLIPTextModel: transformers 4
+    would find none of the names and keep random weights. Its settings ask for float16, which it
+    then obeys unasked, while diffusers loads the other parts in float32: they would not fit.
     """
+    path = folder / "model.safetensors"
     weights = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in load_file(path).items()}
     save_file(weights, path, metadata={"format": "pt"})
+    settings = json.loads((folder / "config.json").read_text())
+    settings.pop("dtype", None)
+    settings["torch_dtype"] = "float32"
+    (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _defaults(config: TrainConfig) -> dict[str, object]:

@@ -5,6 +5,7 @@ Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/test_stages
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -28,10 +29,6 @@ from fairy.training.phrases import all_phrases
 from fairy.training.principal import write_encoder
 from fairy.training.seeding import generator
 from fairy.training.tokenizer import load_tokenizer, write_tokenizer
-
-# The principal components of this many images make the encoder: 512 crops of 64x64 hold
-# 131,072 blocks of 4x4, for 48 x 48 covariances.
-NUM_COMPONENT_IMAGES = 512
 
 
 class Stage(Protocol):
@@ -75,7 +72,9 @@ class AutoencoderStage:
         self.config = config
         self.source = source
         self.autoencoder = build_autoencoder(config).to(source.device)
-        batches = range(-1, -1 - NUM_COMPONENT_IMAGES // 32, -1)
+        # Steps below zero, so that these images are not seen again. 512 crops of 64x64 hold
+        # 131,072 blocks of 4x4, for 48 x 48 covariances.
+        batches = range(-1, -1 - math.ceil(config.num_component_images / 32), -1)
         images = [source.images(step, 32, config.sizes[0]) for step in batches]
         write_encoder(self.autoencoder, torch.cat(images))
         self.model: nn.Module = AutoencoderModel(self.autoencoder, config.latent_noise)
@@ -147,23 +146,18 @@ class EditorStage:
     def loss(self, model: nn.Module, step: int) -> dict[str, Tensor]:
         """Velocity loss of the step's pairs, some without instruction or source image."""
         config, source = self.config, self.source
-        batch = source.pairs(step, config.batch_size, draw_size(config, step))
-        image_latents, latents = self._latents(torch.cat([batch.source, batch.target])).chunk(2)
+        repeats = config.draws_per_pair
+        batch = source.pairs(step, config.batch_size // repeats, draw_size(config, step))
+        pairs = self._latents(torch.cat([batch.source, batch.target]))
+        image_latents, latents = (half.repeat(repeats, 1, 1, 1) for half in pairs.chunk(2))
         gen = generator(config.seed, step, "noise", rank=source.rank)
         timesteps = losses.draw_timesteps(len(latents), config.timestep_power, gen)
-        noise = torch.randn(latents.shape, generator=gen)
-        drop_text, drop_image = losses.draw_drops(
-            len(latents), config.drop_text, config.drop_image, config.drop_both, gen
-        )
-        texts = [
-            "" if drop else text
-            for text, drop in zip(batch.instructions, drop_text.tolist(), strict=True)
-        ]
-        timesteps, noise = timesteps.to(source.device), noise.to(source.device)
-        keep = (~drop_image).to(source.device)[:, None, None, None]
+        timesteps = timesteps.to(source.device)
+        noise = torch.randn(latents.shape, generator=gen).to(source.device)
+        texts, keep_image = self._drop_conditions(batch.instructions * repeats, gen)
         prediction = model(
             self.noise_scheduler.add_noise(latents, noise, timesteps),
-            image_latents * keep,
+            image_latents * keep_image,
             timesteps,
             self._token_ids(texts),
         )
@@ -211,6 +205,15 @@ class EditorStage:
     def _latents(self, images: Tensor) -> Tensor:
         latents: Tensor = self.autoencoder.encode(images).latents
         return latents
+
+    def _drop_conditions(self, texts: list[str], gen: torch.Generator) -> tuple[list[str], Tensor]:
+        """Blank some instructions; return them, and (B,1,1,1) that is False for lost images."""
+        config = self.config
+        drop_text, drop_image = losses.draw_drops(
+            len(texts), config.drop_text, config.drop_image, config.drop_both, gen
+        )
+        kept = ["" if drop else t for drop, t in zip(drop_text.tolist(), texts, strict=True)]
+        return kept, (~drop_image).to(self.source.device)[:, None, None, None]
 
     def _token_ids(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer(

@@ -7,21 +7,19 @@ Tests: tests/training/test_tokenizer.py.
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
+from tokenizers import Regex, pre_tokenizers
 from transformers import CLIPTokenizer
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 # What CLIP counts as a word: Radford et al. 2021, their `simple_tokenizer.py`.
 WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 END_OF_WORD = "</w>"
-# More merges than any set of phrasings needs: training stops when every word is one token.
-MAX_VOCABULARY = 1_000_000
 
 
 def words_of(phrases: Iterable[str]) -> list[str]:
@@ -43,7 +41,8 @@ def write_tokenizer(phrases: Iterable[str], folder: Path, max_tokens: int) -> No
         folder: made if missing.
         max_tokens: length to which instructions are padded and cut.
     """
-    merges = _train_merges(phrases)
+    # Sorted and without repeats, so that the same words give the same vocabulary.
+    merges = _train_merges(words_of(phrases))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [
         *alphabet,
@@ -66,23 +65,34 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(str(folder))
 
 
-def _train_merges(phrases: Iterable[str]) -> list[tuple[str, str]]:
-    """Return byte-pair merges, in order, that make every word one token."""
-    tokenizer = Tokenizer(BPE(end_of_word_suffix=END_OF_WORD))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(WORDS, behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    trainer = BpeTrainer(
-        vocab_size=MAX_VOCABULARY, end_of_word_suffix=END_OF_WORD, show_progress=False
-    )
-    # Sorted and without repeats, so that the same words give the same vocabulary.
-    tokenizer.train_from_iterator(words_of(phrases), trainer)
-    merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [tuple(m.split(" ")) if isinstance(m, str) else (m[0], m[1]) for m in merges]
+def _train_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Return byte-pair merges, in order, that make every word one token.
+
+    The most frequent pair first (Sennrich et al. 2016), the alphabetically first among equals:
+    the `tokenizers` library's trainer leaves equals to chance, and a vocabulary that changes
+    from run to run would change the training.
+    """
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    spelled = ["".join(text for text, _ in byte_level.pre_tokenize_str(word)) for word in words]
+    pieces = [[*word[:-1], word[-1] + END_OF_WORD] for word in spelled]
+    merges: list[tuple[str, str]] = []
+    while counts := Counter(pair for word in pieces for pair in itertools.pairwise(word)):
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        pieces = [_merge(word, best) for word in pieces]
+    return merges
+
+
+def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:
+    """Join every occurrence of a pair in a word, from the left."""
+    merged: list[str] = []
+    for piece in word:
+        # A piece just joined may not be joined again by the same merge: "aaa" -> "aa", "a".
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
 
 
 def _write_json(path: Path, value: dict[str, object] | dict[str, int] | dict[str, str]) -> None:

@@ -77,7 +77,7 @@ class Trainer:
             lr=config.learning_rate,
             betas=config.betas,
             weight_decay=config.weight_decay,
-            # One pass over the weights; measured in benchmarks of the trainer.
+            # One pass over each weight instead of one per operation.
             fused=True,
         )
         self.step = 0
