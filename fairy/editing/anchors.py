@@ -17,8 +17,8 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
     """Return `num_anchors` frame indices spread evenly over the clip, sorted, no repeats.
 
     The clip is cut into `num_anchors` equal spans and the middle frame of each is taken, so
-    no frame is further than `num_frames / (2 * num_anchors)` frames from an anchor. A clip with
-    fewer frames than anchors has every frame as an anchor.
+    no frame is further than `num_frames / (2 * num_anchors)`, rounded up, from an anchor. A clip
+    with fewer frames than anchors has every frame as an anchor.
 
     >>> select_anchor_indices(num_frames=120, num_anchors=3)
     [20, 60, 100]

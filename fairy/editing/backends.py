@@ -64,7 +64,7 @@ def choose_backend(name: str, device: torch.device) -> Backend:
     if name == "reference":
         backend = _reference(device)
     else:
-        backend = _sdpa(device, TRITON_MISSING if name == "auto" else "asked for")
+        backend = _sdpa(TRITON_MISSING if name == "auto" else "asked for")
     logger.info("attention backend %s on %s: %s", backend.name, device, backend.reason)
     return backend
 
@@ -80,11 +80,10 @@ def _reference(device: torch.device) -> Backend:
     )
 
 
-def _sdpa(device: torch.device, reason: str) -> Backend:
-    # Only the CPU has been measured with both (benchmarks/NOTES.md)
-    if device.type == "cpu":
-        return Backend("sdpa", f"{reason}; two calls merged", sdpa, anchor_attention_merged)
-    return Backend("sdpa", f"{reason}; one call", sdpa, anchor_attention_concatenated)
+def _sdpa(reason: str) -> Backend:
+    # Not `anchor_attention_merged`: a little faster on the CPU, but its last bits depend on which
+    # frames are side by side (blocks of queries, vectors of `sigmoid`); on CUDA it is unmeasured
+    return Backend("sdpa", reason, sdpa, anchor_attention_concatenated)
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -108,16 +107,15 @@ def anchor_attention_merged(
 ) -> Tensor:
     """Return anchor attention by two calls, merged by log-sum-exp: nothing is copied.
 
-    The anchors are one batch per group: (G, F*N) queries against M keys. With lse the log of the
-    softmax's denominator, softmax over both key sets weighs the two results by
-    exp(lse) / (exp(lse) + exp(lse_anchor)) and its complement.
+    The anchors are one batch per group: (G,F*N,H,D) queries against M keys. With lse the log of a
+    softmax's denominator, the softmax over both key sets gives the anchors the weight
+    exp(lse_anchor) / (exp(lse) + exp(lse_anchor)).
     """
     frames_per_group(q, k_anchor)
-    num_groups, num_rows, num_tokens = k_anchor.shape[0], q.shape[0], q.shape[1]
-    out, lse = attention_with_lse(q, k, v)
-    folded = q.reshape(num_groups, -1, *q.shape[2:])
+    folded = q.reshape(k_anchor.shape[0], -1, *q.shape[2:])
     out_anchor, lse_anchor = attention_with_lse(folded, k_anchor, v_anchor)
-    weight = torch.sigmoid(lse_anchor.reshape(num_rows, num_tokens, -1) - lse).unsqueeze(-1)
+    out, lse = attention_with_lse(q, k, v)
+    weight = torch.sigmoid(lse_anchor.reshape(lse.shape) - lse).unsqueeze(-1)
     return torch.lerp(out, out_anchor.reshape(out.shape), weight.to(out.dtype))
 
 

@@ -1,0 +1,47 @@
+"""Anchor indices: spread evenly, inside the clip."""
+
+from __future__ import annotations
+
+import doctest
+import math
+
+import pytest
+
+from fairy.editing import anchors
+from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.errors import SettingsError
+
+
+def test_example_in_the_docstring():
+    assert doctest.testmod(anchors).failed == 0
+
+
+@pytest.mark.parametrize("num_frames", [3, 4, 10, 119, 120])
+@pytest.mark.parametrize("num_anchors", [1, 2, 3, 7])
+def test_no_frame_is_far_from_an_anchor(num_frames, num_anchors):
+    indices = select_anchor_indices(num_frames, num_anchors)
+    farthest = max(min(abs(i - index) for index in indices) for i in range(num_frames))
+    assert farthest <= math.ceil(num_frames / (2 * len(indices)))
+
+
+@pytest.mark.parametrize("num_frames", range(1, 12))
+def test_indices_are_sorted_distinct_and_in_the_clip(num_frames):
+    indices = select_anchor_indices(num_frames, 3)
+    assert indices == sorted(set(indices))
+    assert len(indices) == min(3, num_frames)
+    assert 0 <= indices[0] <= indices[-1] < num_frames
+
+
+def test_fewer_anchors_are_said(caplog):
+    select_anchor_indices(2, 3)
+    assert "every frame is an anchor" in caplog.text
+
+
+def test_chosen_by_hand_sorted_without_repeats():
+    assert check_anchor_indices([5, 0, 5], 6) == [0, 5]
+
+
+@pytest.mark.parametrize("indices", [[], [6], [-1]])
+def test_outside_the_clip_is_refused(indices):
+    with pytest.raises(SettingsError):
+        check_anchor_indices(indices, 6)

@@ -1,0 +1,77 @@
+"""Models by name, and what is said when there is no such model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, UNet2DConditionModel
+
+from fairy.errors import ModelError, SettingsError
+from fairy.models import registry
+from fairy.models.registry import load_pipeline, resolve_device, resolve_dtype
+from tests.tiny import save_tiny_pipeline
+
+
+def test_folder_is_loaded_with_trailing_euler_ancestral(tmp_path):
+    pipe, defaults = load_pipeline(save_tiny_pipeline(tmp_path / "model"), device="cpu")
+    assert isinstance(pipe.scheduler, EulerAncestralDiscreteScheduler)
+    assert pipe.scheduler.config.timestep_spacing == "trailing"
+    assert pipe.unet.dtype == torch.float32
+    assert defaults.size == 512
+
+
+def test_fairy_json_chooses_the_scheduler(tmp_path):
+    pipe, _ = load_pipeline(save_tiny_pipeline(tmp_path / "model", scheduler="ddim"), device="cpu")
+    assert isinstance(pipe.scheduler, DDIMScheduler)
+
+
+def test_mini_is_the_bundled_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "MINI", save_tiny_pipeline(tmp_path / "mini", size=32))
+    assert load_pipeline("mini", device="cpu")[1].size == 32
+
+
+@pytest.mark.parametrize("name", ["nothing", "./nothing", "/no/such/folder", "model.ckpt"])
+def test_unknown_model_is_one_line(name):
+    with pytest.raises(ModelError, match=r"^model [^\n]*$"):
+        load_pipeline(name, device="cpu")
+
+
+def test_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"model_index\.json"):
+        load_pipeline(tmp_path, device="cpu")
+
+
+def test_hub_id_that_cannot_be_fetched_is_one_line(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match=r"^model no-one/nothing: [^\n]*$"):
+        load_pipeline("no-one/nothing", device="cpu", local_files_only=True)
+
+
+def test_weights_that_are_not_safetensors_are_refused(tmp_path):
+    folder = save_tiny_pipeline(tmp_path / "model")
+    weights = next((folder / "unet").glob("*.safetensors"))
+    torch.save({}, weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelError):
+        load_pipeline(folder, device="cpu")
+
+
+def test_model_that_sees_no_source_image_is_refused(tmp_path):
+    folder = save_tiny_pipeline(tmp_path / "model")
+    config = UNet2DConditionModel.load_config(folder / "unet")
+    UNet2DConditionModel.from_config({**config, "in_channels": 4}).save_pretrained(folder / "unet")
+    with pytest.raises(ModelError, match="takes 4 channels, an InstructPix2Pix one 8"):
+        load_pipeline(folder, device="cpu")
+
+
+def test_device_and_dtype_by_name():
+    cpu = resolve_device("cpu")
+    assert resolve_dtype("auto", cpu) == torch.float32
+    assert resolve_dtype("auto", torch.device("cuda")) == torch.float16
+    assert resolve_dtype("bfloat16", cpu) == torch.bfloat16
+
+
+@pytest.mark.parametrize("device", ["tpu9", "quantum"])
+def test_unknown_device_is_refused(device):
+    with pytest.raises(SettingsError, match=device):
+        resolve_device(device)
