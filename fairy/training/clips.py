@@ -118,7 +118,7 @@ def _seen_pose(camera: Tensor, pose: Tensor) -> Tensor:
 
 
 def _seen_by(camera: Tensor, canvas: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return what the camera (T,4) sees of canvas (1,3,h,w): (T,3,H,W), pixel for pixel at zoom 1."""
+    """Return what the camera (T,4) sees of canvas (1,3,h,w): (T,3,H,W), unscaled at zoom 1."""
     grid = pixel_grid(size)
     points = _camera_to_canvas(camera, grid)
     half = min(size) / 2

@@ -244,7 +244,10 @@ def sample_pairs(
     chosen_from = edits or EDITS
     weights = torch.ones(len(edits)) if edits else WEIGHTS
     drawn = torch.multinomial(weights, num_groups, replacement=True, generator=generator)
-    sources, targets, instructions, names = [], [], [], []
+    sources: list[Tensor] = []
+    targets: list[Tensor] = []
+    instructions: list[str] = []
+    names: list[str] = []
     for index in drawn.tolist():
         edit, rows = chosen_from[index], min(rows_per_edit, batch_size - len(names))
         scene = sampler.sample(_num_objects(edit, rows, generator), size, generator)

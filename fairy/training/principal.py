@@ -26,24 +26,28 @@ def write_encoder(autoencoder: AutoencoderTiny, images: Tensor) -> None:
         autoencoder: built with no encoder blocks and 3 f^2 encoder channels.
         images: (B,3,H,W) in [-1,1], sides multiples of f.
     """
-    gather, rotate = autoencoder.encoder.layers[:-1], autoencoder.encoder.layers[-1]
+    *gather, rotate = (
+        layer for layer in autoencoder.encoder.layers if isinstance(layer, nn.Conv2d)
+    )
     _write_gather(gather)
-    blocks = gather((images + 1) / 2).permute(0, 2, 3, 1).flatten(0, 2)
+    blocks = nn.Sequential(*gather)((images + 1) / 2).permute(0, 2, 3, 1).flatten(0, 2)
     mean = blocks.mean(0)
     variances, components = torch.linalg.eigh((blocks - mean).T.cov())
     order = variances.argsort(descending=True)[: rotate.out_channels]
     std = variances[order].clamp_min(1e-8).sqrt()
     basis = components[:, order].T * ((std / std[0]).sqrt() / std)[:, None]
+    assert rotate.bias is not None
     rotate.weight.zero_()
     rotate.weight[:, :, 1, 1] = basis
     rotate.bias.copy_(-basis @ mean)
 
 
-def _write_gather(layers: nn.Sequential) -> None:
+def _write_gather(layers: list[nn.Conv2d]) -> None:
     """Make the layers collect each f x f block of pixels into 3 f^2 channels."""
     for layer in layers:
         layer.weight.zero_()
     first, *halvings = layers
+    assert first.bias is not None
     first.bias.zero_()
     for channel in range(3):
         first.weight[channel, channel, 1, 1] = 1

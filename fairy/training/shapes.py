@@ -14,9 +14,14 @@ import torch
 from torch import Tensor
 
 
+def _length(points: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(points, dim=-1)
+    return length
+
+
 def circle(points: Tensor) -> Tensor:
     """A disc of radius 0.9."""
-    return points.norm(dim=-1) - 0.9
+    return _length(points) - 0.9
 
 
 def square(points: Tensor) -> Tensor:
@@ -37,7 +42,7 @@ def star(points: Tensor) -> Tensor:
     sector = 2 * math.pi / 5
     angle = torch.atan2(x, -y)
     folded = (angle - sector * torch.round(angle / sector)).abs()
-    radius = points.norm(dim=-1)
+    radius = _length(points)
     inner = 0.42
     # The edge runs from the tip (1, 0) to the notch at half a sector; (nx, ny) is its normal.
     dx, dy = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)
@@ -48,7 +53,7 @@ def star(points: Tensor) -> Tensor:
 
 def ring(points: Tensor) -> Tensor:
     """A ring between radius 0.45 and 0.95."""
-    return (points.norm(dim=-1) - 0.7).abs() - 0.25
+    return (_length(points) - 0.7).abs() - 0.25
 
 
 def cross(points: Tensor) -> Tensor:
