@@ -31,7 +31,7 @@ class AnchorCache:
         self._near: dict[int, dict[str, KeysValues]] = {}
         self._stream: torch.cuda.Stream | None = None
         if self._crosses_to_cuda:
-            self._stream = torch.cuda.Stream(compute_device)  # type: ignore[no-untyped-call]
+            self._stream = torch.cuda.Stream(compute_device)
 
     @property
     def num_bytes(self) -> int:
