@@ -15,8 +15,9 @@ from PIL import Image
 from rendered_clip import rendered_clip
 from rich.console import Console
 
-from fairy import EditConfig, edit_video, write_video
-from fairy.console import frame_progress
+import fairy
+from fairy.config import EditConfig
+from fairy.console import frame_progress, quiet_libraries
 from fairy.media.read import probe, read_frame_at
 from fairy.media.sheet import contact_sheet
 
@@ -35,13 +36,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="longer side at which the model works")
     parser.add_argument("--steps", type=int, help="denoising steps")
     args = parser.parse_args()
+    quiet_libraries()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     clip = args.clip or render_to(args.out / "clip.mp4", args.frames)
     edited, compare = args.out / "edited.mp4", args.out / "side_by_side.mp4"
     config = EditConfig(model=args.model, size=args.size, num_inference_steps=args.steps)
     with frame_progress(Console(stderr=True), args.instruction) as progress:
-        report = edit_video(
+        report = fairy.edit_video(
             clip,
             args.instruction,
             edited,
@@ -60,7 +62,7 @@ def main() -> None:
 
 def render_to(path: Path, num_frames: int) -> Path:
     """Write a rendered clip to `path` and return it."""
-    write_video(rendered_clip(num_frames, 192, 256, seed=3), path, fps=24, overwrite=True)
+    fairy.write_video(rendered_clip(num_frames, 192, 256, seed=3), path, fps=24, overwrite=True)
     return path
 
 
