@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
 from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
@@ -35,7 +34,8 @@ from fairy.editing.images import (
 )
 from fairy.editing.latents import ClipNoise, make_generator
 from fairy.editing.text import encode_instruction
-from fairy.models.registry import ModelDefaults, load_pipeline
+from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
+from fairy.models.registry import load_pipeline
 
 Number = TypeVar("Number", int, float)
 
@@ -52,15 +52,14 @@ class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
     frames: Any
 
 
-class FairyPipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
+class FairyPipeline(SafePipeline):
     """Edits a clip by an instruction, with anchor frames (the Fairy method).
 
     Attributes:
-        defaults: settings used where a call gives none.
+        defaults: settings used where a call gives none (of `SafePipeline`).
         used: what the settings of the last edit came to.
     """
 
-    defaults: ModelDefaults = ModelDefaults()
     used: UsedSettings | None = None
 
     @classmethod

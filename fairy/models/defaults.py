@@ -6,8 +6,9 @@ Tests: tests/models/test_defaults.py.
 from __future__ import annotations
 
 import json
+import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,12 @@ def model_defaults(folder: str | Path) -> ModelDefaults:
         return _parse({"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}; see fairy.models.defaults for what it holds") from error
+
+
+def save_defaults(defaults: ModelDefaults, folder: str | os.PathLike[str]) -> None:
+    """Write `defaults` as the fairy.json of `folder`."""
+    entries = {**asdict(defaults), "words": sorted(defaults.words)}
+    Path(folder, FILE_NAME).write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
 def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:

@@ -7,15 +7,19 @@ Tests: tests/models/test_registry.py.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import diffusers.utils
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from fairy.errors import ModelError, SettingsError
+from fairy.models.base import StableDiffusionInstructPix2PixPipeline
 from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
+from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.schedulers import make_scheduler
 
 __all__ = [
@@ -34,6 +38,7 @@ MINI = Path(__file__).parent / "mini"
 
 # diffusers renamed the argument in 2026 (its pull request 14205); before, there is only torch_dtype
 DTYPE_KEYWORD = "dtype" if hasattr(diffusers.utils, "_resolve_dtype") else "torch_dtype"
+PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -50,7 +55,9 @@ def load_pipeline(
         name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
         dtype: "auto" (float16 on a GPU, float32 on the CPU), a name or a torch dtype.
-        **kwargs: handed to diffusers' `from_pretrained` or `from_single_file`.
+        **kwargs: handed to diffusers' `from_pretrained` or `from_single_file`: for a single file
+            above all `config`, a folder in diffusers format with the settings of such a model;
+            without it they are fetched from the hub.
 
     Returns:
         diffusers' pipeline and the model's defaults.
@@ -58,18 +65,24 @@ def load_pipeline(
     Raises:
         ModelError: no such model, unreadable, or not of the InstructPix2Pix type.
         SettingsError: no such device or dtype.
+        ValueError: arguments that would load pickles or run a model's code.
     """
+    _check_safe(kwargs)
     device = resolve_device(device)
     kwargs[DTYPE_KEYWORD] = resolve_dtype(dtype, device)
+    if "config" in kwargs:
+        kwargs["config"] = str(kwargs["config"])
     source = _source(name)
     try:
         pipe = _load(source, kwargs)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except LocalEntryNotFoundError as error:
+        raise ModelError(f"model {name}: {_not_fetched(source)}") from error
+    except (OSError, ValueError, ImportError, RuntimeError, SingleFileComponentError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
     _check_type(name, pipe)
     # A model from the hub leaves its fairy.json, if any, unread: only weights are fetched
-    defaults = model_defaults(source)
+    defaults = model_defaults(kwargs.get("config", source))
     if defaults.scheduler is not None and "scheduler" not in kwargs:
         pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
     return pipe.to(device), defaults
@@ -118,7 +131,7 @@ def _source(name: str | Path) -> str | Path:
             raise ModelError("model mini is not in this installation; train it or name another one")
         return MINI
     path = Path(name).expanduser()
-    if path.suffix in {".ckpt", ".pt", ".pth", ".bin"}:
+    if path.suffix in PICKLES or (path.is_file() and path.suffix != ".safetensors"):
         raise ModelError(f"model {name}: only .safetensors files are loaded; convert it first")
     if path.is_dir() and not (path / "model_index.json").is_file():
         raise ModelError(f"model {name}: no model_index.json in this folder; {_ALLOWED}")
@@ -131,10 +144,33 @@ def _source(name: str | Path) -> str | Path:
 
 
 def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
-    if isinstance(source, Path) and source.is_file():
-        return StableDiffusionInstructPix2PixPipeline.from_single_file(str(source), **kwargs)
-    return StableDiffusionInstructPix2PixPipeline.from_pretrained(
-        str(source), use_safetensors=True, **kwargs
+    # Bars stay where weights are fetched: that takes minutes
+    bars = without_progress_bars() if isinstance(source, Path) else nullcontext()
+    with without_expected_messages(), bars:
+        if isinstance(source, Path) and source.is_file():
+            return StableDiffusionInstructPix2PixPipeline.from_single_file(str(source), **kwargs)
+        return StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            str(source), use_safetensors=True, **kwargs
+        )
+
+
+def _check_safe(kwargs: dict[str, Any]) -> None:
+    """Refuse arguments that undo what this file promises."""
+    pickles = kwargs.pop("use_safetensors", None) is False
+    if pickles or kwargs.get("trust_remote_code") or kwargs.get("custom_pipeline"):
+        raise ValueError(
+            "use_safetensors=False, trust_remote_code and custom_pipeline are refused: only "
+            "safetensors are loaded, and no code that comes with a model is run"
+        )
+
+
+def _not_fetched(source: str | Path) -> str:
+    if isinstance(source, str):
+        return f"not in the cache, and the hub cannot be reached; go online, or {_ALLOWED}"
+    return (
+        "a single file holds weights alone; its settings are not in the cache, and the hub cannot "
+        "be reached: go online once, use the model as a folder in diffusers format, or pass "
+        "config=FOLDER to from_pretrained"
     )
 
 

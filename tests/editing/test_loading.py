@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model_state_dict
 
 from fairy.editing.pipeline import FairyPipeline
 from tests.tiny import make_frames, save_tiny_pipeline
 
 FRAMES = make_frames(4, height=12, width=16)
 SETTINGS = {"num_inference_steps": 2, "generator": 0}
+LORA = LoraConfig(
+    r=2, lora_alpha=2, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False
+)
 
 
 def test_pipeline_from_a_folder_equals_the_one_saved(tmp_path, tiny_pipeline):
@@ -40,13 +45,38 @@ def test_from_pipe_shares_components_and_casts_nothing(tiny_pipeline):
 def test_lora_changes_the_edit_and_its_scale_counts(tiny_pipeline):
     pipe = FairyPipeline.from_pipe(tiny_pipeline)
     before = pipe(FRAMES, "make it red", **SETTINGS).frames
-    pipe.unet.add_adapter(
-        LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False)
-    )
+    pipe.unet.add_adapter(LORA)
     with_lora = pipe(FRAMES, "make it red", **SETTINGS).frames
     without = pipe(FRAMES, "make it red", cross_attention_kwargs={"scale": 0.0}, **SETTINGS).frames
     assert not np.array_equal(with_lora, before)
     assert np.array_equal(without, before)
+
+
+def test_lora_is_loaded_from_its_safetensors(tmp_path, tiny_pipeline):
+    learnt = copy.deepcopy(tiny_pipeline.unet)
+    learnt.add_adapter(LORA)
+    FairyPipeline.save_lora_weights(tmp_path, unet_lora_layers=get_peft_model_state_dict(learnt))
+    pipe = FairyPipeline.from_pipe(tiny_pipeline)
+    before = pipe(FRAMES, "make it red", **SETTINGS).frames
+    pipe.load_lora_weights(tmp_path / "pytorch_lora_weights.safetensors")
+    expected = FairyPipeline.from_pipe(tiny_pipeline, unet=learnt)
+    with_lora = pipe(FRAMES, "make it red", **SETTINGS).frames
+    assert np.array_equal(with_lora, expected(FRAMES, "make it red", **SETTINGS).frames)
+    assert not np.array_equal(with_lora, before)
+    without = pipe(FRAMES, "make it red", cross_attention_kwargs={"scale": 0.0}, **SETTINGS).frames
+    assert np.array_equal(without, before)
+    pipe.unload_lora_weights()
+    assert np.array_equal(pipe(FRAMES, "make it red", **SETTINGS).frames, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_edits_alike(tiny_pipeline, dtype):
+    pipe = FairyPipeline.from_pipe(tiny_pipeline)
+    expected = pipe(FRAMES, "make it red", output_type="pt", **SETTINGS).frames
+    out = pipe.to(dtype)(FRAMES, "make it red", output_type="pt", **SETTINGS).frames
+    assert pipe.unet.dtype == dtype
+    # float32's edit has a spread of 0.28; measured: 0.001 in float16, 0.009 in bfloat16
+    assert (out - expected).abs().mean() < 4 * torch.finfo(dtype).eps
 
 
 @pytest.mark.gpu

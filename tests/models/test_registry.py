@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, UNet2DConditionModel
@@ -54,6 +56,35 @@ def test_weights_that_are_not_safetensors_are_refused(tmp_path):
     weights.unlink()
     with pytest.raises(ModelError):
         load_pipeline(folder, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.bin", "model.pt", "model.pth", "model"])
+def test_pickled_file_is_refused_by_one_line(tmp_path, name):
+    torch.save({}, tmp_path / name)
+    with pytest.raises(ModelError, match=r"^model [^\n]*: only \.safetensors files are loaded"):
+        load_pipeline(tmp_path / name, device="cpu")
+
+
+def test_code_that_comes_with_a_model_is_not_run(tmp_path):
+    folder = save_tiny_pipeline(tmp_path / "model")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["own", "Own"]}))
+    (folder / "unet" / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ModelError, match=r"^model [^\n]*$"):
+        load_pipeline(folder, device="cpu")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "unsafe", [{"use_safetensors": False}, {"trust_remote_code": True}, {"custom_pipeline": "a/b"}]
+)
+def test_arguments_that_undo_this_are_refused(tmp_path, unsafe):
+    with pytest.raises(ValueError, match=next(iter(unsafe))):
+        load_pipeline(tmp_path, device="cpu", **unsafe)
+
+
+def test_use_safetensors_may_be_said(tmp_path):
+    load_pipeline(save_tiny_pipeline(tmp_path / "model"), device="cpu", use_safetensors=True)
 
 
 def test_model_that_sees_no_source_image_is_refused(tmp_path):

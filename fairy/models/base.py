@@ -1,0 +1,68 @@
+"""diffusers' InstructPix2Pix pipeline as `FairyPipeline` extends it: what is loaded, what is saved.
+
+Tests: tests/models/test_base.py.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fairy.errors import ModelError
+from fairy.models.defaults import ModelDefaults, save_defaults
+from fairy.models.quiet import without_expected_messages
+
+# transformers speaks when diffusers imports it
+with without_expected_messages():
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+__all__ = ["SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
+
+
+class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
+    """Takes LoRA from safetensors only, and saves itself as a model that diffusers itself loads.
+
+    Attributes:
+        defaults: settings used where a call gives none.
+    """
+
+    defaults: ModelDefaults = ModelDefaults()
+
+    def load_lora_weights(
+        self,
+        pretrained_model_name_or_path_or_dict: str | Path | dict[str, Tensor],
+        adapter_name: str | None = None,
+        *,
+        weight_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Load a LoRA as diffusers does, from a dict, a hub id, a folder or a safetensors file.
+
+        Raises:
+            ModelError: the file is not a safetensors one.
+        """
+        source = pretrained_model_name_or_path_or_dict
+        if not isinstance(source, dict):
+            for name in (weight_name, source if Path(source).is_file() else None):
+                if name is not None and Path(name).suffix != ".safetensors":
+                    raise ModelError(f"LoRA {name}: only .safetensors files are loaded")
+            kwargs |= {"weight_name": weight_name, "use_safetensors": True}
+        super().load_lora_weights(source, adapter_name, **kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Save as diffusers' own pipeline, with the defaults beside it in fairy.json.
+
+        Args:
+            save_directory: the folder.
+            **kwargs: as in diffusers.
+        """
+        checked = self.config.requires_safety_checker
+        plain = StableDiffusionInstructPix2PixPipeline(
+            **self.components, requires_safety_checker=checked
+        )
+        plain.save_pretrained(save_directory, **kwargs)
+        if self.defaults != ModelDefaults():
+            save_defaults(self.defaults, save_directory)
