@@ -54,10 +54,12 @@ def export_pipeline(
     half = _half(pipeline)
     half.save_pretrained(folder, safe_serialization=True, max_shard_size=MAX_SHARD_SIZE)
     _make_text_encoder_portable(folder / "text_encoder")
+    _drop_settings(folder / "vae", "block_out_channels", "_name_or_path")
     shutil.rmtree(folder / "tokenizer")
     shutil.copytree(tokenizer_folder, folder / "tokenizer")
     (folder / "fairy.json").write_text(json.dumps(_defaults(config), indent=1) + "\n")
     card.write_text(text)
+    _make_readable(folder)
 
 
 def _half(
@@ -84,6 +86,21 @@ def _make_text_encoder_portable(folder: Path) -> None:
     settings.pop("dtype", None)
     settings["torch_dtype"] = "float32"
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _drop_settings(folder: Path, *names: str) -> None:
+    """Take out of config.json what AutoencoderTiny derives anew, and a path of this machine."""
+    path = folder / "config.json"
+    settings = json.loads(path.read_text())
+    kept = {name: value for name, value in settings.items() if name not in names}
+    path.write_text(json.dumps(kept, indent=2) + "\n")
+
+
+def _make_readable(folder: Path) -> None:
+    """Give each file the mode that any new file has here: safetensors' are the owner's alone."""
+    mode = (folder / "fairy.json").stat().st_mode
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(mode)
 
 
 def _defaults(config: TrainConfig) -> dict[str, object]:

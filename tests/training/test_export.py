@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
+from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
 from safetensors.torch import load_file
 
 from fairy.training.trainer import train
@@ -39,6 +39,18 @@ def test_text_weights_have_published_names_and_load(folder: Path) -> None:
     pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder)
     loaded = pipeline.text_encoder.get_input_embeddings().weight
     assert torch.equal(loaded.half(), saved["text_model.embeddings.token_embedding.weight"])
+
+
+def test_any_user_may_read_the_weights(folder: Path) -> None:
+    usual = (folder / "model_index.json").stat().st_mode
+    assert {path.stat().st_mode for path in folder.rglob("*.safetensors")} == {usual}
+
+
+def test_autoencoder_saves_no_setting_it_derives(folder: Path) -> None:
+    settings = json.loads((folder / "vae" / "config.json").read_text())
+    assert not {"block_out_channels", "_name_or_path"} & settings.keys()
+    loaded = AutoencoderTiny.from_pretrained(folder / "vae")
+    assert loaded.config.block_out_channels == loaded.config.decoder_block_out_channels
 
 
 def test_sampler_is_trailing_with_zero_terminal_snr(folder: Path) -> None:
