@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from _alone import edit_alone
 from _record import show
-from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 from torch import Tensor
 
@@ -40,32 +40,15 @@ INSTRUCTIONS = [
     PHRASES[edit.name][0][0].format(it="it") for edit in EDITS if edit.scope == "one-to-many"
 ]
 FIRST_SEED = 7_000_000
-BATCH = 8
 Method = Callable[[Tensor, str, int], Tensor]
 
 
-def edit_alone(pipe: FairyPipeline, *, own_noise: bool) -> Method:
-    """Return frame-by-frame editing by diffusers' own pipeline on the same weights."""
-    parts = {**pipe.components, "requires_safety_checker": False}
-    plain = StableDiffusionInstructPix2PixPipeline(**parts)
-    plain.set_progress_bar_config(disable=True)
+def without_anchors(pipe: FairyPipeline, *, own_noise: bool) -> Method:
+    """Return frame-by-frame editing."""
 
     def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
-        outputs = []
-        for start in range(0, len(frames), BATCH):
-            batch = frames[start : start + BATCH]
-            seeds = [seed + (1000 + start + i if own_noise else 0) for i in range(len(batch))]
-            result = plain(
-                [instruction] * len(batch),
-                image=batch,
-                num_inference_steps=pipe.defaults.num_inference_steps,
-                guidance_scale=pipe.defaults.guidance_scale,
-                image_guidance_scale=pipe.defaults.image_guidance_scale,
-                generator=[torch.Generator().manual_seed(s) for s in seeds],
-                output_type="pt",
-            )
-            outputs.append(result.images.cpu())
-        return torch.cat(outputs)
+        seeds = [seed + 1000 * (1 + t) * own_noise for t in range(len(frames))]
+        return edit_alone(pipe, frames, [instruction] * len(frames), seeds)
 
     return edit
 
@@ -126,16 +109,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--clips", type=int, default=20)
-    parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--size", type=int, nargs=2, default=(96, 128), metavar=("H", "W"))
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--size", type=int, nargs=2, default=(72, 96), metavar=("H", "W"))
     parser.add_argument("--num-anchors", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--sheets", type=Path, help="folder for a PNG of each clip")
     args = parser.parse_args()
     pipe = FairyPipeline.from_pretrained(args.model, device=args.device, dtype="auto")
     methods = {
-        "frame by frame, own noise": edit_alone(pipe, own_noise=True),
-        "frame by frame, shared noise": edit_alone(pipe, own_noise=False),
+        "frame by frame, own noise": without_anchors(pipe, own_noise=True),
+        "frame by frame, shared noise": without_anchors(pipe, own_noise=False),
         f"{args.num_anchors} anchors": edit_with_anchors(pipe, args.num_anchors),
     }
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in methods}

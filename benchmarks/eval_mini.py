@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _alone import edit_alone
 from _record import show
 from diffusers import (
     DDIMScheduler,
@@ -89,13 +90,8 @@ def make_cases(count: int, size: tuple[int, int], photos: Path | None) -> Cases:
 
 def edit_all(pipe: FairyPipeline, cases: Cases, **settings: Any) -> Tensor:
     """Edit each source as its instruction says: (S,3,H,W)."""
-    outputs = []
-    for index, (source, text) in enumerate(zip(cases.sources, cases.instructions, strict=True)):
-        result = pipe(
-            source[None] * 2 - 1, text, generator=index, output_type="pt", num_anchors=1, **settings
-        )
-        outputs.append((result.frames + 1) / 2)
-    return torch.cat(outputs).cpu()
+    seeds = range(len(cases.sources))
+    return edit_alone(pipe, cases.sources, cases.instructions, seeds, **settings)
 
 
 def score(outputs: Tensor, cases: Cases) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--lengths", type=int, nargs="+", default=[120, 960])
-    parser.add_argument("--size", type=int, nargs=2, default=(144, 192), metavar=("H", "W"))
+    parser.add_argument("--size", type=int, nargs=2, default=(72, 96), metavar=("H", "W"))
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--instruction", default="make it night")

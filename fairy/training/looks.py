@@ -207,11 +207,12 @@ def brush_strokes(image: Tensor, generator: torch.Generator, length_px: int = 9)
     to_unit = 2 / torch.tensor([width, height], device=image.device)
     grid = pixel_grid((height, width), image.device) * (min(height, width) / 2) * to_unit
     bristles = torch.rand(len(image), 1, height, width, generator=generator).to(image)
-    painted = torch.cat([image, 0.75 + 0.5 * bristles], dim=1)
-    total = torch.zeros_like(painted)
+    layers = torch.cat([image, 0.75 + 0.5 * bristles], dim=1)
+    total = torch.zeros_like(layers)
     for offset in range(-length_px // 2 + 1, length_px // 2 + 1):
         moved = grid + offset * (step * to_unit)[:, None, None]
-        total += F.grid_sample(painted, moved, padding_mode="border", align_corners=False)
+        total += F.grid_sample(layers, moved, padding_mode="border", align_corners=False)
     colour, streak = (total / length_px).split([3, 1], dim=1)
     strong: Tensor = torch.lerp(luma(colour).expand_as(colour), colour, 1.25)
-    return (strong * streak).clamp(0, 1)
+    painted: Tensor = (strong * streak).clamp(0, 1)
+    return painted
