@@ -215,8 +215,11 @@ EDITS: tuple[Edit, ...] = (
     Edit("dots", "one-to-many", True, _random_pattern(DOTS)),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
-# Local edits have parameters (colour, shape) and need more examples than one fixed look.
-WEIGHTS = torch.tensor([{"global": 1.0, "local": 1.6, "one-to-many": 1.2}[e.scope] for e in EDITS])
+# How often each edit is drawn. Local edits have parameters (which shape, which colour), and these
+# looks have hard edges between few levels: they need more examples than a change of tone.
+HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
+SCOPE_WEIGHTS = {"global": 0.5, "local": 4.0, "one-to-many": 0.5}
+WEIGHTS = torch.tensor([2.5 if e.name in HARD_LOOKS else SCOPE_WEIGHTS[e.scope] for e in EDITS])
 
 
 def sample_pairs(
