@@ -29,6 +29,7 @@ from PIL import Image
 from torch import Tensor
 
 from fairy import FairyPipeline
+from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
 from fairy.metrics.temporal import warp_error
 from fairy.training.clips import Clip, sample_clip
@@ -83,12 +84,8 @@ def write_sheet(path: Path, clip: Clip, results: dict[str, Tensor], instruction:
     """Write five frames of the source and of each method's result."""
     shown = np.linspace(0, len(clip.frames) - 1, 5).round().astype(int)
     videos = {f'source: "{instruction}"': clip.frames, **results}
-    rows = [[_to_array(video[i]) for i in shown] for video in videos.values()]
+    rows = [list(to_images(video[shown] * 2 - 1)) for video in videos.values()]
     Image.fromarray(contact_sheet(rows, list(videos))).save(path)
-
-
-def _to_array(image: Tensor) -> np.ndarray:
-    return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def summary(name: str, cases: list[dict[str, float]], anchored: list[float]) -> dict[str, Any]:

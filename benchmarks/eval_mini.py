@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from _alone import edit_alone
 from _record import show
@@ -34,6 +33,7 @@ from PIL import Image
 from torch import Tensor
 
 from fairy import FairyPipeline
+from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
 from fairy.training.edits import EDITS
 from fairy.training.photos import PhotoPool
@@ -163,14 +163,10 @@ def by_edit(pipe: FairyPipeline, cases: Cases, sheet: Path | None) -> list[dict[
 def draw_sheet(path: Path, outputs: Tensor, cases: Cases) -> None:
     """Write the first case of each edit: source, target and output, one above the other."""
     shown = range(min(len(DETERMINISTIC), len(outputs)))
-    targets = [cases.targets[i, cases.asked[i]] for i in shown]
+    targets = torch.stack([cases.targets[i, cases.asked[i]] for i in shown])
     rows = [cases.sources[: len(targets)], targets, outputs[: len(targets)]]
-    arrays = [[_to_array(image) for image in row] for row in rows]
+    arrays = [list(to_images(row * 2 - 1)) for row in rows]
     Image.fromarray(contact_sheet(arrays, ["source", "target", "output"])).save(path)
-
-
-def _to_array(image: Tensor) -> np.ndarray:
-    return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def main() -> None:
