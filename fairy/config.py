@@ -15,6 +15,38 @@ from fairy.errors import SettingsError
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 STAGES = ("autoencoder", "editor")
+CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaConfig:
+    """How clips are read and written. None means "what suits the clip and the file's suffix".
+
+    Attributes:
+        video_stream: index in the file of the video stream to edit, as `fairy info` shows it;
+            the best one when None.
+        strict: a picture that cannot be decoded is an error, instead of the last good one again.
+        codec: one of `CODECS`; the usual one of the output's suffix when None.
+        crf: constant rate factor of the codec: lower is better and larger.
+        pix_fmt: how pixels are stored, in FFmpeg's names, such as "yuv420p" or "yuv444p".
+        provenance: say in the output's metadata how it was made.
+    """
+
+    video_stream: int | None = None
+    strict: bool = False
+    codec: str | None = None
+    crf: int | None = None
+    pix_fmt: str | None = None
+    provenance: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no clip can have; what the output's container refuses is checked with it."""
+        if self.codec is not None and self.codec not in CODECS:
+            raise SettingsError(f"codec {self.codec!r} is unknown: use {', '.join(CODECS)}")
+        if self.video_stream is not None and self.video_stream < 0:
+            raise SettingsError(f"video_stream is {self.video_stream}: streams count from 0")
+        if self.crf is not None and not 0 <= self.crf <= 63:
+            raise SettingsError(f"crf is {self.crf}: it must be between 0 and 63")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +69,7 @@ class EditConfig:
         backend: how anchor attention is computed, one of `BACKENDS`.
         frame_batch_size: frames denoised together; from free memory when None.
         anchor_cache_device: where the anchors' keys and values live; the model's device when None.
+        media: how the clip is read and the result written.
     """
 
     model: str = "mini"
@@ -54,6 +87,7 @@ class EditConfig:
     backend: str = "auto"
     frame_batch_size: int | None = None
     anchor_cache_device: str | None = None
+    media: MediaConfig = MediaConfig()
 
     def __post_init__(self) -> None:
         """Refuse settings that no edit can have."""
@@ -112,6 +146,8 @@ class TrainConfig:
         text_heads: attention heads of the text encoder.
         text_tokens: tokens of an instruction, padded to this length.
         timestep_power: t = 999 * u**(1 / timestep_power), u uniform: over 1 favours high noise.
+        change_share: share of each pair's loss that is spread over the changed places alone;
+            0 is the plain mean squared error.
         drop_text: share of pairs that lose their instruction alone.
         drop_image: share of pairs that lose their source image alone.
         drop_both: share of pairs that lose both.
@@ -157,7 +193,8 @@ class TrainConfig:
     text_layers: int = 2
     text_heads: int = 4
     text_tokens: int = 16
-    timestep_power: float = 1.5
+    timestep_power: float = 2.0
+    change_share: float = 0.6
     drop_text: float = 0.05
     drop_image: float = 0.05
     drop_both: float = 0.05
@@ -197,5 +234,7 @@ class TrainConfig:
                     f"unet_channels {channels} must be a multiple of head_dim {self.head_dim} "
                     f"and of unet_norm_groups {self.unet_norm_groups}"
                 )
+        if not 0 <= self.change_share <= 1:
+            raise SettingsError(f"change_share is {self.change_share}: it must lie in [0, 1]")
         if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
             raise SettingsError("drop_text + drop_image + drop_both must lie between 0 and 1")

@@ -218,7 +218,7 @@ EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
 # How often each edit is drawn. Local edits have parameters (which shape, which colour), and these
 # looks have hard edges between few levels: they need more examples than a change of tone.
 HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
-SCOPE_WEIGHTS = {"global": 0.5, "local": 4.0, "one-to-many": 0.5}
+SCOPE_WEIGHTS = {"global": 0.5, "local": 8.0, "one-to-many": 0.5}
 WEIGHTS = torch.tensor([2.5 if e.name in HARD_LOOKS else SCOPE_WEIGHTS[e.scope] for e in EDITS])
 
 

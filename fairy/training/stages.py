@@ -162,7 +162,8 @@ class EditorStage:
             self._token_ids(texts),
         )
         velocity = self.noise_scheduler.get_velocity(latents, noise, timesteps)
-        return {"loss": losses.velocity_loss(prediction, velocity)}
+        weights = losses.change_weights(image_latents, latents, config.change_share)
+        return {"loss": losses.velocity_loss(prediction, velocity, weights)}
 
     @torch.no_grad()
     def validate(self) -> tuple[list[Tensor], list[str], dict[str, float]]:

@@ -63,13 +63,14 @@ def test_merged_copies_no_anchors():
 
 
 @pytest.mark.parametrize("num_tokens", [1, 3, 12, 61])
-def test_on_the_cpu_a_frame_does_not_depend_on_those_beside_it(num_tokens):
+def test_a_frame_does_not_depend_on_those_beside_it(num_tokens):
     attend = choose_backend("auto", CPU).attend_anchors
     q, k, v, k_anchor, v_anchor = make_inputs(1, 7, num_tokens, 3, 2, 16)
     together = attend(q, k, v, k_anchor, v_anchor)
     for f in range(7):
         alone = attend(q[f : f + 1], k[f : f + 1], v[f : f + 1], k_anchor, v_anchor)
-        assert torch.equal(alone, together[f : f + 1])
+        # Not to the bit everywhere: a matrix library may round by where its buffers lie.
+        assert torch.allclose(alone, together[f : f + 1], rtol=0, atol=1e-6)
 
 
 def test_auto_says_why(caplog):

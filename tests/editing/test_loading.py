@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model_state_dict
 
 from fairy.editing.pipeline import FairyPipeline
-from tests.tiny import make_frames, save_tiny_pipeline
+from tests.tiny import assert_same_frames, make_frames, save_tiny_pipeline
 
 FRAMES = make_frames(4, height=12, width=16)
 SETTINGS = {"num_inference_steps": 2, "generator": 0}
@@ -24,7 +24,7 @@ def test_pipeline_from_a_folder_equals_the_one_saved(tmp_path, tiny_pipeline):
     loaded = FairyPipeline.from_pretrained(folder)
     assert loaded.defaults.size == 32
     expected = FairyPipeline.from_pipe(tiny_pipeline)(FRAMES, "make it red", **SETTINGS).frames
-    assert np.array_equal(loaded(FRAMES, "make it red", **SETTINGS).frames, expected)
+    assert_same_frames(loaded(FRAMES, "make it red", **SETTINGS).frames, expected)
 
 
 @pytest.mark.parametrize("keyword", ["dtype", "torch_dtype"])
@@ -49,7 +49,7 @@ def test_lora_changes_the_edit_and_its_scale_counts(tiny_pipeline):
     with_lora = pipe(FRAMES, "make it red", **SETTINGS).frames
     without = pipe(FRAMES, "make it red", cross_attention_kwargs={"scale": 0.0}, **SETTINGS).frames
     assert not np.array_equal(with_lora, before)
-    assert np.array_equal(without, before)
+    assert_same_frames(without, before)
 
 
 def test_lora_is_loaded_from_its_safetensors(tmp_path, tiny_pipeline):
@@ -61,12 +61,12 @@ def test_lora_is_loaded_from_its_safetensors(tmp_path, tiny_pipeline):
     pipe.load_lora_weights(tmp_path / "pytorch_lora_weights.safetensors")
     expected = FairyPipeline.from_pipe(tiny_pipeline, unet=learnt)
     with_lora = pipe(FRAMES, "make it red", **SETTINGS).frames
-    assert np.array_equal(with_lora, expected(FRAMES, "make it red", **SETTINGS).frames)
+    assert_same_frames(with_lora, expected(FRAMES, "make it red", **SETTINGS).frames)
     assert not np.array_equal(with_lora, before)
     without = pipe(FRAMES, "make it red", cross_attention_kwargs={"scale": 0.0}, **SETTINGS).frames
-    assert np.array_equal(without, before)
+    assert_same_frames(without, before)
     pipe.unload_lora_weights()
-    assert np.array_equal(pipe(FRAMES, "make it red", **SETTINGS).frames, before)
+    assert_same_frames(pipe(FRAMES, "make it red", **SETTINGS).frames, before)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

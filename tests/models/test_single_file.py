@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import huggingface_hub.constants
-import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import ModelError
-from tests.tiny import make_frames, make_tiny_pipeline
+from tests.tiny import assert_same_frames, make_frames, make_tiny_pipeline
 
 # Regular expressions of diffusers' names and the original ones. The tiny model has two levels of
 # one layer: level b is input blocks 2b+1 (layer) and 2b+2 (downsampling), output blocks 2b, 2b+1.
@@ -104,7 +103,7 @@ def test_edit_equals_the_folders(file, folder):
     frames, settings = make_frames(3), {"num_inference_steps": 2, "generator": 0}
     single = FairyPipeline.from_pretrained(file, config=str(folder))
     expected = FairyPipeline.from_pretrained(folder)(frames, "make it red", **settings).frames
-    assert np.array_equal(single(frames, "make it red", **settings).frames, expected)
+    assert_same_frames(single(frames, "make it red", **settings).frames, expected)
 
 
 def test_defaults_are_those_of_the_config(file, folder):

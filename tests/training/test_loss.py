@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from fairy.training.loss import draw_drops, draw_timesteps, reconstruction_loss
+from fairy.training.loss import (
+    change_weights,
+    draw_drops,
+    draw_timesteps,
+    reconstruction_loss,
+    velocity_loss,
+)
 
 
 def test_reconstruction_loss_is_zero_only_at_the_image() -> None:
@@ -36,3 +42,37 @@ def test_drops_have_the_asked_shares() -> None:
     shares = [(text & ~image), (image & ~text), (text & image)]
     for share, wanted in zip(shares, (0.05, 0.1, 0.15), strict=True):
         assert abs(float(share.float().mean()) - wanted) < 0.01
+
+
+def small_change() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two rows of latents (2,4,8,8): the first changes in 4 of 64 places, the second everywhere."""
+    source = torch.zeros(2, 4, 8, 8)
+    target = source.clone()
+    target[0, :, :2, :2] = 1
+    target[1] = 1
+    return source, target
+
+
+def test_a_rows_weights_have_mean_one() -> None:
+    weights = change_weights(*small_change(), 0.6)
+    assert torch.allclose(weights.mean((1, 2, 3)), torch.ones(2))
+
+
+def test_the_share_falls_on_the_changed_places() -> None:
+    source, target = small_change()
+    weights = change_weights(source, target, 0.6)[0]
+    changed = (target != source)[0, :1]
+    assert torch.isclose(weights[changed].sum() / weights.sum(), torch.tensor(0.6 + 0.4 * 4 / 64))
+
+
+def test_a_row_that_changes_everywhere_or_nowhere_is_weighted_evenly() -> None:
+    source, target = small_change()
+    assert torch.equal(change_weights(source, target, 0.6)[1], torch.ones(1, 8, 8))
+    assert torch.equal(change_weights(source, source, 0.6), torch.ones(2, 1, 8, 8))
+
+
+def test_without_a_share_the_loss_is_the_mean_squared_error() -> None:
+    prediction, velocity = torch.randn(2, 2, 4, 8, 8)
+    weights = change_weights(*small_change(), 0.0)
+    plain = (prediction - velocity).square().mean()
+    assert torch.isclose(velocity_loss(prediction, velocity, weights), plain)
