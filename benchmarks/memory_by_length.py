@@ -38,6 +38,7 @@ def peak_of_edit(folder: Path, num_frames: int, args: argparse.Namespace) -> dic
     command = [sys.executable, "-m", "fairy", "edit", clip, args.instruction]
     command += ["-o", folder / f"{num_frames}_edited.mp4", "--report", report]
     command += ["--model", args.model, "--steps", args.steps, "--frame-batch-size", args.batch]
+    command += ["--size", max(args.size)]
     subprocess.run([str(word) for word in command], check=True)
     done = json.loads(report.read_text())
     return {
