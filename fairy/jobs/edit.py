@@ -1,8 +1,9 @@
 """One clip, one instruction, one edited clip: what `fairy edit` does.
 
 The clip is never in memory as a whole: the anchors are read first, then frames (H,W,3) are read,
-edited and written as a stream. What can be refused is refused before a model is loaded
-(`fairy.jobs.plan`), and the result appears whole or not at all (`fairy.media.write.VideoWriter`).
+edited and written as a stream, decoding and encoding beside the model (`fairy.media.ahead`). What
+can be refused is refused before a model is loaded (`fairy.jobs.plan`), and the result appears
+whole or not at all (`fairy.media.write.VideoWriter`).
 Tests: tests/jobs/test_edit.py.
 """
 
@@ -22,7 +23,8 @@ from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import InstructionError
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan, plan_edit
-from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes
+from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, provenance
+from fairy.media.ahead import ReadAhead
 from fairy.media.colours import Image
 from fairy.media.frames import fit_size
 from fairy.media.info import Frame
@@ -128,7 +130,7 @@ class ClipJob:
         self, plan: EditPlan, config: EditConfig, pipe: FairyPipeline, watch: Stopwatch
     ) -> None:
         self._plan, self._config, self._pipe, self._watch = plan, config, pipe, watch
-        # Frames read and not yet written, in order: one batch of the pipeline.
+        # Frames that the pipeline has and the encoder has not yet, in order: one batch.
         self._pending: deque[Frame] = deque()
 
     def run(self, progress: Progress) -> EditReport:
@@ -137,21 +139,31 @@ class ClipJob:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         progress(0, info.num_frames)
-        batches = self._edited()
-        used = self._pipe.used
-        assert used is not None
-        model_size = (used.height, used.width)
-        size = (info.height, info.width) if self._config.keep_size else model_size
-        num_written = 0
-        with self._watch("write"), ClipOutputs(self._plan, size) as outputs:
+        with ReadAhead(read_frames(info.path, self._plan.media)) as frames:
+            batches = self._edited(frames)
+            used = self._pipe.used
+            assert used is not None
+            model_size = (used.height, used.width)
+            size = (info.height, info.width) if self._config.keep_size else model_size
+            outputs = self._write(batches, size, progress)
+        codec_seconds = {"read": round(frames.busy_s, 4), "write": round(outputs.busy_s, 4)}
+        return self._report(used, size, outputs.num_written, codec_seconds)
+
+    def _write(
+        self, batches: Iterator[Image], size: tuple[int, int], progress: Progress
+    ) -> ClipOutputs:
+        """Hand every edited frame to the encoders; return them, their files published."""
+        plan, num_done = self._plan, 0
+        comment = provenance(plan.instruction, self._config) if plan.media.provenance else None
+        with self._watch("write"), ClipOutputs(plan, size, comment) as outputs:
             for batch in self._timed(batches):
                 for image in batch:
                     outputs.write(self._pending.popleft(), image)
-                    num_written += 1
-                    progress(num_written, info.num_frames)
-        return self._report(used, size, num_written)
+                    num_done += 1
+                    progress(num_done, plan.info.num_frames)
+        return outputs
 
-    def _edited(self) -> Iterator[Image]:
+    def _edited(self, frames: Iterator[Frame]) -> Iterator[Image]:
         """Edit the anchors; return the edited frames uint8 (F,H,W,3) as batches, in order."""
         info, config, plan = self._plan.info, self._config, self._plan
         height, width = fit_size(
@@ -161,10 +173,10 @@ class ClipJob:
             multiple=self._pipe.vae_scale_factor,
         )
         with self._watch("read"):
-            anchors = read_frame_at(info.path, plan.anchor_indices)
+            anchors = read_frame_at(info.path, plan.anchor_indices, plan.media)
         with self._watch("anchors"):
             batches: Iterator[Image] = self._pipe.stream(
-                self._read(),
+                self._images(frames),
                 plan.instruction,
                 anchor_frames=[anchor.image for anchor in anchors],
                 anchor_indices=plan.anchor_indices,
@@ -190,9 +202,8 @@ class ClipJob:
                 return
             yield batch
 
-    def _read(self) -> Iterator[Image]:
-        """Yield the clip's images (H,W,3); each frame waits in `_pending` until it is written."""
-        frames = read_frames(self._plan.info.path)
+    def _images(self, frames: Iterator[Frame]) -> Iterator[Image]:
+        """Yield the images (H,W,3); each frame waits in `_pending` until it is written."""
         while True:
             with self._watch("read"):
                 frame = next(frames, None)
@@ -201,7 +212,13 @@ class ClipJob:
             self._pending.append(frame)
             yield frame.image
 
-    def _report(self, used: UsedSettings, size: tuple[int, int], num_written: int) -> EditReport:
+    def _report(
+        self,
+        used: UsedSettings,
+        size: tuple[int, int],
+        num_written: int,
+        codec_seconds: dict[str, float],
+    ) -> EditReport:
         plan, device = self._plan, self._pipe.device
         return EditReport(
             source=str(plan.info.path),
@@ -215,6 +232,7 @@ class ClipJob:
             fps=str(plan.info.fps),
             size=size,
             seconds=self._watch.seconds(),
+            codec_seconds=codec_seconds,
             peak_memory_bytes=peak_memory_bytes(),
             peak_device_memory_bytes=(
                 torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

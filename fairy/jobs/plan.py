@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairy.config import EditConfig
+from fairy.config import EditConfig, MediaConfig
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
 from fairy.media.info import VideoInfo
@@ -27,6 +27,7 @@ class EditPlan:
         compare: the side-by-side clip to write, if any.
         report: the JSON file to write, if any.
         overwrite: replace outputs that exist.
+        media: how the clip is read and the outputs are written.
         anchor_indices: frames that become anchors, sorted.
     """
 
@@ -36,6 +37,7 @@ class EditPlan:
     compare: Path | None
     report: Path | None
     overwrite: bool
+    media: MediaConfig
     anchor_indices: tuple[int, ...]
 
 
@@ -58,8 +60,8 @@ def plan_edit(
     instruction = instruction.strip()
     if not instruction:
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
-    check_outputs(source, out, compare, report, overwrite=overwrite)
-    info = probe(source)
+    check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
+    info = probe(source, config.media)
     return EditPlan(
         instruction=instruction,
         info=info,
@@ -67,12 +69,19 @@ def plan_edit(
         compare=compare,
         report=report,
         overwrite=overwrite,
+        media=config.media,
         anchor_indices=choose_anchors(info.num_frames, config),
     )
 
 
 def check_outputs(
-    source: Path, out: Path, compare: Path | None, report: Path | None, *, overwrite: bool
+    source: Path,
+    out: Path,
+    compare: Path | None,
+    report: Path | None,
+    media: MediaConfig,
+    *,
+    overwrite: bool,
 ) -> None:
     """Refuse outputs that exist, cannot be written, are named twice or are the clip itself.
 
@@ -89,7 +98,7 @@ def check_outputs(
             raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
     for path in (out, compare):
         if path is not None:
-            check_output(path, overwrite)
+            check_output(path, overwrite, media)
     if report is not None:
         check_report(report, overwrite=overwrite)
 

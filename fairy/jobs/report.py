@@ -35,6 +35,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def provenance(instruction: str, config: EditConfig) -> str:
+    """Return how an edit was made, as one line of JSON for the metadata of its output."""
+    return json.dumps(
+        {
+            "tool": "fairy",
+            "version": fairy.__version__,
+            "instruction": instruction,
+            "model": config.model,
+            "seed": config.seed,
+        },
+        ensure_ascii=False,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class EditReport:
     """One finished edit.
@@ -50,7 +64,9 @@ class EditReport:
         num_frames_out: frames written.
         fps: average frames per second of the clip, as a fraction ("30000/1001").
         size: (height, width) of the result.
-        seconds: time per stage (load, read, anchors, edit, write) and "total".
+        seconds: time per stage (load, read, anchors, edit, write) and "total"; "read" and
+            "write" are what the edit waited for the codecs, which run beside it.
+        codec_seconds: time that the codecs' threads were busy: "read" and "write".
         peak_memory_bytes: largest resident size that the process has had.
         peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
         versions: Fairy, Python, the platform and the libraries that matter.
@@ -68,6 +84,7 @@ class EditReport:
     fps: str
     size: tuple[int, int]
     seconds: dict[str, float]
+    codec_seconds: dict[str, float]
     peak_memory_bytes: int
     peak_device_memory_bytes: int | None
     versions: dict[str, str] = field(default_factory=versions)

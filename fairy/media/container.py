@@ -19,12 +19,14 @@ from fairy.errors import MediaError
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `path` and its best video stream, or say in one line why that cannot be."""
+def open_video(
+    path: Path, stream_index: int | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open `path` and one video stream (None: the best), or say in one line why that cannot be."""
     container = open_container(path)
     with container:
         _check_whole(path, container)
-        yield container, _video_stream(path, container)
+        yield container, _video_stream(path, container, stream_index)
 
 
 def open_container(path: Path) -> InputContainer:
@@ -73,9 +75,14 @@ def _check_whole(path: Path, container: InputContainer) -> None:
         )
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    """Return the best video stream that is not a cover picture."""
-    stream = container.streams.best("video")
+def _video_stream(path: Path, container: InputContainer, index: int | None) -> VideoStream:
+    """Return the video stream at `index`, or the best that is not a cover picture."""
+    known = {stream.index: stream for stream in container.streams.video}
+    if index is not None and known and index not in known:
+        raise MediaError(
+            f"{path}: stream {index} is no video stream: use {', '.join(map(str, known))}"
+        )
+    stream = container.streams.best("video") if index is None else known.get(index)
     if stream is None or stream.disposition & Disposition.attached_pic:
         num_audio = len(container.streams.audio)
         raise MediaError(

@@ -28,6 +28,7 @@ class VideoInfo:
 
     Attributes:
         path: the file, or the folder of images.
+        stream_index: the video stream's index in the file.
         num_frames: frames that `read_frames` yields; counted, never taken from a header.
         fps: average frames per second.
         height, width: of the frames shown, after rotation.
@@ -42,6 +43,7 @@ class VideoInfo:
     """
 
     path: Path
+    stream_index: int = 0
     num_frames: int
     fps: Fraction
     height: int

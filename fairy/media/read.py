@@ -18,6 +18,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from fairy.config import MediaConfig
 from fairy.errors import MediaError
 from fairy.media.colours import Image, frame_colours, to_rgb
 from fairy.media.container import open_video
@@ -28,12 +29,13 @@ __all__ = ["AudioInfo", "Frame", "VideoInfo", "probe", "read_frame_at", "read_fr
 
 logger = logging.getLogger(__name__)
 
+AS_IT_COMES = MediaConfig()
 FOLDER_FPS = Fraction(25)
 # Sound often outlasts the pictures by a packet or two; half a second is no such rounding.
 EARLY_END_S = 0.5
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
     """Return what `path` holds; decodes it once, so that `num_frames` is exact.
 
     Headers are not believed: hidden VP8 frames, edit lists and damage make packets and frames
@@ -45,7 +47,7 @@ def probe(path: str | Path) -> VideoInfo:
     path = Path(path)
     if path.is_dir():
         return _probe_folder(path)
-    with open_video(path) as (container, stream):
+    with open_video(path, media.video_stream) as (container, stream):
         frames = _decode(container, stream)
         first = next(frames, None)
         if first is None:
@@ -58,18 +60,20 @@ def probe(path: str | Path) -> VideoInfo:
         return info
 
 
-def read_frames(path: str | Path) -> Iterator[Frame]:
+def read_frames(path: str | Path, media: MediaConfig = AS_IT_COMES) -> Iterator[Frame]:
     """Yield every shown frame once, in the order shown; memory does not grow with the clip.
 
     A frame that cannot be decoded is left out with a logged warning; `VideoInfo.num_frames`
     counts the same frames.
     """
-    for frame in _read(Path(path), None):
+    for frame in _read(Path(path), None, media):
         assert frame is not None
         yield frame
 
 
-def read_frame_at(path: str | Path, indices: Sequence[int]) -> list[Frame]:
+def read_frame_at(
+    path: str | Path, indices: Sequence[int], media: MediaConfig = AS_IT_COMES
+) -> list[Frame]:
     """Return the frames at `indices`, in the order asked; only these are held in memory.
 
     Raises:
@@ -79,7 +83,7 @@ def read_frame_at(path: str | Path, indices: Sequence[int]) -> list[Frame]:
         return []
     wanted = set(indices)
     found: dict[int, Frame] = {}
-    for index, frame in enumerate(_read(Path(path), wanted)):
+    for index, frame in enumerate(_read(Path(path), wanted, media)):
         if frame is not None:
             found[index] = frame
         if len(found) == len(wanted):
@@ -93,12 +97,12 @@ def read_video(path: str | Path) -> Image:
     return np.stack([frame.image for frame in read_frames(path)])
 
 
-def _read(path: Path, wanted: set[int] | None) -> Iterator[Frame | None]:
+def _read(path: Path, wanted: set[int] | None, media: MediaConfig) -> Iterator[Frame | None]:
     """Yield each shown frame, or None where its index is not in `wanted` (None: all wanted)."""
     if path.is_dir():
         yield from _read_folder(path, wanted)
         return
-    with open_video(path) as (container, stream):
+    with open_video(path, media.video_stream) as (container, stream):
         size: tuple[int, int] | None = None
         for index, frame in enumerate(_decode(container, stream)):
             size = size or (frame.height, frame.width)
@@ -143,7 +147,8 @@ def _describe(
     shown = last.pts - first.pts + last.duration
     duration = max(shown, 1) * first.time_base
     info = VideoInfo(
-        path=path, num_frames=num_frames, fps=stream.average_rate or num_frames / duration,
+        path=path, stream_index=stream.index, num_frames=num_frames,
+        fps=stream.average_rate or num_frames / duration,
         height=height, width=width, coded_height=height, coded_width=width, rotation=rotation,
         sample_aspect_ratio=pixel_aspect, start_s=float(first.pts * first.time_base),
         duration_s=float(duration), time_base=first.time_base, codec=stream.codec_context.name,

@@ -19,13 +19,16 @@ import av
 import numpy as np
 from PIL import Image as PilImage
 
+from fairy.config import MediaConfig
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
 from fairy.media.encode import CONTAINERS, VideoEncoder, check_support
 from fairy.media.info import VideoInfo, still_info
 
 
-def check_output(out: str | Path, overwrite: bool = False) -> None:
+def check_output(
+    out: str | Path, overwrite: bool = False, media: MediaConfig | None = None
+) -> None:
     """Refuse an output that cannot be written; call it before any work is done.
 
     Raises:
@@ -62,14 +65,17 @@ class VideoWriter:
 
     def __init__(
         self, out: str | Path, *, info: VideoInfo, height: int, width: int,
-        overwrite: bool = False, copy_audio: bool = True,
+        overwrite: bool = False, copy_audio: bool = True, media: MediaConfig | None = None,
+        comment: str | None = None,
     ) -> None:  # fmt: skip
         """Prepare to write frames of (height, width), timed, tagged and sounding like `info`.
+
+        `media` names codec and pixels; `comment` joins the source's metadata.
 
         Raises:
             OutputExistsError, MediaError: as `check_output`.
         """
-        check_output(out, overwrite)
+        check_output(out, overwrite, media)
         self._out = Path(out)
         self._info, self._copy_audio = info, copy_audio
         self._shape = (height, width, 3)

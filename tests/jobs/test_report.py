@@ -12,7 +12,7 @@ import pytest
 
 from fairy.config import EditConfig
 from fairy.editing.clip import UsedSettings
-from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, versions
+from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, provenance, versions
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def report() -> EditReport:
         fps="30000/1001",
         size=(48, 64),
         seconds={"load": 2.0, "edit": 8.0, "total": 12.0},
+        codec_seconds={"read": 0.5, "write": 1.5},
         peak_memory_bytes=1,
         peak_device_memory_bytes=None,
     )
@@ -58,6 +59,14 @@ def test_report_is_json_with_settings_and_versions(report: EditReport, tmp_path:
     assert document["instruction"] == "naïve sketch"
     assert document["versions"]["torch"] == versions()["torch"]
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_provenance_is_one_line_of_json():
+    line = provenance("naïve sketch", EditConfig(seed=7))
+    assert "\n" not in line and "naïve" in line
+    document = json.loads(line)
+    assert document["version"] == versions()["fairy"]
+    assert (document["model"], document["seed"]) == ("mini", 7)
 
 
 def test_loading_does_not_count_as_editing(report: EditReport):
