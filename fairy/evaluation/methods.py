@@ -1,0 +1,131 @@
+"""Ways to edit a clip, each from the same weights and seed: the columns of an evaluation.
+
+- own noise: every frame alone, each from its own noise (an image editor run frame by frame);
+- shared noise: every frame alone, all from the same noise;
+- first-frame attention: one anchor, the first frame (as in Text2Video-Zero and its like);
+- anchors: the Fairy method.
+Frame by frame is done by diffusers' own pipeline. Frames (T,3,H,W) in [0,1].
+Tests: tests/evaluation/test_methods.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from torch import Tensor
+
+from fairy.editing.anchors import select_anchor_indices
+from fairy.editing.pipeline import FairyPipeline
+
+IMAGES_AT_ONCE = 16
+# Seeds of a clip's frames lie together, far from those of the next clip.
+SEEDS_PER_CLIP = 1_000_000
+Edit = Callable[[Tensor, str, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to edit.
+
+    Attributes:
+        name: as tables call it.
+        edit: (frames (T,3,H,W) in [0,1], instruction, seed) -> edited frames, alike.
+        num_anchors: anchor frames; 0 for none.
+        first_frame: whether the one anchor is the first frame.
+    """
+
+    name: str
+    edit: Edit
+    num_anchors: int = 0
+    first_frame: bool = False
+
+    def anchor_indices(self, num_frames: int) -> tuple[int, ...]:
+        """Return the anchors of a clip of T frames."""
+        if self.first_frame:
+            return (0,)
+        if self.num_anchors == 0:
+            return ()
+        return tuple(select_anchor_indices(num_frames, self.num_anchors))
+
+
+def frame_by_frame(pipe: FairyPipeline, *, own_noise: bool) -> Method:
+    """Return editing of every frame alone."""
+
+    def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
+        seeds = [seed * SEEDS_PER_CLIP + (t if own_noise else 0) for t in range(len(frames))]
+        return edit_alone(pipe, frames, [instruction] * len(frames), seeds)
+
+    return Method(f"frame by frame, {'own' if own_noise else 'shared'} noise", edit)
+
+
+def first_frame_attention(pipe: FairyPipeline) -> Method:
+    """Return editing in which every frame attends to itself and to the first."""
+    return Method(
+        "first-frame attention", _with_anchors(pipe, anchor_indices=[0]), 1, first_frame=True
+    )
+
+
+def with_anchors(
+    pipe: FairyPipeline, num_anchors: int = 3, *, name: str | None = None, **settings: Any
+) -> Method:
+    """Return the Fairy method; `settings` are those of `FairyPipeline`, such as steps."""
+    named = name or f"{num_anchors} anchor{'s' * (num_anchors > 1)}"
+    return Method(named, _with_anchors(pipe, num_anchors=num_anchors, **settings), num_anchors)
+
+
+def edit_alone(
+    pipe: FairyPipeline,
+    images: Tensor,
+    instructions: Sequence[str],
+    seeds: Sequence[int],
+    **settings: Any,
+) -> Tensor:
+    """Return images (B,3,H,W) in [0,1], edited without anchors; equal seeds share their noise.
+
+    Args:
+        pipe: the model, and its defaults.
+        images: (B,3,H,W) in [0,1].
+        instructions: B texts.
+        seeds: B seeds of the noise, of all steps.
+        **settings: of diffusers' pipeline, in place of the model's defaults.
+    """
+    parts = {**pipe.components, "requires_safety_checker": False}
+    plain = StableDiffusionInstructPix2PixPipeline(**parts)
+    plain.set_progress_bar_config(disable=True)
+    chosen = {
+        "num_inference_steps": pipe.defaults.num_inference_steps,
+        "guidance_scale": pipe.defaults.guidance_scale,
+        "image_guidance_scale": pipe.defaults.image_guidance_scale,
+        **settings,
+    }
+    outputs = []
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        rows = slice(start, start + IMAGES_AT_ONCE)
+        result = plain(
+            list(instructions[rows]),
+            image=images[rows],
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds[rows]],
+            output_type="pt",
+            **chosen,
+        )
+        outputs.append(result.images.float().cpu())
+    return torch.cat(outputs)
+
+
+def _with_anchors(pipe: FairyPipeline, **settings: Any) -> Edit:
+    def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
+        result = pipe(
+            frames * 2 - 1,
+            instruction,
+            generator=seed * SEEDS_PER_CLIP,
+            output_type="pt",
+            **settings,
+        )
+        edited: Tensor = (result.frames.cpu() + 1) / 2
+        return edited
+
+    return edit

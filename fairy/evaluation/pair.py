@@ -1,0 +1,227 @@
+"""An edited clip beside its source, brought to the same frames and the same size.
+
+Other tools cut clips short, drop frames, shrink and crop. What can be told from the files is
+aligned, and said in a note; what cannot is refused in one line that names the option to use.
+Frames (T,3,H,W) in [0,1]. Tests: tests/evaluation/test_pair.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairy.errors import SettingsError
+from fairy.media import VideoInfo, probe, read_frames
+from fairy.media.colours import Image
+from fairy.media.frames import resize
+
+PairBy = Literal["auto", "number", "time"]
+Fit = Literal["refuse", "crop", "stretch"]
+DEFAULT_SIZE = 512
+# Containers round frame rates and durations; half as much again as the slower clip's frame.
+SAME_RATE, SAME_DURATION, SAME_ASPECT = 0.02, 0.05, 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What is judged: an edit, where it came from, and what is known besides.
+
+    Attributes:
+        source: (T,3,H,W) in [0,1].
+        edited: (T,3,H,W) in [0,1], frame t made from the source's frame t.
+        target: (T,3,H,W) in [0,1], what the edit should be; None where nobody knows.
+        flow: (T-1,2,H,W), motion of the source from frame t to t + 1, in px as (x, y).
+        visible: (T-1,H,W) bool, where a point of frame t is seen in t + 1.
+        flow_method: where the motion comes from: "exact" for rendered clips.
+        fps: frames per second.
+        captions: of the source and of the wanted result, for measures that read text.
+        anchor_indices: anchor frames, where the edit had any.
+    """
+
+    source: Tensor
+    edited: Tensor
+    flow: Tensor
+    visible: Tensor
+    flow_method: str
+    target: Tensor | None = None
+    fps: Fraction = Fraction(25)
+    captions: tuple[str, str] | None = None
+    anchor_indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which frames belong together and how they are made alike.
+
+    Attributes:
+        edited_indices: P frames of the edit.
+        other_indices: P frames of the other clip, shown with them.
+        size: (height, width) of both afterwards.
+        crop: the other clip's part that the edit shows: (top, left, height, width).
+        notes: what was done, in words.
+    """
+
+    edited_indices: list[int]
+    other_indices: list[int]
+    size: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    notes: tuple[str, ...]
+
+
+def align(
+    edited: VideoInfo,
+    other: VideoInfo,
+    *,
+    pair_by: PairBy = "auto",
+    fit: Fit = "refuse",
+    size: int = DEFAULT_SIZE,
+) -> Alignment:
+    """Decide how the source, or the target, is laid beside the edit.
+
+    Args:
+        edited: the edit.
+        other: the clip beside it.
+        pair_by: frames with the same number or at the same time; "auto" tells from the files.
+        fit: what the editor did where the shapes differ: cut the middle out, or squeezed.
+        size: clips whose longer side is more are compared at this size.
+
+    Raises:
+        SettingsError: the files do not tell which frames, or which parts, belong together.
+    """
+    frames = _pair_frames(edited, other, pair_by)
+    crop, crop_notes = _crop(edited, other, fit)
+    common, size_notes = _common_size(edited, crop[2:], other, size)
+    return Alignment(*frames[:2], common, crop, (*frames[2], *crop_notes, *size_notes))
+
+
+def read_aligned(edited: VideoInfo, other: VideoInfo, how: Alignment) -> tuple[Tensor, Tensor]:
+    """Read both clips: (edited, other), each (P,3,H,W) in [0,1]."""
+    whole = (0, 0, edited.height, edited.width)
+    return (
+        _read(edited.path, how.edited_indices, whole, how.size),
+        _read(other.path, how.other_indices, how.crop, how.size),
+    )
+
+
+def describe(info: VideoInfo) -> str:
+    """Return a clip in a few words: "a.mp4 (16 frames, 8 fps, 512x288)"."""
+    return (
+        f"{info.path.name} ({info.num_frames} frames, {float(info.fps):.4g} fps, "
+        f"{info.width}x{info.height})"
+    )
+
+
+def probe_pair(edited: Path, other: Path) -> tuple[VideoInfo, VideoInfo]:
+    """Return what both files hold.
+
+    Raises:
+        SettingsError: both are the same file.
+    """
+    if edited.resolve() == other.resolve():
+        raise SettingsError(f"{edited}: given as both clips; an edit is judged beside its source")
+    return probe(edited), probe(other)
+
+
+def _pair_frames(
+    edited: VideoInfo, other: VideoInfo, pair_by: PairBy
+) -> tuple[list[int], list[int], tuple[str, ...]]:
+    ratio = float(edited.fps / other.fps)
+    same_rate = abs(math.log(ratio)) < SAME_RATE
+    if edited.num_frames == other.num_frames and pair_by != "time":
+        numbers = list(range(edited.num_frames))
+        note = f"{describe(edited)} and {describe(other)}: frames are paired by number"
+        return numbers, numbers, () if same_rate else (note,)
+    if pair_by == "number" or (pair_by == "auto" and same_rate):
+        count = min(edited.num_frames, other.num_frames)
+        longer = max(edited, other, key=lambda info: info.num_frames)
+        left_out = longer.num_frames - count
+        note = f"{longer.path.name}: its last {left_out} of {longer.num_frames} frames are left out"
+        return list(range(count)), list(range(count)), (note,)
+    if pair_by == "auto" and not _same_duration(edited, other):
+        raise SettingsError(
+            f"{describe(edited)} beside {describe(other)}: neither as many frames nor the same "
+            "rate nor the same duration, so which frames belong together is unknown: cut the "
+            "clips alike, or say --pair-by number or --pair-by time"
+        )
+    return _pair_by_time(edited, other, ratio)
+
+
+def _pair_by_time(
+    edited: VideoInfo, other: VideoInfo, ratio: float
+) -> tuple[list[int], list[int], tuple[str, ...]]:
+    """Give each frame of the slower clip the other's frame nearest in time."""
+    note = f"{describe(edited)} and {describe(other)}: frames are paired by time"
+    if ratio <= 1:
+        pairs = [(i, round(i / ratio)) for i in range(edited.num_frames)]
+    else:
+        pairs = [(round(i * ratio), i) for i in range(other.num_frames)]
+    kept = [(e, o) for e, o in pairs if e < edited.num_frames and o < other.num_frames]
+    return [e for e, _ in kept], [o for _, o in kept], (note,)
+
+
+def _same_duration(edited: VideoInfo, other: VideoInfo) -> bool:
+    difference_s = abs(edited.duration_s - other.duration_s)
+    frame_s = 1 / float(min(edited.fps, other.fps))
+    return difference_s <= max(
+        1.5 * frame_s, SAME_DURATION * max(edited.duration_s, other.duration_s)
+    )
+
+
+def _crop(
+    edited: VideoInfo, other: VideoInfo, fit: Fit
+) -> tuple[tuple[int, int, int, int], tuple[str, ...]]:
+    """Return the part (top, left, height, width) of the other clip that the edit shows."""
+    height, width = other.height, other.width
+    ratio = (edited.width / edited.height) / (width / height)
+    if abs(math.log(ratio)) < SAME_ASPECT:
+        return (0, 0, height, width), ()
+    if fit == "refuse":
+        raise SettingsError(
+            f"{describe(edited)} and {describe(other)} differ in shape: if the editor cut the "
+            "middle out say --fit crop, if it squeezed the picture say --fit stretch"
+        )
+    if fit == "stretch":
+        return (0, 0, height, width), (f"{other.path.name} is squeezed to the edit's shape",)
+    new_height = min(height, round(height / ratio))
+    new_width = min(width, round(width * ratio))
+    top, left = (height - new_height) // 2, (width - new_width) // 2
+    note = f"{other.path.name}: its middle, {new_width}x{new_height} pixels, is compared"
+    return (top, left, new_height, new_width), (note,)
+
+
+def _common_size(
+    edited: VideoInfo, part: tuple[int, int], other: VideoInfo, size: int
+) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Return the smaller of both sizes, at most `size` on the longer side, and what was scaled."""
+    common = min((edited.height, edited.width), part, key=math.prod)
+    if max(common) > size:
+        scale = size / max(common)
+        common = (max(1, round(common[0] * scale)), max(1, round(common[1] * scale)))
+    sizes = ((edited.path.name, (edited.height, edited.width)), (other.path.name, part))
+    return common, tuple(
+        f"{name} is scaled from {width}x{height} to {common[1]}x{common[0]} to be compared"
+        for name, (height, width) in sizes
+        if (height, width) != common
+    )
+
+
+def _read(
+    path: Path, indices: Sequence[int], part: tuple[int, int, int, int], size: tuple[int, int]
+) -> Tensor:
+    """Read frames (P,3,H,W) in [0,1]: a part of each, scaled."""
+    top, left, height, width = part
+    wanted, found = set(indices), dict[int, Image]()
+    for index, frame in enumerate(read_frames(path)):
+        if index in wanted:
+            image = frame.image[top : top + height, left : left + width]
+            found[index] = resize(np.ascontiguousarray(image), size)
+    stacked = np.stack([found[index] for index in indices])
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255

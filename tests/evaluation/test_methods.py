@@ -1,0 +1,63 @@
+"""fairy/evaluation/methods.py, on the tiny pipeline with random weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairy import FairyPipeline
+from fairy.evaluation.methods import first_frame_attention, frame_by_frame, with_anchors
+from tests.tiny import make_frames
+
+ROUNDING = 1e-4
+
+
+@pytest.fixture
+def pipe(tiny_pipeline) -> FairyPipeline:
+    return FairyPipeline.from_pipe(tiny_pipeline)
+
+
+@pytest.fixture
+def still() -> torch.Tensor:
+    """One picture shown four times."""
+    picture = torch.from_numpy(make_frames(1)).permute(0, 3, 1, 2) / 255
+    return picture.repeat(4, 1, 1, 1)
+
+
+def spread(frames: torch.Tensor) -> float:
+    """How far the frames of a clip lie apart."""
+    return float((frames - frames[:1]).abs().max())
+
+
+def test_own_noise_makes_a_still_clip_flicker(pipe, still):
+    assert spread(frame_by_frame(pipe, own_noise=True).edit(still, "snow", 1)) > 0.01
+
+
+def test_shared_noise_keeps_a_still_clip_still(pipe, still):
+    assert spread(frame_by_frame(pipe, own_noise=False).edit(still, "snow", 1)) < ROUNDING
+
+
+def test_own_noise_of_the_first_frame_is_the_shared_one(pipe, still):
+    own, shared = (frame_by_frame(pipe, own_noise=own).edit(still, "snow", 1) for own in (1, 0))
+    assert (own[0] - shared[0]).abs().max() < ROUNDING
+
+
+def test_anchors_of_a_still_clip_start_from_the_noise_that_frames_alone_have(pipe, still):
+    # With one picture throughout, attention to anchors adds nothing new
+    alone = frame_by_frame(pipe, own_noise=False).edit(still, "snow", 1)
+    for method in (with_anchors(pipe, 2), first_frame_attention(pipe)):
+        assert (method.edit(still, "snow", 1) - alone).abs().max() < 1e-2, method.name
+
+
+def test_clips_of_neighbouring_seeds_share_no_noise(pipe, still):
+    method = frame_by_frame(pipe, own_noise=True)
+    first, second = method.edit(still, "snow", 1), method.edit(still, "snow", 2)
+    apart = (first[:, None] - second[None]).abs().amax((2, 3, 4))
+    assert apart.min() > 0.01
+
+
+def test_anchors_are_named_and_counted(pipe):
+    assert with_anchors(pipe, 3).name == "3 anchors"
+    assert with_anchors(pipe, 3).anchor_indices(12) == (2, 6, 10)
+    assert first_frame_attention(pipe).anchor_indices(12) == (0,)
+    assert frame_by_frame(pipe, own_noise=True).anchor_indices(12) == ()
