@@ -1,0 +1,165 @@
+"""What the frames show, as CLIP sees it: steady (Tem-Con), as asked (Frame-Acc), in the direction.
+
+frames (T,3,H,W) in [0,1] and captions -> one number. The encoder is a parameter: `load_clip` gives
+the one that papers use; anything with the two methods of `Encoder` will do.
+Tests: tests/metrics/test_semantic.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairy.errors import ModelError
+from fairy.media.frames import to_images
+from fairy.metrics.checks import check_frames, check_pair
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel, CLIPProcessor
+
+CLIP = "openai/clip-vit-base-patch32"
+
+
+class Encoder(Protocol):
+    """Puts pictures and texts into one space, where what belongs together is near."""
+
+    def images(self, frames: Tensor) -> Tensor:
+        """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1]."""
+        ...
+
+    def texts(self, captions: Sequence[str]) -> Tensor:
+        """Return unit vectors (len(captions),D)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipEncoder:
+    """CLIP through transformers, with its own preprocessing (shorter side scaled, centre cropped).
+
+    Attributes:
+        model: in evaluation mode, on the device where it shall run.
+        processor: the model's tokenizer and image preprocessing.
+        batch_size: frames at a time.
+    """
+
+    model: CLIPModel
+    processor: CLIPProcessor
+    batch_size: int = 32
+
+    @torch.no_grad()
+    def images(self, frames: Tensor) -> Tensor:
+        """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1], rounded to 8 bit as in files."""
+        batches = []
+        for batch in frames.split(self.batch_size):
+            # 8 bit, as in the image files that the papers' scripts read
+            inputs = self.processor(images=list(to_images(batch * 2 - 1)), return_tensors="pt")
+            pixels = inputs["pixel_values"].to(self.model.device, self.model.dtype)
+            batches.append(_unit(self.model.get_image_features(pixel_values=pixels)))
+        return torch.cat(batches)
+
+    @torch.no_grad()
+    def texts(self, captions: Sequence[str]) -> Tensor:
+        """Return unit vectors (len(captions),D)."""
+        inputs = self.processor(
+            text=list(captions), return_tensors="pt", padding=True, truncation=True
+        )
+        return _unit(self.model.get_text_features(**inputs.to(self.model.device)))
+
+
+def load_clip(
+    name: str | Path = CLIP, *, device: str | torch.device = "cpu", batch_size: int = 32
+) -> ClipEncoder:
+    """Load a CLIP model by hub id or folder; safetensors only.
+
+    Raises:
+        ModelError: there is no such model, or it is not at hand and cannot be fetched.
+    """
+    from transformers import CLIPModel, CLIPProcessor
+
+    try:
+        model = CLIPModel.from_pretrained(name, use_safetensors=True)
+        processor = CLIPProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"CLIP {name}: cannot be loaded ({first_line}); give a folder or a hub id of a CLIP "
+            "model with safetensors, and a connection for the first time"
+        ) from error
+    return ClipEncoder(model.eval().to(device), processor, batch_size)
+
+
+def tem_con(frames: Tensor, encoder: Encoder) -> float:
+    """Tem-Con: how alike consecutive frames are, to the encoder.
+
+    `mean over t of cos(E(x_t), E(x_{t+1}))`. Range -1 to 1, for real clips 0.9 to 1; higher is
+    better. It rewards a still picture, blur and not editing at all, and hardly sees fine flicker:
+    never read it alone. Source: Esser et al., "Structure and Content-Guided Video Synthesis"
+    (2023), by the protocol of FateZero (Qi et al., 2023; its CLIP/frame_acc_tem_con.py).
+
+    Args:
+        frames: (T,3,H,W) in [0,1], T at least 2.
+        encoder: CLIP ViT-B/32 in the papers.
+    """
+    check_frames(frames, least=2)
+    features = encoder.images(frames)
+    return float((features[:-1] * features[1:]).sum(1).mean())
+
+
+def frame_acc(frames: Tensor, source_caption: str, target_caption: str, encoder: Encoder) -> float:
+    """Frame-Acc: the share of frames that are nearer to the target's caption than to the source's.
+
+    `mean over t of [cos(E(x_t), E(target)) >= cos(E(x_t), E(source))]`. Range 0 to 1; higher is
+    better. It counts an edit that goes too far, or that loses the source, as success, and hangs on
+    the wording of the captions. Source: FateZero's protocol, as for `tem_con`; that script cuts a
+    portrait frame to its lower square, this one, as CLIP's own preprocessing, to the middle one.
+
+    Args:
+        frames: (T,3,H,W) in [0,1].
+        source_caption: what the source shows.
+        target_caption: what the edit should show.
+        encoder: CLIP ViT-B/32 in the papers.
+    """
+    check_frames(frames)
+    to_source, to_target = (
+        encoder.images(frames) @ encoder.texts([source_caption, target_caption]).T
+    ).unbind(1)
+    return float((to_target >= to_source).float().mean())
+
+
+def clip_direction(
+    frames: Tensor,
+    source: Tensor,
+    source_caption: str,
+    target_caption: str,
+    encoder: Encoder,
+) -> float:
+    """CLIP-direction: whether the pictures changed the way the captions did.
+
+    `mean over t of cos(E(x_t) - E(s_t), E(target) - E(source))`. Range -1 to 1, for good edits 0.1
+    to 0.4; higher is better; a frame that did not change at all counts 0. The direction is that of
+    the captions alone: what else the edit changed shows only weakly. Source: Gal et al.,
+    "StyleGAN-NADA" (2021), as used by InstructPix2Pix.
+
+    Args:
+        frames: (T,3,H,W) in [0,1].
+        source: (T,3,H,W) in [0,1], the clip before the edit.
+        source_caption: what the source shows.
+        target_caption: what the edit should show.
+        encoder: CLIP ViT-B/32 in the papers.
+    """
+    check_pair(frames, source)
+    before, after = encoder.texts([source_caption, target_caption])
+    moved = encoder.images(frames) - encoder.images(source)
+    return float(F.cosine_similarity(moved, after - before).mean())
+
+
+def _unit(features: Any) -> Tensor:
+    # transformers 5 wraps the features in an output object
+    rows = features if isinstance(features, Tensor) else features.pooler_output
+    return F.normalize(rows.float(), dim=-1)
