@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 # A GIF counts time in hundredths of a second, and players slow a step of one down to ten.
 GIF_TIME_BASE = Fraction(1, 100)
 GIF_MIN_STEP = 2
+
+VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,18 @@ class VideoEncoder:
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
         """Encode one frame uint8 (H,W,3), shown at `pts * time_base` seconds."""
+        self._mux(self.encode(image, pts, time_base, duration), pts * time_base)
+
+    def copy(self, packet: VideoPacket) -> None:
+        """Add a packet that another encoder of the same settings made (`fairy.media.segments`)."""
+        assert packet.pts is not None
+        packet.stream = self._video
+        self._mux([packet], packet.pts * packet.time_base)
+
+    def encode(
+        self, image: Image, pts: int, time_base: Fraction, duration: int
+    ) -> list[VideoPacket]:
+        """Return the packets that are ready once this frame, as for `write`, is added."""
         padded = np.pad(image, (*self._pad, (0, 0)), mode="edge")
         if self._palette is not None:
             frame = self._palette.apply(padded)
@@ -86,15 +101,16 @@ class VideoEncoder:
         frame.pts = self._ticks(pts * time_base)
         frame.time_base = self._time_base
         frame.duration = round(duration * time_base / self._time_base)
-        if self._audio is not None:
-            self._file.mux(list(self._audio.until(pts * time_base)))
-        self._file.mux(self._video.encode(frame))
+        return self._video.encode(frame)
+
+    def flush(self) -> list[VideoPacket]:
+        """Return the packets that the encoder still holds back; no frame can follow."""
+        return self._video.encode(None)
 
     def close(self) -> None:
         """Encode what is still held back, copy the rest of the audio and end the file."""
-        self._file.mux(self._video.encode(None))
+        self._mux(self.flush(), None)
         if self._audio is not None:
-            self._file.mux(list(self._audio.until(None)))
             self._audio.close()
         self._file.close()
 
@@ -103,6 +119,12 @@ class VideoEncoder:
         if self._audio is not None:
             self._audio.close()
         self._file.close()
+
+    def _mux(self, packets: list[VideoPacket], time_s: Fraction | None) -> None:
+        """Write packets, and the audio that starts by `time_s` (None: all that is left)."""
+        if self._audio is not None:
+            self._file.mux(list(self._audio.until(time_s)))
+        self._file.mux(packets)
 
     def _add_video(self, height: int, width: int) -> None:
         gif = self._kind.codec == "gif"

@@ -22,7 +22,7 @@ from PIL import Image as PilImage
 from fairy.config import MediaConfig
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
-from fairy.media.encode import CONTAINERS, VideoEncoder, check_support
+from fairy.media.encode import CONTAINERS, VideoEncoder, VideoPacket, check_support
 from fairy.media.info import VideoInfo, still_info
 
 
@@ -66,11 +66,12 @@ class VideoWriter:
     def __init__(
         self, out: str | Path, *, info: VideoInfo, height: int, width: int,
         overwrite: bool = False, copy_audio: bool = True, media: MediaConfig | None = None,
-        comment: str | None = None,
+        comment: str | None = None, part: Path | None = None,
     ) -> None:  # fmt: skip
         """Prepare to write frames of (height, width), timed, tagged and sounding like `info`.
 
-        `media` names codec and pixels; `comment` joins the source's metadata.
+        `media` names codec and pixels; `comment` joins the source's metadata; `part`, on the
+        same disk as `out`, is what is written before it is renamed to it.
 
         Raises:
             OutputExistsError, MediaError: as `check_output`.
@@ -80,7 +81,7 @@ class VideoWriter:
         self._info, self._copy_audio = info, copy_audio
         self._shape = (height, width, 3)
         # Beside the output, so that publishing is a rename within one file system.
-        self._part = self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
+        self._part = part or self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
 
     def __enter__(self) -> VideoWriter:
         """Open the hidden file beside the output."""
@@ -111,6 +112,12 @@ class VideoWriter:
             )
         with _errors_of(self._out):
             self._sink.write(image, pts, time_base, duration)
+
+    def copy(self, packet: VideoPacket) -> None:
+        """Add a packet of another encoder of the same settings (`fairy.media.segments`)."""
+        assert isinstance(self._sink, VideoEncoder)
+        with _errors_of(self._out):
+            self._sink.copy(packet)
 
     def __exit__(
         self,
