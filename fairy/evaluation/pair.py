@@ -43,7 +43,7 @@ class Pair:
         flow_method: where the motion comes from: "exact" for rendered clips.
         fps: frames per second.
         captions: of the source and of the wanted result, for measures that read text.
-        anchor_indices: anchor frames, where the edit had any.
+        look_indices: frames whose look the others should keep: the same for every method.
     """
 
     source: Tensor
@@ -54,7 +54,7 @@ class Pair:
     target: Tensor | None = None
     fps: Fraction = Fraction(25)
     captions: tuple[str, str] | None = None
-    anchor_indices: tuple[int, ...] = ()
+    look_indices: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,275 @@
+"""What is measured of an edit: the rows of every table, from the functions of `fairy.metrics`.
+
+A measure that cannot be taken (no captions, no weights, nothing stands still) says why; nothing
+takes its place. Tests: tests/evaluation/test_measures.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from fairy.evaluation.pair import Pair
+from fairy.metrics.drift import drift
+from fairy.metrics.fidelity import lpips, psnr_db, same_region, sharpness, ssim
+from fairy.metrics.semantic import Encoder, clip_direction, frame_acc, tem_con
+from fairy.metrics.temporal import (
+    LEAST_FRAMES_FOR_POWER,
+    high_frequency_power,
+    interpolation_error,
+    warp_error,
+)
+
+Better = Literal["lower", "higher", "neither"]
+Take = Callable[[Pair, Encoder | None], float]
+# A copy through a lossy codec stays below both: 0.015 is 4 levels of 255 on average, and hardly
+# any pixel moves by a tenth of the range.
+HARDLY_CHANGED, CLEAR_CHANGE, FEW_PIXELS = 0.015, 0.1, 0.005
+
+
+class NotMeasured(Exception):
+    """A measure that does not apply to a clip, or lacks what it needs; the message says which."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row.
+
+    Attributes:
+        key: its name in JSON and CSV.
+        label: its name on a page.
+        better: which direction is good; "neither" for what only explains the other rows.
+        scale: what a page multiplies values with; JSON and CSV hold them unscaled.
+        unit: said beside the label.
+        digits: after the point, scaled.
+        meaning: one line for the report.
+        take: computes it.
+    """
+
+    key: str
+    label: str
+    better: Better
+    scale: float
+    unit: str
+    digits: int
+    meaning: str
+    take: Take
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured of one edit.
+
+    Attributes:
+        values: by measure; only what was measured.
+        missing: by measure, why it was not.
+        series: by measure, values against time: `warp_error` (T-1) and `drift` (T).
+        hardly_edited: whether the edit is little more than a copy of the source.
+    """
+
+    values: dict[str, float]
+    missing: dict[str, str]
+    series: dict[str, list[float | None]] = field(default_factory=dict)
+    hardly_edited: bool = False
+
+
+def measure(pair: Pair, encoder: Encoder | None = None) -> Scores:
+    """Take every measure of `MEASURES`.
+
+    Args:
+        pair: the edit and what is known of it.
+        encoder: CLIP or its like; without it, what needs it is not measured.
+    """
+    values, missing = dict[str, float](), dict[str, str]()
+    for row in MEASURES:
+        try:
+            values[row.key] = row.take(pair, encoder)
+        except NotMeasured as reason:
+            missing[row.key] = str(reason)
+    series = {"warp_error": warp_errors(pair), "drift": list(_drift(pair).tolist())}
+    return Scores(values, missing, series, hardly_edited(pair.source, pair.edited))
+
+
+def warp_errors(pair: Pair) -> list[float | None]:
+    """Return the warp error from each frame to the next (T-1); None where nothing is visible."""
+    return [
+        warp_error(pair.edited[t : t + 2], pair.flow[t : t + 1], pair.visible[t : t + 1])
+        if pair.visible[t].any()
+        else None
+        for t in range(len(pair.flow))
+    ]
+
+
+def hardly_edited(source: Tensor, edited: Tensor) -> bool:
+    """Whether a clip is little more than a copy of its source: (T,3,H,W) in [0,1] each.
+
+    Steady scores of such a clip say nothing: the source itself is perfectly steady.
+    """
+    change = (edited - source).abs().mean(1)
+    clear = (change > CLEAR_CHANGE).float().mean()
+    return bool(change.mean() < HARDLY_CHANGED and clear < FEW_PIXELS)
+
+
+def _drift(pair: Pair) -> Tensor:
+    return drift(pair.edited, pair.look_indices)
+
+
+def _warp_error(pair: Pair, encoder: Encoder | None) -> float:
+    if not pair.visible.any():
+        raise NotMeasured("no point of a frame is seen in the next")
+    return warp_error(pair.edited, pair.flow, pair.visible)
+
+
+def _interpolation_error(pair: Pair, encoder: Encoder | None) -> float:
+    if len(pair.edited) < 3:
+        raise NotMeasured("needs 3 frames")
+    return interpolation_error(pair.edited)
+
+
+def _high_frequency_power(pair: Pair, encoder: Encoder | None) -> float:
+    if len(pair.edited) < LEAST_FRAMES_FOR_POWER:
+        raise NotMeasured(f"needs {LEAST_FRAMES_FOR_POWER} frames")
+    return _given(high_frequency_power(pair.edited, pair.source), "nothing in the source is still")
+
+
+def _psnr_db(pair: Pair, encoder: Encoder | None) -> float:
+    return psnr_db(pair.edited, _target(pair))
+
+
+def _ssim(pair: Pair, encoder: Encoder | None) -> float:
+    return ssim(pair.edited, _target(pair))
+
+
+def _lpips(pair: Pair, encoder: Encoder | None) -> float:
+    reason = "needs the package lpips and its weights"
+    return _given(lpips(pair.edited, _target(pair)), reason)
+
+
+def _outside_db(pair: Pair, encoder: Encoder | None) -> float:
+    same = same_region(pair.source, _target(pair))
+    if not same.any():
+        raise NotMeasured("the target changes every pixel")
+    return psnr_db(pair.edited, pair.source, same)
+
+
+def _sharpness(pair: Pair, encoder: Encoder | None) -> float:
+    reference = pair.source if pair.target is None else pair.target
+    return _given(sharpness(pair.edited, reference), "the reference has no detail")
+
+
+def _change(pair: Pair, encoder: Encoder | None) -> float:
+    return float((pair.edited - pair.source).abs().mean())
+
+
+def _mean_drift(pair: Pair, encoder: Encoder | None) -> float:
+    return float(_drift(pair).mean())
+
+
+def _tem_con(pair: Pair, encoder: Encoder | None) -> float:
+    return tem_con(pair.edited, _encoder(encoder))
+
+
+def _frame_acc(pair: Pair, encoder: Encoder | None) -> float:
+    return frame_acc(pair.edited, *_captions(pair), _encoder(encoder))
+
+
+def _clip_direction(pair: Pair, encoder: Encoder | None) -> float:
+    return clip_direction(pair.edited, pair.source, *_captions(pair), _encoder(encoder))
+
+
+def _given(value: float | None, reason: str) -> float:
+    if value is None:
+        raise NotMeasured(reason)
+    return value
+
+
+def _target(pair: Pair) -> Tensor:
+    if pair.target is None:
+        raise NotMeasured("the exact result is not known")
+    return pair.target
+
+
+def _encoder(encoder: Encoder | None) -> Encoder:
+    if encoder is None:
+        raise NotMeasured("needs a CLIP model: --clip")
+    return encoder
+
+
+def _captions(pair: Pair) -> tuple[str, str]:
+    if pair.captions is None:
+        raise NotMeasured("needs captions of the source and of the wanted result: --captions")
+    return pair.captions
+
+
+MEASURES = (
+    Measure(
+        "warp_error", "Warp error", "lower", 1000, "× 10⁻³", 2,
+        "Mean squared difference of each frame and the next along the source's motion, on [0, 1].",
+        _warp_error,
+    ),
+    Measure(
+        "interpolation_error", "Interpolation error", "lower", 100, "× 10⁻²", 2,
+        "Root mean squared distance of a frame from the mean of its two neighbours, on [0, 1].",
+        _interpolation_error,
+    ),
+    Measure(
+        "high_frequency_power", "Fast flicker", "lower", 1e4, "× 10⁻⁴", 2,
+        "Temporal power above a third of the frame rate, where the source stands still.",
+        _high_frequency_power,
+    ),
+    Measure(
+        "drift", "Drift", "lower", 100, "× 10⁻²", 2,
+        "Distance of each frame's colours and edges from the nearest of the same few frames.",
+        _mean_drift,
+    ),
+    Measure(
+        "psnr_db", "PSNR to the target", "higher", 1, "dB", 2,
+        "Where the exact result is known: deterministic edits of rendered clips.",
+        _psnr_db,
+    ),
+    Measure(
+        "ssim", "SSIM to the target", "higher", 1, "", 3,
+        "Structural similarity, where the exact result is known.",
+        _ssim,
+    ),
+    Measure(
+        "lpips", "LPIPS to the target", "lower", 1, "", 3,
+        "Learned perceptual distance, where the exact result is known.",
+        _lpips,
+    ),
+    Measure(
+        "outside_db", "PSNR outside the edit", "higher", 1, "dB", 2,
+        "To the source, where the exact result leaves it as it was.",
+        _outside_db,
+    ),
+    Measure(
+        "tem_con", "Tem-Con", "higher", 1, "", 4,
+        "Mean cosine of CLIP features of consecutive frames.",
+        _tem_con,
+    ),
+    Measure(
+        "frame_acc", "Frame-Acc", "higher", 1, "", 3,
+        "Share of frames nearer to the wanted caption than to the source's.",
+        _frame_acc,
+    ),
+    Measure(
+        "clip_direction", "CLIP direction", "higher", 1, "", 3,
+        "Cosine of the pictures' change and the captions' change.",
+        _clip_direction,
+    ),
+    Measure(
+        "sharpness", "Sharpness", "neither", 1, "× reference", 2,
+        "Energy of fine detail over the target's, else the source's; 1 is as sharp. "
+        "Blur lowers every error of steadiness: below 1, distrust them.",
+        _sharpness,
+    ),
+    Measure(
+        "change", "Change from the source", "neither", 1, "", 3,
+        "Mean absolute difference on [0, 1]; near 0 nothing was edited, and steadiness is no merit.",
+        _change,
+    ),
+)  # fmt: skip
+MEASURES_BY_KEY = {row.key: row for row in MEASURES}
