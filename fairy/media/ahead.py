@@ -176,7 +176,8 @@ class _Queue(Generic[T]):
     def end(self, error: BaseException | None = None) -> None:
         """Say, as the maker, that nothing follows what is queued, but `error` if there is one."""
         with self._changed:
-            self._ended, self._error = True, error
+            self._ended = True
+            self._error = self._error or error
             self._changed.notify_all()
 
     def stop(self, error: BaseException | None = None) -> None:

@@ -119,14 +119,21 @@ def test_the_writers_error_is_raised_at_a_later_put():
     assert isinstance(caught.value.__cause__, MediaError)
 
 
-def test_the_writers_error_is_raised_at_the_end():
-    def fails_at_two(item):
-        if item == 2:
-            raise OSError("no room")
+@pytest.mark.parametrize("sooner", [True, False])
+def test_the_writers_error_is_raised_at_the_end(sooner):
+    go, failed = threading.Event(), threading.Event()
 
-    with pytest.raises(OSError, match="no room"), WriteBehind(fails_at_two) as writer:
-        for i in range(3):
-            writer.put(i)
+    def fails(item):
+        go.wait(20)
+        failed.set()
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"), WriteBehind(fails) as writer:
+        writer.put(1)
+        go.set() if sooner else threading.Timer(0.02, go.set).start()
+        if sooner:
+            failed.wait(20)
+            time.sleep(0.01)
 
 
 def test_work_is_dropped_when_the_block_fails():
