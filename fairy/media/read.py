@@ -7,7 +7,8 @@ Shapes: each frame uint8 (H,W,3); a whole clip (T,H,W,3). A folder of images is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -60,15 +61,24 @@ def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
         return info
 
 
-def read_frames(path: str | Path, media: MediaConfig = AS_IT_COMES) -> Iterator[Frame]:
+def read_frames(
+    path: str | Path, media: MediaConfig = AS_IT_COMES, *, start: int = 0
+) -> Iterator[Frame]:
     """Yield every shown frame once, in the order shown; memory does not grow with the clip.
+
+    The frames before frame `start` are passed over.
 
     A frame that cannot be decoded is left out with a logged warning; `VideoInfo.num_frames`
     counts the same frames.
     """
-    for frame in _read(Path(path), None, media):
-        assert frame is not None
-        yield frame
+    return frames_at(path, range(start, sys.maxsize), media)
+
+
+def frames_at(
+    path: str | Path, indices: Container[int], media: MediaConfig = AS_IT_COMES
+) -> Iterator[Frame]:
+    """Yield the frames at `indices` in the order shown, each as soon as it is decoded."""
+    return (frame for frame in _read(Path(path), indices, media) if frame is not None)
 
 
 def read_frame_at(
@@ -97,8 +107,8 @@ def read_video(path: str | Path) -> Image:
     return np.stack([frame.image for frame in read_frames(path)])
 
 
-def _read(path: Path, wanted: set[int] | None, media: MediaConfig) -> Iterator[Frame | None]:
-    """Yield each shown frame, or None where its index is not in `wanted` (None: all wanted)."""
+def _read(path: Path, wanted: Container[int], media: MediaConfig) -> Iterator[Frame | None]:
+    """Yield each shown frame, or None where its index is not in `wanted`."""
     if path.is_dir():
         yield from _read_folder(path, wanted)
         return
@@ -106,7 +116,7 @@ def _read(path: Path, wanted: set[int] | None, media: MediaConfig) -> Iterator[F
         size: tuple[int, int] | None = None
         for index, frame in enumerate(_decode(container, stream)):
             size = size or (frame.height, frame.width)
-            if wanted is not None and index not in wanted:
+            if index not in wanted:
                 yield None
                 continue
             assert frame.pts is not None and frame.time_base is not None
@@ -116,9 +126,9 @@ def _read(path: Path, wanted: set[int] | None, media: MediaConfig) -> Iterator[F
             )
 
 
-def _read_folder(folder: Path, wanted: set[int] | None) -> Iterator[Frame | None]:
+def _read_folder(folder: Path, wanted: Container[int]) -> Iterator[Frame | None]:
     for index, image in enumerate(read_images(list_images(folder))):
-        if wanted is not None and index not in wanted:
+        if index not in wanted:
             yield None
             continue
         yield Frame(image=image, pts=index, time_base=1 / FOLDER_FPS, duration=1)
