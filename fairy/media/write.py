@@ -22,7 +22,13 @@ from PIL import Image as PilImage
 from fairy.config import MediaConfig
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
-from fairy.media.encode import CONTAINERS, VideoEncoder, VideoPacket, check_support
+from fairy.media.encode import (
+    CONTAINERS,
+    Container,
+    VideoEncoder,
+    VideoPacket,
+    check_support,
+)
 from fairy.media.info import VideoInfo, still_info
 
 
@@ -93,12 +99,22 @@ class VideoWriter:
             raise
         return self
 
+    def part_encoder(self) -> VideoEncoder | None:
+        """Return an encoder whose packets `copy` takes; None for GIF and PNGs, made in one go."""
+        kind = self._kind()
+        if kind is None or kind.codec == "gif":
+            return None
+        return VideoEncoder(Path(os.devnull), kind, self._info, *self._shape[:2], copy_audio=False)
+
     def _open(self) -> _Sink:
-        kind = CONTAINERS.get(self._out.suffix.lower())
-        if kind is None or self._out.is_dir():
+        kind = self._kind()
+        if kind is None:
             return _PngFolder(self._part)
-        height, width, _ = self._shape
-        return VideoEncoder(self._part, kind, self._info, height, width, self._copy_audio)
+        return VideoEncoder(self._part, kind, self._info, *self._shape[:2], self._copy_audio)
+
+    def _kind(self) -> Container | None:
+        """Return how the file is written, or None for a folder of PNGs."""
+        return None if self._out.is_dir() else CONTAINERS.get(self._out.suffix.lower())
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
         """Write one frame uint8 (H,W,3), shown at `pts * time_base` seconds, after the last one.
