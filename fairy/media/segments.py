@@ -78,17 +78,26 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
     Raises:
         MediaError: the file is no segment, or is cut short.
     """
+    for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
+        packet = av.Packet(data)
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.time_base, packet.is_keyframe = time_base, is_keyframe
+        yield packet
+
+
+def _read(
+    path: Path, *, with_data: bool
+) -> Iterator[tuple[Fraction, tuple[int, int, int, bool, int], bytes]]:
+    """Yield (time base, pts and the other fields of `_PACKET`, bytes or none) of each packet."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise MediaError(f"{path}: not a segment of an edit: use --restart to begin anew")
         time_base = Fraction(*_TIME_BASE.unpack(_exactly(file, _TIME_BASE.size, path)))
         while file.peek(1):
-            header = _PACKET.unpack(_exactly(file, _PACKET.size, path))
-            pts, dts, duration, is_keyframe, size = header
-            packet = av.Packet(_exactly(file, size, path))
-            packet.pts, packet.dts, packet.duration = pts, dts, duration
-            packet.time_base, packet.is_keyframe = time_base, is_keyframe
-            yield packet
+            fields = _PACKET.unpack(_exactly(file, _PACKET.size, path))
+            data = _exactly(file, fields[-1], path) if with_data else b""
+            file.seek(0 if with_data else fields[-1], os.SEEK_CUR)
+            yield time_base, fields, data
 
 
 def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
@@ -97,7 +106,7 @@ def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
     Each encoder starts its decoding times as many frames before its first picture as it reorders;
     at an uneven frame rate those of two segments could overlap.
     """
-    pts = [packet.pts or 0 for path in paths for packet in read_packets(path)]
+    pts = [fields[0] for path in paths for _, fields, _ in _read(path, with_data=False)]
     packets = (packet for path in paths for packet in read_packets(path))
     for packet, dts in zip(packets, decoding_times(pts), strict=True):
         packet.dts = dts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -73,11 +73,13 @@ class VideoWriter:
         self, out: str | Path, *, info: VideoInfo, height: int, width: int,
         overwrite: bool = False, copy_audio: bool = True, media: MediaConfig | None = None,
         comment: str | None = None, part: Path | None = None,
+        when_whole: Callable[[Path], None] = lambda part: None,
     ) -> None:  # fmt: skip
         """Prepare to write frames of (height, width), timed, tagged and sounding like `info`.
 
         `media` names codec and pixels; `comment` joins the source's metadata; `part`, on the
-        same disk as `out`, is what is written before it is renamed to it.
+        same disk as `out`, is what is written before it is renamed to it, and `when_whole` is
+        called with it just before that.
 
         Raises:
             OutputExistsError, MediaError: as `check_output`.
@@ -87,6 +89,7 @@ class VideoWriter:
         self._info, self._copy_audio = info, copy_audio
         self._shape = (height, width, 3)
         # Beside the output, so that publishing is a rename within one file system.
+        self._when_whole = when_whole
         self._part = part or self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
 
     def __enter__(self) -> VideoWriter:
@@ -99,11 +102,16 @@ class VideoWriter:
             raise
         return self
 
-    def part_encoder(self) -> VideoEncoder | None:
-        """Return an encoder whose packets `copy` takes; None for GIF and PNGs, made in one go."""
+    @property
+    def in_segments(self) -> bool:
+        """Whether the file can be joined from segments, as GIFs and PNGs cannot."""
         kind = self._kind()
-        if kind is None or kind.codec == "gif":
-            return None
+        return kind is not None and kind.codec != "gif"
+
+    def part_encoder(self) -> VideoEncoder:
+        """Return an encoder whose packets `copy` takes, for a file that is `in_segments`."""
+        kind = self._kind()
+        assert kind is not None
         return VideoEncoder(Path(os.devnull), kind, self._info, *self._shape[:2], copy_audio=False)
 
     def _open(self) -> _Sink:
@@ -146,6 +154,7 @@ class VideoWriter:
             if kind is None:
                 with _errors_of(self._out):
                     self._sink.close()
+                    self._when_whole(self._part)
                     _publish(self._part, self._out)
             else:
                 # The exception that ended the block is what the user is told, not this one.
