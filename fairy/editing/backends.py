@@ -47,16 +47,19 @@ class Backend:
     attend_anchors: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def choose_backend(name: str, device: torch.device) -> Backend:
+def choose_backend(name: str | Backend, device: torch.device) -> Backend:
     """Return the backend that runs on `device`, and log it with the reason.
 
     Args:
-        name: "auto", or a backend by name, which is then taken or refused.
+        name: "auto", or a backend by name, which is then taken or refused; or one made elsewhere,
+            which is taken as it is (`fairy.editing.observe`).
         device: where the model runs.
 
     Raises:
         SettingsError: an unknown backend, or one that cannot run here.
     """
+    if isinstance(name, Backend):
+        return name
     if name not in BACKENDS:
         raise SettingsError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
     if name == "triton":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
-from fairy.editing.backends import choose_backend
+from fairy.editing.backends import Backend, choose_backend
 from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
 from fairy.editing.cache import AnchorCache
 from fairy.editing.clip import ClipEdit, UsedSettings
@@ -45,8 +46,7 @@ class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
     """The edited frames.
 
     Attributes:
-        frames: uint8 (T,H,W,3), a float tensor (T,3,H,W) in [-1,1], a list of PIL images or
-            latents (T,C,h,w), by `output_type`.
+        frames: uint8 (T,H,W,3), float (T,3,H,W) in [-1,1], PIL images or latents (T,C,h,w).
     """
 
     frames: Any
@@ -99,9 +99,7 @@ class FairyPipeline(SafePipeline):
     def from_pipe(
         cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
     ) -> FairyPipeline:
-        """Return a FairyPipeline that shares a loaded pipeline's components.
-
-        Unlike diffusers' own `from_pipe` it casts nothing. Offloading is to be enabled again.
+        """Share a loaded pipeline's components; nothing is cast, offloading is to be set again.
 
         Args:
             pipeline: the loaded pipeline.
@@ -125,7 +123,7 @@ class FairyPipeline(SafePipeline):
         anchor_indices: Sequence[int] | None = None,
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         anchor_cache_device: str | torch.device | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -170,13 +168,15 @@ class FairyPipeline(SafePipeline):
         *,
         anchor_frames: Sequence[Frame],
         anchor_indices: Sequence[int],
+        frame_indices: Iterable[int] | None = None,
+        anchor_store: Path | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         image_guidance_scale: float | None = None,
         negative_prompt: str = "",
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         anchor_cache_device: str | torch.device | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -190,21 +190,23 @@ class FairyPipeline(SafePipeline):
         taken. `used` then says what the settings came to.
 
         Args:
-            frames: all frames of the clip in order, anchors included: each uint8 (H,W,3), float
+            frames: frames of the clip in order, anchors included: each uint8 (H,W,3), float
                 (3,H,W) in [-1,1], or a PIL image.
             prompt: the instruction.
             anchor_frames: the frames at `anchor_indices`.
             anchor_indices: which frames are anchors, sorted.
+            frame_indices: the numbers of `frames`, counted as anchors are; 0, 1, 2, ... when None.
+            anchor_store: file of the anchors' keys, values and results: read if there, else made.
             num_inference_steps: denoising steps; the model's default when None.
             guidance_scale: weight of the instruction; the model's default when None.
             image_guidance_scale: weight of the source; the model's default when None.
             negative_prompt: what the edit shall not look like.
             frame_batch_size: frames denoised together; from free memory when None.
             generator: a seed or a torch generator; a random seed when None.
-            backend: "auto", "triton", "sdpa" or "reference".
+            backend: "auto", "triton", "sdpa", "reference", or a `Backend` made elsewhere.
             anchor_cache_device: where the anchors' keys and values live; the model's when None.
-            height: at which the model works; the frames' own when None.
-            width: at which the model works; both are rounded to the model's grid.
+            height: at which the model works, rounded to its grid; the frames' own when None.
+            width: likewise.
             output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
@@ -213,8 +215,7 @@ class FairyPipeline(SafePipeline):
             Batches of edited frames in order, as `output_type` says: for "np" uint8 (F,H,W,3).
 
         Raises:
-            InstructionError: an empty instruction.
-            SettingsError: settings that cannot be used here.
+            InstructionError, SettingsError: an empty instruction; settings of no use here.
             ValueError: anchors that do not fit together, or an unknown output type.
         """
         if output_type not in OUTPUT_TYPES:
@@ -243,9 +244,11 @@ class FairyPipeline(SafePipeline):
         )
         batches = FrameBatches(_given(frame_batch_size, self._free_batch(denoiser, size)))
         edit = ClipEdit(self, denoiser, indices, batches, decode=output_type != "latent")
-        edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))))
+        edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))), anchor_store)
         self.used = UsedSettings.of(denoiser, indices, batches.size, size)
-        return self._outputs(edit.edit(read_at_size(frames, size)), output_type)
+        indices_of = count() if frame_indices is None else frame_indices
+        numbered = zip(indices_of, read_at_size(frames, size), strict=False)
+        return self._outputs(edit.edit(numbered), output_type)
 
     def _denoiser(
         self,
@@ -256,7 +259,7 @@ class FairyPipeline(SafePipeline):
         guidance: Guidance,
         num_inference_steps: int,
         generator: torch.Generator,
-        backend: str,
+        backend: str | Backend,
         anchor_cache_device: str | torch.device | None,
         eta: float,
         cross_attention_kwargs: dict[str, Any] | None,
