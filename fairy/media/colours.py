@@ -93,20 +93,45 @@ def frame_colours(frame: av.VideoFrame) -> Colours:
     )
 
 
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Return whether `frame` holds transparency, in a plane or in its palette."""
+    return any(part.is_alpha for part in frame.format.components)
+
+
 def to_rgb(frame: av.VideoFrame, height: int, width: int) -> Image:
-    """Decode the colours of `frame` into uint8 (height, width, 3) RGB, full range."""
+    """Decode the colours of `frame` into uint8 (height, width, 3) RGB, full range.
+
+    What is transparent shows black through.
+    """
+    if not has_alpha(frame):
+        return np.asarray(_to_rgb(frame, height, width, "rgb24").to_ndarray(), dtype=np.uint8)
+    rgba = _to_rgb(frame, height, width, "rgba").to_ndarray()
+    return on_black(np.asarray(rgba, dtype=np.uint8))
+
+
+def to_rgb16(frame: av.VideoFrame, height: int, width: int) -> npt.NDArray[np.uint16]:
+    """Decode the colours of `frame` into uint16 (height, width, 3) RGB, full range."""
+    return np.asarray(_to_rgb(frame, height, width, "rgb48le").to_ndarray(), dtype=np.uint16)
+
+
+def on_black(rgba: Image) -> Image:
+    """Return uint8 (H,W,4), straight alpha, laid on black as uint8 (H,W,3)."""
+    weighted = rgba[..., :3].astype(np.uint16) * rgba[..., 3:]
+    return np.asarray((weighted + 127) // 255, dtype=np.uint8)
+
+
+def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.VideoFrame:
     # RGB and palette pictures have no matrix to undo: only YUV (and grey) carry one.
     yuv = not frame.format.is_rgb and not frame.format.has_palette
-    converted = frame.reformat(
+    return frame.reformat(
         width=width,
         height=height,
-        format="rgb24",
+        format=pix_fmt,
         src_colorspace=_swscale_matrix(_source_matrix(frame)) if yuv else None,
         src_color_range=_source_range(frame) if yuv else None,
         dst_color_range=ColorRange.JPEG,
         interpolation=_ACCURATE,
     )
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 
 
 def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:

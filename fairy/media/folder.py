@@ -1,4 +1,4 @@
-"""A folder of images as a clip: natural order, 25 frames per second, no audio.
+"""A folder of images, or one image, as a clip: natural order, 25 frames per second, no audio.
 
 Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/media/test_folder.py.
 """
@@ -14,9 +14,34 @@ from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
 from fairy.errors import MediaError
-from fairy.media.colours import Image
+from fairy.media.colours import Image, on_black
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+# What Pillow raises of files that are no whole image.
+_BROKEN = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    PilImage.DecompressionBombError,
+)
+
+
+def clip_images(path: Path) -> list[Path] | None:
+    """Return the images that `path` is a clip of: a folder's, or itself; None for other files."""
+    if path.is_dir():
+        return list_images(path)
+    return [path] if path.is_file() and _is_image(path) and not _moves(path) else None
+
+
+def _moves(path: Path) -> bool:
+    """Return whether an image file is an animation."""
+    try:
+        with PilImage.open(path) as picture:
+            return bool(getattr(picture, "is_animated", False))
+    except _BROKEN:
+        return False
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -51,8 +76,14 @@ def read_images(paths: list[Path]) -> Iterator[Image]:
 def _read_image(path: Path) -> Image:
     try:
         with PilImage.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"), dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            upright = ImageOps.exif_transpose(picture)
+            if upright.has_transparency_data:
+                return on_black(np.asarray(upright.convert("RGBA"), dtype=np.uint8))
+            if upright.mode.startswith("I;16"):
+                levels = np.asarray(upright) // 257
+                return np.repeat(levels[..., None].astype(np.uint8), 3, axis=-1)
+            return np.asarray(upright.convert("RGB"), dtype=np.uint8)
+    except _BROKEN as error:
         raise MediaError(
             f"{path}: not an image that can be read ({error}): remove it or make it again"
         ) from error

@@ -34,12 +34,14 @@ class VideoInfo:
         height, width: of the frames shown, after rotation.
         coded_height, coded_width: as the file holds them, before rotation.
         rotation: degrees by which a coded frame is turned counter-clockwise: 0, 90, 180, 270.
+        mirrored: whether left and right of a coded frame are swapped before that.
         sample_aspect_ratio: width of a shown pixel over its height.
         start_s, duration_s: time of the first frame; from there to the end of the last.
         time_base: seconds of one tick of `Frame.pts`.
         codec, pix_fmt: FFmpeg's names; of the images' type for a folder.
         colours: matrix, primaries and transfer with which the clip is written again.
-        audio: the audio streams that can be copied.
+        audio: the audio streams that can be copied or transcoded.
+        notes: what is changed on reading, such as "interlaced: made whole pictures of".
     """
 
     path: Path
@@ -51,6 +53,7 @@ class VideoInfo:
     coded_height: int
     coded_width: int
     rotation: int
+    mirrored: bool = False
     sample_aspect_ratio: Fraction
     start_s: float
     duration_s: float
@@ -59,6 +62,7 @@ class VideoInfo:
     pix_fmt: str
     colours: Colours
     audio: tuple[AudioInfo, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def color_range(self) -> str:
@@ -85,13 +89,15 @@ class VideoInfo:
 class Frame:
     """One shown frame: image uint8 (H,W,3); `pts` and `duration` in ticks of `time_base` seconds.
 
-    `duration` is 0 where the file does not say.
+    `duration` is 0 where the file does not say; `stands_in` is whether the image is the last good
+    one, shown instead of one that cannot be decoded.
     """
 
     image: Image
     pts: int
     time_base: Fraction
     duration: int = 0
+    stands_in: bool = False
 
     @property
     def time_s(self) -> Fraction:

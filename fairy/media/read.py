@@ -1,7 +1,7 @@
 """Read a clip: what it is, and its frames as a stream, upright, in RGB, with exact timestamps.
 
-Shapes: each frame uint8 (H,W,3); a whole clip (T,H,W,3). A folder of images is a clip too
-(`fairy.media.folder`). Tests: tests/media/test_read.py, tests/media/test_bad_input.py.
+Shapes: each frame uint8 (H,W,3); a whole clip (T,H,W,3). A folder of images, or one image, is a
+clip too (`fairy.media.folder`). Tests: tests/media/test_read.py, tests/media/test_bad_input.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,10 +20,13 @@ from av.video.stream import VideoStream
 
 from fairy.config import MediaConfig
 from fairy.errors import MediaError
-from fairy.media.colours import Image, frame_colours, to_rgb
+from fairy.media.colours import Image
 from fairy.media.container import open_video
-from fairy.media.folder import list_images, read_images
+from fairy.media.decode import Picture, decode, packet_times
+from fairy.media.deinterlace import deinterlaced
+from fairy.media.folder import clip_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
+from fairy.media.picture import PictureReader
 
 __all__ = ["AudioInfo", "Frame", "VideoInfo", "probe", "read_frame_at", "read_frames", "read_video"]
 
@@ -37,28 +39,20 @@ EARLY_END_S = 0.5
 
 
 def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
-    """Return what `path` holds; decodes it once, so that `num_frames` is exact.
+    """Return what `path` holds, and log as warnings what is changed on reading it.
 
-    Headers are not believed: hidden VP8 frames, edit lists and damage make packets and frames
-    differ in number, and only decoding tells.
+    Headers are not believed: edit lists and damage make them wrong. Where each packet is one
+    picture the packets are counted, elsewhere (hidden VP8 frames) the clip is decoded once.
 
     Raises:
         MediaError: the file is missing, empty, cut short, no video, or nothing can be decoded.
     """
     path = Path(path)
-    if path.is_dir():
-        return _probe_folder(path)
-    with open_video(path, media.video_stream) as (container, stream):
-        frames = _decode(container, stream)
-        first = next(frames, None)
-        if first is None:
-            raise MediaError(f"{path}: no frame can be decoded: is the file damaged?")
-        num_frames, last = 1, first
-        for frame in frames:
-            num_frames, last = num_frames + 1, frame
-        info = _describe(path, container, stream, first, last, num_frames)
-        _check_end(container, info)
-        return info
+    images = clip_images(path)
+    info = _probe_video(path, media) if images is None else _probe_images(path, images)
+    for note in info.notes:
+        logger.warning("%s: %s", path, note)
+    return info
 
 
 def read_frames(
@@ -66,10 +60,11 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield every shown frame once, in the order shown; memory does not grow with the clip.
 
-    The frames before frame `start` are passed over.
+    The frames before frame `start` are passed over. A frame that cannot be decoded is the last
+    good one again, marked so and counted in a logged warning at the end.
 
-    A frame that cannot be decoded is left out with a logged warning; `VideoInfo.num_frames`
-    counts the same frames.
+    Raises:
+        MediaError: as `probe`; or, with `media.strict`, a frame cannot be decoded.
     """
     return frames_at(path, range(start, sys.maxsize), media)
 
@@ -109,68 +104,85 @@ def read_video(path: str | Path) -> Image:
 
 def _read(path: Path, wanted: Container[int], media: MediaConfig) -> Iterator[Frame | None]:
     """Yield each shown frame, or None where its index is not in `wanted`."""
-    if path.is_dir():
-        yield from _read_folder(path, wanted)
+    images = clip_images(path)
+    if images is not None:
+        yield from _read_images(images, wanted)
         return
     with open_video(path, media.video_stream) as (container, stream):
-        size: tuple[int, int] | None = None
-        for index, frame in enumerate(_decode(container, stream)):
-            size = size or (frame.height, frame.width)
+        assert stream.time_base is not None
+        reader: PictureReader | None = None
+        pictures = decode(container, stream, strict=media.strict)
+        for index, picture in enumerate(deinterlaced(pictures)):
+            reader = reader or PictureReader(picture.frame)
             if index not in wanted:
                 yield None
                 continue
-            assert frame.pts is not None and frame.time_base is not None
-            image = _turn(to_rgb(frame, *size), _rotation(frame))
             yield Frame(
-                image=image, pts=frame.pts, time_base=frame.time_base, duration=frame.duration
-            )
+                image=reader.image(picture.frame), pts=picture.pts, time_base=stream.time_base,
+                duration=picture.duration, stands_in=picture.stands_in,
+            )  # fmt: skip
 
 
-def _read_folder(folder: Path, wanted: Container[int]) -> Iterator[Frame | None]:
-    for index, image in enumerate(read_images(list_images(folder))):
+def _read_images(images: list[Path], wanted: Container[int]) -> Iterator[Frame | None]:
+    for index, image in enumerate(read_images(images)):
         if index not in wanted:
             yield None
             continue
         yield Frame(image=image, pts=index, time_base=1 / FOLDER_FPS, duration=1)
 
 
-def _probe_folder(folder: Path) -> VideoInfo:
-    paths = list_images(folder)
-    height, width = next(read_images(paths)).shape[:2]
-    codec = paths[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
-    return still_info(folder, len(paths), height, width, FOLDER_FPS, codec)
+def _probe_images(path: Path, images: list[Path]) -> VideoInfo:
+    height, width = next(read_images(images)).shape[:2]
+    codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
+    return still_info(path, len(images), height, width, FOLDER_FPS, codec)
+
+
+def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
+    with open_video(path, media.video_stream) as (container, stream):
+        times = packet_times(container, stream)
+    with open_video(path, media.video_stream) as (container, stream):
+        pictures = decode(container, stream, strict=False)
+        first = next(pictures, None)
+        if first is None:
+            raise MediaError(f"{path}: no frame can be decoded: is the file damaged?")
+        if times is None:
+            later = [(picture.pts, picture.duration) for picture in pictures]
+            times = [(first.pts, first.duration), *later]
+        info = _describe(path, container, stream, first, times)
+        _check_end(container, info)
+        return info
 
 
 def _describe(
     path: Path,
     container: InputContainer,
     stream: VideoStream,
-    first: av.VideoFrame,
-    last: av.VideoFrame,
-    num_frames: int,
+    first: Picture,
+    times: list[tuple[int, int]],
 ) -> VideoInfo:
-    """Put together the info of a decoded clip from its first and last frame."""
-    assert first.pts is not None and last.pts is not None and first.time_base is not None
-    rotation = _rotation(first)
-    height, width = first.height, first.width
+    """Put together the info of a clip from its first picture and all (pts, duration) in ticks."""
+    assert stream.time_base is not None
+    frame, reader = first.frame, PictureReader(first.frame)
+    orientation = reader.orientation
+    height, width = orientation.size(frame.height, frame.width)
     pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-    shown = last.pts - first.pts + last.duration
-    duration = max(shown, 1) * first.time_base
-    info = VideoInfo(
-        path=path, stream_index=stream.index, num_frames=num_frames,
-        fps=stream.average_rate or num_frames / duration,
-        height=height, width=width, coded_height=height, coded_width=width, rotation=rotation,
-        sample_aspect_ratio=pixel_aspect, start_s=float(first.pts * first.time_base),
-        duration_s=float(duration), time_base=first.time_base, codec=stream.codec_context.name,
-        pix_fmt=first.format.name, colours=frame_colours(first), audio=_audio(container),
+    start, end = times[0][0], sum(times[-1])
+    duration = max(end - start, 1) * stream.time_base
+    return VideoInfo(
+        path=path, stream_index=stream.index, num_frames=len(times),
+        fps=stream.average_rate or len(times) / duration, height=height, width=width,
+        coded_height=frame.height, coded_width=frame.width, rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
+        sample_aspect_ratio=1 / pixel_aspect if orientation.transposed else pixel_aspect,
+        start_s=float(start * stream.time_base), duration_s=float(duration),
+        time_base=stream.time_base, codec=stream.codec_context.codec.canonical_name,
+        pix_fmt=frame.format.name, colours=reader.colours, audio=_audio(container),
+        notes=reader.notes,
     )  # fmt: skip
-    if rotation in (90, 270):
-        info = replace(info, height=width, width=height, sample_aspect_ratio=1 / pixel_aspect)
-    return info
 
 
 def _audio(container: InputContainer) -> tuple[AudioInfo, ...]:
-    """Return the audio streams that can be copied: those whose codec is known."""
+    """Return the audio streams whose codec is known."""
     known = []
     for stream in container.streams.audio:
         # The stubs say there always is one; a stream without sample description has none.
@@ -203,49 +215,3 @@ def _check_end(container: InputContainer, info: VideoInfo) -> None:
             "%s: the pictures end at %.2f s of %.2f s: is the file cut short?",
             info.path, end_s, promised_s,
         )  # fmt: skip
-
-
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield decoded frames in order shown, with times that strictly grow; skip what is damaged.
-
-    Decoding stays with slice threads (FFmpeg's default here): with frame threads one damaged
-    packet costs its neighbours too.
-    """
-    last_pts: int | None = None
-    num_lost = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-            frames = packet.decode()
-        except StopIteration:
-            break
-        except av.error.InvalidDataError:
-            num_lost += 1
-            continue
-        for frame in frames:
-            last_pts = frame.pts = _next_pts(frame, last_pts)
-            yield frame
-    if num_lost:
-        logger.warning("%s: %d damaged packets left out", container.name, num_lost)
-
-
-def _next_pts(frame: av.VideoFrame, last_pts: int | None) -> int:
-    """Return the frame's time in ticks: its own, its packet's, or one frame after the last."""
-    step = max(frame.duration, 1)
-    guess = 0 if last_pts is None else last_pts + step
-    pts = next((time for time in (frame.pts, frame.dts) if time is not None), guess)
-    if last_pts is not None and pts <= last_pts:
-        logger.warning("frame at tick %d follows tick %d; shown one tick later", pts, last_pts)
-        return last_pts + 1
-    return pts
-
-
-def _rotation(frame: av.VideoFrame) -> int:
-    """Return by how much to turn the frame counter-clockwise: 0, 90, 180 or 270 degrees."""
-    return round(frame.rotation / 90) % 4 * 90
-
-
-def _turn(image: Image, rotation: int) -> Image:
-    """Turn uint8 (H,W,3) counter-clockwise by `rotation` degrees, a multiple of 90."""
-    return np.ascontiguousarray(np.rot90(image, rotation // 90))

@@ -19,8 +19,8 @@ SHOWN = [
     ("stress/odd_size_444.mp4", 25, (241, 321), 0),
     ("stress/h264_10bit.mp4", 30, (200, 200), 0),
     ("stress/nasa_2video_2audio.mp4", 390, (270, 480), 0),
-    ("stress/corrupted.mp4", 49, (720, 1280), 0),
-    ("stress/invalid_nalu.mp4", 29, (720, 1080), 0),
+    ("stress/corrupted.mp4", 50, (720, 1280), 0),
+    ("stress/invalid_nalu.mp4", 30, (720, 1080), 0),
 ]
 
 
