@@ -194,7 +194,7 @@ def _target(pair: Pair) -> Tensor:
 
 def _encoder(encoder: Encoder | None) -> Encoder:
     if encoder is None:
-        raise NotMeasured("needs a CLIP model: --clip")
+        raise NotMeasured("needs a CLIP model: --clip-model")
     return encoder
 
 
@@ -268,7 +268,7 @@ MEASURES = (
     ),
     Measure(
         "change", "Change from the source", "neither", 1, "", 3,
-        "Mean absolute difference on [0, 1]; near 0 nothing was edited, and steadiness is no merit.",
+        "Mean absolute difference on [0, 1]; near 0 nothing was edited: no merit in steadiness.",
         _change,
     ),
 )  # fmt: skip

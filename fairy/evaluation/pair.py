@@ -22,6 +22,7 @@ from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe, read_frames
 from fairy.media.colours import Image
 from fairy.media.frames import resize
+from fairy.metrics.flow import estimate_flow
 
 PairBy = Literal["auto", "number", "time"]
 Fit = Literal["refuse", "crop", "stretch"]
@@ -102,13 +103,63 @@ def align(
     return Alignment(*frames[:2], common, crop, (*frames[2], *crop_notes, *size_notes))
 
 
-def read_aligned(edited: VideoInfo, other: VideoInfo, how: Alignment) -> tuple[Tensor, Tensor]:
-    """Read both clips: (edited, other), each (P,3,H,W) in [0,1]."""
-    whole = (0, 0, edited.height, edited.width)
-    return (
-        _read(edited.path, how.edited_indices, whole, how.size),
-        _read(other.path, how.other_indices, how.crop, how.size),
-    )
+def load_pair(
+    edited: Path,
+    source: Path,
+    target: Path | None = None,
+    *,
+    captions: tuple[str, str] | None = None,
+    pair_by: PairBy = "auto",
+    fit: Fit = "refuse",
+    size: int = DEFAULT_SIZE,
+    flow_method: str = "dis",
+) -> tuple[Pair, tuple[str, ...]]:
+    """Read an edit, its source and, where there is one, its exact target: (pair, notes).
+
+    Args:
+        edited: a clip by anyone's tool, or a folder of images.
+        source: what it was made from.
+        target: what it should be.
+        captions: of the source and of the wanted result.
+        pair_by: as of `align`.
+        fit: as of `align`.
+        size: as of `align`.
+        flow_method: how the source's motion is estimated (`fairy.metrics.flow`).
+
+    Raises:
+        SettingsError: the files do not tell what belongs together.
+        MediaError: one of them cannot be read.
+    """
+    others = [other for other in (source, target) if other is not None]
+    if any(other.resolve() == edited.resolve() for other in others):
+        raise SettingsError(f"{edited}: given as both clips; an edit is judged by another")
+    first, *infos = map(probe, (edited, *others))
+    hows = [align(first, info, pair_by=pair_by, fit=fit, size=size) for info in infos]
+    frames = _read_aligned(first, infos, hows)
+    flow, visible = estimate_flow(frames[1], flow_method)
+    pair = Pair(
+        edited=frames[0], source=frames[1], target=frames[2] if target else None, flow=flow,
+        visible=visible, flow_method=flow_method, captions=captions,
+        fps=min(first.fps, infos[0].fps),
+    )  # fmt: skip
+    return pair, tuple(dict.fromkeys(note for how in hows for note in how.notes))
+
+
+def _read_aligned(
+    edited: VideoInfo, others: Sequence[VideoInfo], hows: Sequence[Alignment]
+) -> list[Tensor]:
+    """Read the edit and the others, (P,3,H,W) each: the frames that all of them have."""
+    matches = [dict(zip(how.edited_indices, how.other_indices, strict=True)) for how in hows]
+    kept = [i for i in matches[0] if all(i in match for match in matches)]
+    if len(kept) < 2:
+        raise SettingsError(
+            f"{edited.path}: {len(kept)} frame to compare; steadiness needs at least 2"
+        )
+    size = min((how.size for how in hows), key=math.prod)
+    read = [_read(edited.path, kept, (0, 0, edited.height, edited.width), size)]
+    for how, match, info in zip(hows, matches, others, strict=True):
+        read.append(_read(info.path, [match[i] for i in kept], how.crop, size))
+    return read
 
 
 def describe(info: VideoInfo) -> str:
@@ -117,17 +168,6 @@ def describe(info: VideoInfo) -> str:
         f"{info.path.name} ({info.num_frames} frames, {float(info.fps):.4g} fps, "
         f"{info.width}x{info.height})"
     )
-
-
-def probe_pair(edited: Path, other: Path) -> tuple[VideoInfo, VideoInfo]:
-    """Return what both files hold.
-
-    Raises:
-        SettingsError: both are the same file.
-    """
-    if edited.resolve() == other.resolve():
-        raise SettingsError(f"{edited}: given as both clips; an edit is judged beside its source")
-    return probe(edited), probe(other)
 
 
 def _pair_frames(

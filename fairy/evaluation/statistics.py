@@ -113,7 +113,7 @@ def _signs(count: int) -> NDArray[np.float64]:
     """Return sign patterns (P,count): all of them, or random ones with the observed one first."""
     if count <= EXACT_PAIRS:
         bits = np.arange(2**count)[:, None] >> np.arange(count) & 1
-        return 1.0 - 2.0 * bits
+        return np.where(bits == 1, -1.0, 1.0)
     drawn = np.random.default_rng(0).choice([-1.0, 1.0], size=(NUM_DRAWS, count))
     drawn[0] = 1.0
     return drawn

@@ -1,4 +1,4 @@
-"""A small clip whose motion is known, and edits of it with known faults."""
+"""A small clip whose motion is known, edits of it with known faults, and results made by hand."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairy.evaluation.measures import Scores
 from fairy.evaluation.pair import Pair
+from fairy.evaluation.results import Case, Results
 
 NUM_FRAMES = 8
 STEP_PX = 2
+NUM_CLIPS = 12
 
 
 def make_pair(edited: torch.Tensor, source: torch.Tensor, **known: object) -> Pair:
@@ -22,6 +25,35 @@ def make_pair(edited: torch.Tensor, source: torch.Tensor, **known: object) -> Pa
     return Pair(
         source=source, edited=edited, flow=flow, visible=visible, flow_method="exact", **known
     )
+
+
+def make_results(
+    warp_errors: dict[str, list[float]], *, reference: str | None = "anchors", **known: object
+) -> Results:
+    """Results with these warp errors by method, a clip each, and a PSNR that mirrors them."""
+    cases = [
+        Case(
+            clip=f"clip {i}", instruction="make it night", method=method, seed=i,
+            scores=Scores(
+                {"warp_error": value, "psnr_db": 20 - 1000 * value},
+                {"tem_con": "needs a CLIP model"},
+                {"warp_error": [value, None, value], "drift": [0.0, value, value, 0.0]},
+            ),
+            seconds=1.5,
+        )
+        for method, values in warp_errors.items()
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+    return Results(
+        title="made by hand", methods=list(warp_errors), reference=reference, cases=cases, **known
+    )
+
+
+@pytest.fixture
+def results() -> Results:
+    """Twelve clips in which anchors are steadier throughout."""
+    flicker = [0.004 + 0.0003 * i for i in range(NUM_CLIPS)]
+    return make_results({"alone": flicker, "anchors": [value / 4 for value in flicker]})
 
 
 @pytest.fixture

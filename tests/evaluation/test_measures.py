@@ -80,7 +80,7 @@ def test_what_was_asked_is_seen(pan):
 def test_without_an_encoder_nothing_takes_its_place(pan):
     missing = measure(make_pair(1 - pan, pan, captions=("dark", "bright"))).missing
     assert {"tem_con", "frame_acc", "clip_direction"} <= missing.keys()
-    assert "--clip" in missing["frame_acc"]
+    assert "--clip-model" in missing["frame_acc"]
 
 
 def test_blur_lowers_sharpness(pan):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fairy.errors import SettingsError
-from fairy.evaluation.pair import align, probe_pair, read_aligned
+from fairy.evaluation.pair import align, load_pair
 from fairy.media.info import VideoInfo, still_info
 from fairy.media.write import write_video
 from tests.tiny import make_frames
@@ -90,19 +90,34 @@ def test_a_tall_part_of_a_tall_clip_is_its_middle():
 def test_frames_that_are_read_are_those_that_were_paired(tmp_path):
     frames = make_frames(12, 32, 48)
     write_video(frames, tmp_path / "source", fps=25)
-    # An editor that kept every third frame, and cut the middle out
-    write_video(frames[::3, :, 8:40], tmp_path / "edit", fps=25)
-    edited, source = probe_pair(tmp_path / "edit", tmp_path / "source")
-    how = align(edited, source, pair_by="time", fit="crop")
-    first, _ = read_aligned(edited, source, how)
-    assert torch.allclose(first[0], torch.from_numpy(frames[0, :, 8:40]).permute(2, 0, 1) / 255)
-    number = align(edited, source, pair_by="number", fit="crop")
-    both = read_aligned(edited, source, number)
-    assert torch.equal(both[0][0], both[1][0])
-    assert both[0].shape == both[1].shape == (4, 3, 32, 32)
+    # An editor that kept the first frames, and cut the middle out
+    write_video(frames[:4, :, 8:40], tmp_path / "edit", fps=25)
+    pair, notes = load_pair(tmp_path / "edit", tmp_path / "source", fit="crop")
+    assert pair.source.shape == (4, 3, 32, 32)
+    assert torch.equal(pair.edited, pair.source)
+    assert pair.flow.shape == (3, 2, 32, 32)
+    assert len(notes) == 2
+
+
+def test_a_target_that_is_shorter_shortens_the_comparison(tmp_path):
+    frames = make_frames(6, 16, 16)
+    for name, count in (("source", 6), ("edit", 6), ("target", 4)):
+        write_video(frames[:count], tmp_path / name, fps=25)
+    pair, notes = load_pair(*(tmp_path / name for name in ("edit", "source", "target")))
+    assert pair.target is not None
+    assert torch.equal(pair.target, pair.edited)
+    assert len(pair.source) == 4
+    assert notes == ("edit: its last 2 of 6 frames are left out",)
 
 
 def test_a_clip_is_not_its_own_source(tmp_path):
     write_video(np.zeros((2, 16, 16, 3), np.uint8), tmp_path / "a.mp4")
     with pytest.raises(SettingsError, match="given as both"):
-        probe_pair(tmp_path / "a.mp4", tmp_path / "a.mp4")
+        load_pair(tmp_path / "a.mp4", tmp_path / "a.mp4")
+
+
+def test_a_picture_is_no_clip(tmp_path):
+    for name in ("source", "edit"):
+        write_video(make_frames(1, 16, 16), tmp_path / name, fps=25)
+    with pytest.raises(SettingsError, match="at least 2"):
+        load_pair(tmp_path / "edit", tmp_path / "source")

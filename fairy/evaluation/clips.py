@@ -1,0 +1,166 @@
+"""The clips of a suite: rendered ones with exact motion and results, or a user's folder.
+
+Rendered clips come in two kinds, in turns. *Exact*: the instruction fixes the result, so fidelity
+can be measured. *Open*: it leaves a choice (which colour, where the stripes lie), so an editor may
+choose anew in every frame. Tests: tests/evaluation/test_clips.py.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fairy.errors import SettingsError
+from fairy.media import VideoInfo, probe, read_frames
+from fairy.media.encode import CONTAINERS
+from fairy.media.frames import fit_size, resize, to_model
+from fairy.metrics.flow import estimate_flow
+
+# Far from every training seed, which are hashes of small numbers.
+FIRST_SEED = 7_000_000
+RENDERED_FPS = Fraction(12)
+OPEN = ("random_shape_colours", "duotone", "stripes", "stained_glass", "dots", "brush_strokes")
+EXACT = (
+    "night", "recolour", "pencil_sketch", "remove", "sunset", "grey_background",
+    "winter", "reshape", "comic", "blueprint", "fog", "thermal",
+)  # fmt: skip
+VIDEO_SUFFIXES = (*CONTAINERS, ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteClip:
+    """A clip to edit, and what is known of it: as in `fairy.evaluation.pair.Pair`."""
+
+    name: str
+    instruction: str
+    frames: Tensor
+    flow: Tensor
+    visible: Tensor
+    flow_method: str
+    fps: Fraction
+    target: Tensor | None = None
+    captions: tuple[str, str] | None = None
+
+
+def rendered_clips(count: int, num_frames: int, size: tuple[int, int]) -> Iterator[SuiteClip]:
+    """Render clips of size (height, width), the same ones for the same arguments."""
+    for index in range(count):
+        names = EXACT if index % 2 else OPEN
+        yield _rendered_clip(index, names[index // 2 % len(names)], num_frames, size)
+
+
+def folder_clips(
+    folder: Path, instructions: Path, *, num_frames: int, size: int, multiple: int
+) -> Iterator[SuiteClip]:
+    """Read a user's clips, each once for every instruction meant for it.
+
+    Args:
+        folder: of clips.
+        instructions: a text file with one instruction a line, for every clip; or a CSV with the
+            columns `clip` (a file's name, or * for all) and `instruction`, and, for measures that
+            read text, `source_caption` and `target_caption`.
+        num_frames: of each clip; what is longer ends there.
+        size: longer side at which they are edited and compared.
+        multiple: both sides become multiples of this.
+
+    Raises:
+        SettingsError: no clips, no instructions, or instructions for a clip that is not there.
+    """
+    for path, rows in plan_folder(folder, instructions):
+        frames, info = _read(path, num_frames, size, multiple)
+        flow, visible = estimate_flow(frames)
+        for row in rows:
+            yield SuiteClip(
+                name=path.name, instruction=row.instruction, frames=frames, flow=flow,
+                visible=visible, flow_method="DIS", fps=info.fps, captions=row.captions,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A line of the instructions: for which clip ("*": all), what, and captions if given."""
+
+    clip: str
+    instruction: str
+    captions: tuple[str, str] | None = None
+
+
+def plan_folder(folder: Path, instructions: Path) -> list[tuple[Path, list[Asked]]]:
+    """Return each clip of `folder` with what is asked of it; errors as of `folder_clips`."""
+    if not folder.is_dir():
+        raise SettingsError(f"{folder}: no such folder: --clips is a folder of clips")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    if not paths:
+        raise SettingsError(f"{folder}: no clips in it ({', '.join(VIDEO_SUFFIXES)})")
+    asked = read_instructions(instructions)
+    names = {path.name for path in paths}
+    if unknown := [row.clip for row in asked if row.clip not in names | {"*"}]:
+        raise SettingsError(f"{instructions}: {unknown[0]} is not in {folder}")
+    plan = [(path, [row for row in asked if row.clip in ("*", path.name)]) for path in paths]
+    return [(path, rows) for path, rows in plan if rows]
+
+
+def read_instructions(path: Path) -> list[Asked]:
+    """Read a text file or a CSV of instructions, as described for `folder_clips`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as text ({error})") from error
+    if path.suffix.lower() != ".csv":
+        rows = [Asked("*", line.strip()) for line in text.splitlines() if line.strip()]
+    else:
+        rows = [_csv_row(path, row) for row in csv.DictReader(text.splitlines())]
+    if not rows:
+        raise SettingsError(f"{path}: no instruction in it: write one on each line")
+    return rows
+
+
+def _csv_row(path: Path, row: dict[str, str]) -> Asked:
+    if not row.get("clip") or not row.get("instruction"):
+        raise SettingsError(f"{path}: a CSV needs the columns clip and instruction, filled in")
+    source, target = row.get("source_caption"), row.get("target_caption")
+    return Asked(row["clip"], row["instruction"], (source, target) if source and target else None)
+
+
+def _rendered_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
+    from fairy.training.clips import sample_clip
+    from fairy.training.edits import EDITS_BY_NAME
+    from fairy.training.phrases import PHRASES
+    from fairy.training.scenes import Rendered, SceneSampler
+
+    generator = torch.Generator().manual_seed(FIRST_SEED + index)
+    clip = sample_clip(SceneSampler(), num_frames, size, generator)
+    edit = EDITS_BY_NAME[name]
+    targets, words = [], dict[str, str]()
+    for t in range(num_frames):
+        # One frame at a time, the same draws for each: the same thing is asked of all
+        frame, same = slice(t, t + 1), torch.Generator().manual_seed(FIRST_SEED + index)
+        drawn = Rendered(clip.frames[frame], clip.labels[frame])
+        target, (words,) = edit.apply(clip.scene.rows(frame), drawn, same)
+        targets.append(target)
+    return SuiteClip(
+        name=f"rendered {index + 1}",
+        instruction=PHRASES[name][0][0].format(it="it", **words),
+        frames=clip.frames, flow=clip.flow, visible=clip.visible, flow_method="exact",
+        fps=RENDERED_FPS, target=torch.cat(targets) if edit.deterministic else None,
+    )  # fmt: skip
+
+
+def _read(path: Path, num_frames: int, size: int, multiple: int) -> tuple[Tensor, VideoInfo]:
+    """Read the first frames (T,3,H,W) in [0,1] at the size of the comparison."""
+    info = probe(path)
+    if info.num_frames < 2:
+        raise SettingsError(f"{path}: a single frame; steadiness needs at least 2")
+    fitted = fit_size(info.height, info.width, size=size, multiple=multiple)
+    frames: list[Tensor] = []
+    for frame in read_frames(path):
+        if len(frames) == num_frames:
+            break
+        frames.append((to_model(resize(frame.image, fitted)[None]) + 1) / 2)
+    return torch.cat(frames), info

@@ -1,0 +1,146 @@
+"""Which plots a report holds, drawn by `fairy.evaluation.charts`.
+
+Tests: tests/evaluation/test_report.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairy.evaluation.charts import Line, Spot, line_chart, scatter_chart
+from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
+from fairy.evaluation.pictures import ClipView
+from fairy.evaluation.results import Case, Results, estimate_of
+from fairy.evaluation.statistics import Estimate, estimate_mean
+
+CURVE_SIZE = (940, 190)
+SETTINGS = {
+    "num_anchors": ("anchors", "Number of anchors"),
+    "num_inference_steps": ("steps", "Denoising steps"),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot and what it shows."""
+
+    svg: str
+    caption: str
+
+
+def overview_figures(results: Results) -> list[Figure]:
+    """Return the plots over all clips: the trade-off, error against time, swept settings."""
+    figures = [
+        _trade_off(results),
+        _against_time(results, "warp_error"),
+        _against_time(results, "drift"),
+    ]
+    for setting, cases in results.sweeps.items():
+        figures += [_sweep(setting, cases, key) for key in ("warp_error", "psnr_db", "sharpness")]
+    return [figure for figure in figures if figure is not None]
+
+
+def clip_curve(view: ClipView) -> str:
+    """Return a clip's warp error against time, a line for each method, with the player's cursor."""
+    measure = MEASURES_BY_KEY["warp_error"]
+    lines = [
+        Line(
+            version.name, version.style or 0, *_against_frames(version.scores.series["warp_error"])
+        )
+        for version in view.versions
+        if version.scores is not None
+    ]
+    if all(value is None for line in lines for value in line.y):
+        return ""
+    return line_chart(
+        lines, x_label="frame", y_label=_axis(measure), size=CURVE_SIZE, dots=view.num_frames <= 48
+    )
+
+
+def _trade_off(results: Results) -> Figure | None:
+    """Plot steadiness against faithfulness, a point for each method."""
+    warp, psnr = MEASURES_BY_KEY["warp_error"], MEASURES_BY_KEY["psnr_db"]
+    spots = []
+    for style, method in enumerate(results.methods):
+        x, y = results.estimate(method, warp.key), results.estimate(method, psnr.key)
+        if x and y:
+            spots.append(Spot(method, style, _bars(x, warp), _bars(y, psnr)))
+    if len(spots) < 2:
+        return None
+    return Figure(
+        scatter_chart(spots, x_label=f"{_axis(warp)}, lower is better", y_label=_axis(psnr)),
+        "Steadiness against faithfulness: better lies up and to the left. Blur and doing nothing "
+        "move a method left, and down. Bars: 95 % intervals.",
+    )
+
+
+def _against_time(results: Results, key: str) -> Figure | None:
+    """Plot the mean over clips of a measure at each frame, with intervals."""
+    measure, lines = MEASURES_BY_KEY[key], []
+    for style, method in enumerate(results.methods):
+        rows = [case.scores.series.get(key, []) for case in results.of(method)]
+        estimates = [_at(rows, t) for t in range(max(map(len, rows), default=0))]
+        first = 1 if key == "warp_error" else 0
+        points = [(t + first, e) for t, e in enumerate(estimates) if e is not None]
+        if points:
+            lines.append(_line(method, style, points, measure))
+    if not lines or max(len(line.x) for line in lines) < 2:
+        return None
+    many = max(len(results.of(method)) for method in results.methods) > 1
+    svg = line_chart(lines, x_label="frame", y_label=_axis(measure), dots=False)
+    name = f"{measure.label} against time"
+    return Figure(svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
+
+
+def _sweep(setting: str, cases: Sequence[Case], key: str) -> Figure | None:
+    """Plot a measure against the values of a setting."""
+    short, label = SETTINGS[setting]
+    measure = MEASURES_BY_KEY[key]
+    values = sorted({int(case.method) for case in cases})
+    estimates = [
+        (value, estimate_of([case for case in cases if case.method == str(value)], key))
+        for value in values
+    ]
+    points = [(value, estimate) for value, estimate in estimates if estimate]
+    if len(points) < 2:
+        return None
+    svg = line_chart(
+        [_line(short, 3, points, measure)], x_label=label, y_label=_axis(measure), ticks=values,
+        from_zero=key == "warp_error",
+    )  # fmt: skip
+    clips = len({case.key for case in cases})
+    return Figure(svg, f"{measure.label} by {label.lower()}, {clips} clips, 95 % interval.")
+
+
+def _line(name: str, style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) -> Line:
+    scaled = [(x, *_bars(estimate, measure)) for x, estimate in points]
+    xs, ys, low, high = (list(column) for column in zip(*scaled, strict=True))
+    single = all(estimate.low is None for _, estimate in points)
+    return Line(name, style, xs, ys, [] if single else low, [] if single else high)
+
+
+def _bars(estimate: Estimate, measure: Measure) -> tuple[float, float, float]:
+    """Return mean, low and high, scaled; the mean thrice for a single clip."""
+    low = estimate.mean if estimate.low is None else estimate.low
+    high = estimate.mean if estimate.high is None else estimate.high
+    return estimate.mean * measure.scale, low * measure.scale, high * measure.scale
+
+
+def _at(rows: Sequence[Sequence[float | None]], t: int) -> Estimate | None:
+    """Return the estimate over clips of the value at frame t."""
+    values = [value for row in rows if t < len(row) and (value := row[t]) is not None]
+    return estimate_mean(values) if values else None
+
+
+def _against_frames(series: Sequence[float | None]) -> tuple[list[float], list[float | None]]:
+    """Return a clip's warp errors, scaled, at the later of the two frames each belongs to."""
+    scale = MEASURES_BY_KEY["warp_error"].scale
+    values = [None if value is None else value * scale for value in series]
+    return np.arange(1.0, len(series) + 1).tolist(), values
+
+
+def _axis(measure: Measure) -> str:
+    return f"{measure.label}, {measure.unit}" if measure.unit else measure.label

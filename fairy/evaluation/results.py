@@ -1,0 +1,187 @@
+"""The document that an evaluation leaves: every score of every clip, as JSON and CSV.
+
+Summaries are computed from it, never stored, so that they cannot disagree.
+Tests: tests/evaluation/test_results.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fairy
+from fairy.errors import SettingsError
+from fairy.evaluation.measures import MEASURES, Measure, Scores
+from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
+from fairy.jobs.report import versions
+
+FORMAT = "fairy evaluation 1"
+
+
+def provenance() -> dict[str, str]:
+    """Return versions, machine and, in a checkout, the commit."""
+    found = versions() | {"processor": _processor(), "threads": str(torch.get_num_threads())}
+    if torch.cuda.is_available():
+        found["device"] = torch.cuda.get_device_name()
+    root = Path(fairy.__file__).parents[1]
+    if (root / ".git").exists():
+        command = ["git", "describe", "--always", "--dirty"]
+        said = subprocess.run(command, cwd=root, capture_output=True, text=True)
+        found["commit"] = said.stdout.strip() or "unknown"
+    return found
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} × {names[0]}" if names else platform.processor() or "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One clip, edited in one way, and its scores.
+
+    Attributes:
+        clip: its name.
+        instruction: what was asked; empty where nobody said.
+        method: the way, or a swept setting's value.
+        seed: of the edit's noise.
+        seconds: the edit took; None where it was made elsewhere.
+        scores: what was measured.
+    """
+
+    clip: str
+    instruction: str
+    method: str
+    seed: int
+    scores: Scores
+    seconds: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What pairs it with the same clip under another method."""
+        return self.clip, self.instruction, self.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """A whole evaluation.
+
+    Attributes:
+        title: in a few words.
+        methods: the ways of editing, in table order.
+        reference: the method that the others are tested against; None for a single clip.
+        cases: every clip under every method.
+        sweeps: by setting ("num_anchors"), cases whose `method` is its value ("3").
+        settings: what the edits and measures were made with.
+        notes: what a reader must know, such as how clips were aligned.
+        origin: versions, machine and commit.
+    """
+
+    title: str
+    methods: list[str]
+    reference: str | None
+    cases: list[Case]
+    sweeps: dict[str, list[Case]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    origin: dict[str, str] = field(default_factory=provenance)
+
+    @property
+    def measures(self) -> list[Measure]:
+        """What was measured of any clip, in table order."""
+        return [row for row in MEASURES if any(row.key in c.scores.values for c in self.cases)]
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What was measured of no clip, by label, and why."""
+        reasons = {
+            row.label: [
+                c.scores.missing[row.key] for c in self.cases if row.key in c.scores.missing
+            ]
+            for row in MEASURES
+            if row not in self.measures
+        }
+        return {label: ", or ".join(dict.fromkeys(said)) for label, said in reasons.items() if said}
+
+    def of(self, method: str) -> list[Case]:
+        """Return a method's cases."""
+        return [case for case in self.cases if case.method == method]
+
+    def estimate(self, method: str, key: str) -> Estimate | None:
+        """Return a method's mean of a measure with its interval; None where nothing was."""
+        return estimate_of(self.of(method), key)
+
+    def test(self, method: str, other: str, key: str) -> PairedTest | None:
+        """Test `method` minus `other` over the clips where both were measured, if any."""
+        first, second = paired_values(self.of(method), self.of(other), key)
+        return paired_test(first, second) if first else None
+
+    def to_json(self) -> str:
+        """Return the document, with a trailing newline."""
+        document = {"format": FORMAT, **asdict(self)}
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+    def to_csv(self) -> str:
+        """Return a table: one row for each clip and method, unscaled; empty where not measured."""
+        keys = [row.key for row in MEASURES]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["clip", "instruction", "method", "seed", "seconds", *keys])
+        for case in self.cases:
+            scores = [case.scores.values.get(key, "") for key in keys]
+            seconds = "" if case.seconds is None else case.seconds
+            writer.writerow([case.clip, case.instruction, case.method, case.seed, seconds, *scores])
+        return text.getvalue()
+
+
+def read_results(path: Path) -> Results:
+    """Read the JSON document of an evaluation.
+
+    Raises:
+        SettingsError: there is none, or it is another document.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("format") != FORMAT:
+            raise ValueError("another format")
+        sweeps = {name: _cases(cases) for name, cases in document.pop("sweeps").items()}
+        return Results(**{**document, "cases": _cases(document["cases"]), "sweeps": sweeps})
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SettingsError(
+            f"{path}: not the JSON of an evaluation: give a file that fairy eval wrote"
+        ) from error
+
+
+def estimate_of(cases: list[Case], key: str) -> Estimate | None:
+    """Return the mean of a measure over cases, with its interval; None where nothing was."""
+    values = [case.scores.values[key] for case in cases if key in case.scores.values]
+    return estimate_mean(values) if values else None
+
+
+def paired_values(
+    first: list[Case], second: list[Case], key: str
+) -> tuple[list[float], list[float]]:
+    """Return both sides' values of a measure for the clips that have both."""
+    others = {case.key: case.scores.values for case in second}
+    pairs = [
+        (case.scores.values[key], others[case.key][key])
+        for case in first
+        if key in case.scores.values and key in others.get(case.key, {})
+    ]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _cases(documents: list[dict[str, Any]]) -> list[Case]:
+    return [Case(**{**case, "scores": Scores(**case["scores"])}) for case in documents]

@@ -1,0 +1,154 @@
+"""Results in words and rows: what pages, the terminal and comparisons show.
+
+Tests: tests/evaluation/test_tables.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fairy.evaluation.measures import Measure
+from fairy.evaluation.results import Results
+from fairy.evaluation.statistics import Estimate, PairedTest, holm
+
+SIGNIFICANT = 0.05
+Verdict = Literal["better", "worse", "differs", "no clear difference"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method's mean; `text` is a dash where nothing was measured, `best` only where it counts."""
+
+    text: str
+    interval: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A method against another by one measure.
+
+    Attributes:
+        measure: by which.
+        method: the first.
+        other: the second.
+        test: of first minus second.
+        p: of the test, corrected for all tests made together (Holm).
+    """
+
+    measure: Measure
+    method: str
+    other: str
+    test: PairedTest
+    p: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the test says of the first."""
+        if self.p >= SIGNIFICANT:
+            return "no clear difference"
+        if self.measure.better == "neither":
+            return "differs"
+        lower = self.test.difference.mean < 0
+        return "better" if lower == (self.measure.better == "lower") else "worse"
+
+    @property
+    def wins(self) -> int:
+        """Clips in which the first is better; in which it is smaller, where neither is good."""
+        higher = self.measure.better == "higher"
+        return self.test.larger if higher else self.test.smaller
+
+    @property
+    def difference(self) -> str:
+        """The mean difference, scaled, with its sign."""
+        return show(self.measure, self.test.difference.mean, sign="+")
+
+
+def show(measure: Measure, value: float, sign: str = "") -> str:
+    """Return a value as people read it: scaled, rounded; "+" for a sign always."""
+    return f"{value * measure.scale:{sign}.{measure.digits}f}".replace("-", "−")
+
+
+def show_interval(measure: Measure, estimate: Estimate, sign: str = "") -> str:
+    """Return "low to high", or nothing for a single clip."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"{show(measure, estimate.low, sign)} to {show(measure, estimate.high, sign)}"
+
+
+def summary(results: Results) -> list[tuple[Measure, list[Cell]]]:
+    """Return a row for each measure: a cell for each method, in order."""
+    return [(measure, _cells(results, measure)) for measure in results.measures]
+
+
+def reference_tests(results: Results) -> list[Tested]:
+    """Test the reference against every other method by every measure."""
+    if results.reference is None:
+        return []
+    pairs = [
+        (measure, other, results.test(results.reference, other, measure.key))
+        for measure in results.measures
+        for other in results.methods
+        if other != results.reference
+    ]
+    reference = results.reference
+    return corrected([(m, reference, other, test) for m, other, test in pairs if test])
+
+
+def corrected(tests: list[tuple[Measure, str, str, PairedTest]]) -> list[Tested]:
+    """Return tests with p values corrected for how many they are."""
+    p_values = holm([test.p for *_, test in tests])
+    return [Tested(*rest, p) for rest, p in zip(tests, p_values, strict=True)]
+
+
+def findings(results: Results) -> list[str]:
+    """Return what the tests of warp error say, a sentence each, and what else must be known."""
+    found = [_sentence(t) for t in reference_tests(results) if t.measure.key == "warp_error"]
+    for method in results.methods:
+        cases = results.of(method)
+        copies = sum(case.scores.hardly_edited for case in cases)
+        if copies:
+            which = "the clip is" if len(cases) == 1 else f"{copies} of {len(cases)} clips are"
+            found.append(
+                f"{method}: {which} hardly edited, little more than a copy of the source; that "
+                "alone makes it steady."
+            )
+    return found
+
+
+def show_p(p: float) -> str:
+    """Return "p = 0.012", or "p < 0.001"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _sentence(tested: Tested) -> str:
+    measure, difference = tested.measure, tested.test.difference
+    said = {
+        "better": "is steadier than",
+        "worse": "is less steady than",
+        "no clear difference": "is not told apart from",
+    }[tested.verdict]
+    interval = show_interval(measure, difference, "+")
+    unit = f" {measure.unit}" if measure.unit else ""
+    return (
+        f"{tested.method} {said} {tested.other}: warp error {tested.difference}{unit} "
+        f"({interval}; lower in {tested.wins} of {difference.count} clips, {show_p(tested.p)})."
+    )
+
+
+def _cells(results: Results, measure: Measure) -> list[Cell]:
+    estimates = [results.estimate(method, measure.key) for method in results.methods]
+    means = [estimate.mean for estimate in estimates if estimate]
+    wanted = {"lower": min(means), "higher": max(means), "neither": None}[measure.better]
+    ranked = len(means) > 1
+    return [
+        Cell("–")
+        if estimate is None
+        else Cell(
+            show(measure, estimate.mean),
+            show_interval(measure, estimate),
+            best=ranked and estimate.mean == wanted,
+        )
+        for estimate in estimates
+    ]
