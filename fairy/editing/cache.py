@@ -10,6 +10,8 @@ Tests: tests/editing/test_cache.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -54,6 +56,12 @@ class AnchorCache:
         """
         steps = self._steps if self.device == self.compute_device else self._near
         return steps[step][layer]
+
+    def entries(self) -> Iterator[tuple[int, str, Tensor, Tensor]]:
+        """Yield (step, layer, k, v) of all that is kept, where it is kept."""
+        for step, layers in self._steps.items():
+            for layer, (k, v) in layers.items():
+                yield step, layer, k, v
 
     def begin_step(self, step: int) -> None:
         """Make a step's entries readable on the model's device; the next step's copy starts."""

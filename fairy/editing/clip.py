@@ -7,9 +7,10 @@ Tests: tests/editing/test_pipeline.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from fairy.editing.batches import FrameBatches
 from fairy.editing.denoise import Denoiser
 from fairy.editing.latents import decode_latents, encode_images
+from fairy.editing.store import load_anchors, save_anchors
 
 if TYPE_CHECKING:
     from fairy.editing.pipeline import FairyPipeline
@@ -116,19 +118,26 @@ class ClipEdit:
         self._decode = decode
         self._anchors: dict[int, Tensor] = {}
 
-    def edit_anchors(self, images: Tensor) -> None:
-        """Edit the anchors' images (A,3,H,W); their results are kept until asked for."""
+    def edit_anchors(self, images: Tensor, store: Path | None = None) -> None:
+        """Edit the anchors' images (A,3,H,W); their results are kept until asked for.
+
+        Where `store` is a file of earlier anchors, they are read from it; else it is written.
+        """
+        if store is not None and store.exists():
+            self._anchors = load_anchors(store, self._denoiser.cache)
+            return
         image_latents = self._batches.run(images, self._encode)
         latents = self._denoiser.edit_anchors(image_latents)
         results = self._batches.run(latents, self._finish)
         self._anchors = dict(zip(self._anchor_indices, results, strict=True))
+        if store is not None:
+            save_anchors(store, self._denoiser.cache, self._anchors)
 
-    def edit(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Return the results of all frames (3,H,W) in order, as batches (F,...).
+    def edit(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[Tensor]:
+        """Return the results of frames (index, (3,H,W)) in order, as batches (F,...).
 
         A frame that is an anchor is not computed again: its result is the anchors' own.
         """
-        numbered = enumerate(frames)
         while batch := list(islice(numbered, self._batches.size)):
             yield self._edit_batch(dict(batch))
 
