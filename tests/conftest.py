@@ -8,6 +8,8 @@ import os
 # Before torch: Intel's matrix library then rounds the same however its buffers are aligned, which
 # the tests of equality to the bit need.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+# Before triton, which diffusers imports: kernels run by its interpreter. `make test-gpu` sets 0.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import pytest
 from diffusers import StableDiffusionInstructPix2PixPipeline

@@ -1,0 +1,62 @@
+"""Whether the Triton kernel can run here, and if not, why. Imports no Triton.
+
+Tests: tests/kernels/test_availability.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable
+
+import torch
+
+from fairy_kernels.launch_config import MAX_HEAD_DIM, find_measured
+
+# Tensor cores for bfloat16, and copies that run beside the arithmetic
+MIN_CAPABILITY = (8, 0)
+
+
+def why_not(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
+    """Return why the kernel cannot run, in words for a user; None when it can.
+
+    Args:
+        device: where the tensors are.
+        head_dims: the model's head dimensions.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
+    if device.type != "cuda" and not (device.type == "cpu" and interpreted()):
+        return f"Triton runs on CUDA devices, not on {device.type}"
+    if device.type == "cuda" and torch.version.hip is None:
+        capability = torch.cuda.get_device_capability(device)
+        if capability < MIN_CAPABILITY:
+            return f"compute capability {capability[0]}.{capability[1]} is below 8.0"
+    for head_dim in sorted(set(head_dims)):
+        if head_dim % 8 or head_dim > MAX_HEAD_DIM:
+            return f"head dim {head_dim} is not a multiple of 8 up to {MAX_HEAD_DIM}"
+    return None
+
+
+def why_not_chosen(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
+    """Return why the kernel should not be taken unasked: as `why_not`, or it is not measured.
+
+    It is measured when a row of `launch_config` for this card says that it was faster than SDPA.
+    """
+    reason = why_not(device, head_dims)
+    if reason is not None:
+        return reason
+    if device.type == "cpu":
+        return "Triton only interprets on the CPU"
+    slow = [d for d in sorted(set(head_dims)) if not find_measured(d, device)]
+    if slow:
+        return (
+            f"the Triton kernel is not measured to be faster on this card at head dim {slow[0]}: "
+            "ask for it by name, or run python -m fairy_kernels.tune"
+        )
+    return None
+
+
+def interpreted() -> bool:
+    """Return True when Triton runs kernels by its interpreter, on the CPU (TRITON_INTERPRET)."""
+    return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on")

@@ -1,0 +1,228 @@
+"""What the compiler makes of the kernel, also for cards that are not there: no GPU is needed.
+
+Compiles for a compute capability and reads cuobjdump and nvdisasm, which come with Triton:
+registers, spills, shared memory, programs per multiprocessor, matrix instructions, and the
+instructions per score in the loops over the keys (a score is one query times one key).
+
+    python -m fairy_kernels.static                        # every row of the table
+    python -m fairy_kernels.static --capability 90 --head-dim 40
+
+A table and, as the last line, one JSON document. Figures: README.md.
+Tests: tests/kernels/test_static.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from fairy_kernels.kernel import MAX_TOTAL, VEC, anchor_attention_kernel
+from fairy_kernels.launch_config import SHARED_BYTES, TABLE, LaunchConfig, split_head_dim
+
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+TYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+REGISTERS_PER_SM = 65536
+# Of one program, kept by the driver; and what a multiprocessor has over a program's limit
+RESERVED_SHARED_BYTES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyLoop:
+    """One loop over tiles of keys, per score and thread.
+
+    Attributes:
+        online: it follows the running maximum; otherwise the shift is fixed.
+        instructions: all instructions.
+        exps: exponentials.
+        waits: how often it waits for matrix instructions (wgmma), per tile.
+    """
+
+    online: bool
+    instructions: float
+    exps: float
+    waits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """What the compiler reports of one kernel.
+
+    Attributes:
+        registers: per thread.
+        spill_bytes: local memory per thread.
+        shared_bytes: of one program.
+        programs_per_sm: resident programs, by registers and shared memory.
+        mmas: how many matrix instructions of which kind, such as {"HGMMA": 41} for wgmma.
+        loops: over the keys.
+    """
+
+    registers: int
+    spill_bytes: int
+    shared_bytes: int
+    programs_per_sm: int
+    mmas: dict[str, int]
+    loops: list[KeyLoop]
+
+
+def compile_kernel(
+    head_dim: int,
+    capability: int,
+    config: LaunchConfig,
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+    mask_keys: bool = False,
+) -> Compiled:
+    """Return what the kernel becomes for a head dimension and a compute capability (80, 90 ...)."""
+    d_main, d_rest = split_head_dim(head_dim, split=config.split)
+    constants = {
+        "D": head_dim,
+        "D_MAIN": d_main,
+        "D_REST": d_rest,
+        "BLOCK_M": config.block_m,
+        "BLOCK_N": config.block_n,
+        "MASK_KEYS": mask_keys,
+        "FIXED_SHIFT": config.fixed_shift,
+        "MAX_TOTAL": MAX_TOTAL[dtype],
+        "VEC": VEC,
+    }
+    names = anchor_attention_kernel.arg_names
+    pointers = [name for name in names if name.endswith("_ptr")]
+    signature = dict.fromkeys(names, "i32") | dict.fromkeys(pointers, f"*{TYPES[dtype]}")
+    signature |= dict.fromkeys(("scale_log2", "bias_log2"), "fp32")
+    signature |= dict.fromkeys(constants, "constexpr")
+    # As at a launch: pointers are on 16 bytes
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in pointers}
+    compiled = triton.compile(
+        ASTSource(anchor_attention_kernel, signature, constants, aligned),
+        target=GPUTarget("cuda", capability, 32),
+        options={"num_warps": config.num_warps, "num_stages": config.num_stages},
+    )
+    return _examine(compiled.asm["cubin"], compiled.metadata.shared, capability, config)
+
+
+def _examine(cubin: bytes, shared_bytes: int, capability: int, config: LaunchConfig) -> Compiled:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(cubin)
+        usage = _run("cuobjdump", "-res-usage", str(path))
+        code, labels = parse_sass(_run("nvdisasm", "-c", str(path)))
+    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
+    assert found is not None, usage
+    registers, spill_bytes = int(found[1]), int(found[2])
+    scores = config.block_m * config.block_n / (config.num_warps * 32)
+    return Compiled(
+        registers=registers,
+        spill_bytes=spill_bytes,
+        shared_bytes=shared_bytes,
+        programs_per_sm=programs_per_sm(registers, shared_bytes, config.num_warps, capability),
+        mmas=dict(Counter(_name(op) for op in code if _name(op).endswith("MMA"))),
+        loops=key_loops(code, labels, scores),
+    )
+
+
+def _run(tool: str, *arguments: str) -> str:
+    command = [str(TOOLS / tool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def programs_per_sm(registers: int, shared_bytes: int, num_warps: int, capability: int) -> int:
+    """Return how many programs are resident on a multiprocessor."""
+    # Registers are given out by 8 to each thread of a warp
+    by_registers = REGISTERS_PER_SM // (-(-registers // 8) * 8 * 32 * num_warps)
+    shared = SHARED_BYTES[capability] + RESERVED_SHARED_BYTES
+    return min(by_registers, shared // (shared_bytes + RESERVED_SHARED_BYTES))
+
+
+def parse_sass(text: str) -> tuple[list[str], dict[str, int]]:
+    """Return nvdisasm's instructions without their predicates, and where each label points."""
+    code: list[str] = []
+    labels: dict[str, int] = {}
+    for line in text.splitlines():
+        if label := re.match(r"\s*(\.L_x_\d+):", line):
+            labels[label[1]] = len(code)
+        elif found := re.match(r"\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?(.*?)\s*;", line):
+            code.append(found[1])
+    return code, labels
+
+
+def key_loops(code: list[str], labels: dict[str, int], scores: float) -> list[KeyLoop]:
+    """Return the loops that hold one tile's exponentials and its matrix instructions.
+
+    Args:
+        code: instructions.
+        labels: where each label points.
+        scores: of one tile, per thread.
+    """
+    loops: dict[int, KeyLoop] = {}
+    for end, instruction in enumerate(code):
+        back = re.match(r"BRA.*`\((\.L_x_\d+)\)", instruction)
+        start = labels.get(back[1], end + 1) if back else end + 1
+        body = code[start : end + 1]
+        exps = sum(op.startswith("MUFU.EX2") for op in body) / scores
+        if 0.9 <= exps <= 1.2 and any(_name(op).endswith("MMA") for op in body):
+            maxima = sum(_name(op).startswith("FMNMX") for op in body)
+            waits = sum(op.startswith("WARPGROUP.DEPBAR") for op in body)
+            loops[start] = KeyLoop(
+                # FMNMX3 takes two at a time
+                online=maxima >= 0.4 * scores,
+                instructions=round(len(body) / scores, 2),
+                exps=round(exps, 2),
+                waits=waits,
+            )
+    return list(loops.values())
+
+
+def _name(instruction: str) -> str:
+    return instruction.split()[0].split(".")[0]
+
+
+def main() -> None:
+    """Print the figures of the table's rows."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--capability", type=int, help="80, 90 or 100; all when not given")
+    parser.add_argument("--head-dim", type=int, help="one of the table's; all when not given")
+    args = parser.parse_args()
+    rows = []
+    print("capability head_dim block_m block_n warps | registers spill shared programs | per score")  # noqa: T201
+    for (capability, head_dim), config in TABLE.items():
+        if args.capability in (None, capability) and args.head_dim in (None, head_dim):
+            compiled = compile_kernel(head_dim, capability, config)
+            print(_line(capability, head_dim, config, compiled), flush=True)  # noqa: T201
+            rows.append(
+                {
+                    "capability": capability,
+                    "head_dim": head_dim,
+                    **asdict(config),
+                    **asdict(compiled),
+                }
+            )
+    print(json.dumps({"triton": triton.__version__, "dtype": "bfloat16", "rows": rows}))  # noqa: T201
+
+
+def _line(capability: int, head_dim: int, config: LaunchConfig, compiled: Compiled) -> str:
+    loops = ", ".join(
+        f"{'online' if loop.online else 'fixed'} {loop.instructions}" for loop in compiled.loops
+    )
+    return (
+        f"{capability:10} {head_dim:8} {config.block_m:7} {config.block_n:7} "
+        f"{config.num_warps:5} | "
+        f"{compiled.registers:9} {compiled.spill_bytes:5} {compiled.shared_bytes:6} "
+        f"{compiled.programs_per_sm:8} | {loops}; {compiled.mmas}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The kernel compiled for cards that are not there: every row of the table, and how it is read.
+
+Compiled in a process of its own, since in this one Triton interprets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Triton's compiler is for Linux")
+
+from fairy_kernels.launch_config import SHARED_BYTES, TABLE
+from fairy_kernels.static import TOOLS, key_loops, parse_sass, programs_per_sm
+
+KERNELS = Path(__file__).parents[2] / "kernels"
+# What multiplies matrices: mma.sync, wgmma, tcgen05
+MMA = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
+needs_tools = pytest.mark.skipif(
+    not (TOOLS / "cuobjdump").exists(), reason="this Triton comes without NVIDIA's tools"
+)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Figures of every row of the table, by (capability, head dimension)."""
+    command = [sys.executable, "-m", "fairy_kernels.static"]
+    environment = {**os.environ, "TRITON_INTERPRET": "0"}
+    done = subprocess.run(command, cwd=KERNELS, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    return {(row["capability"], row["head_dim"]): row for row in rows}
+
+
+@needs_tools
+@pytest.mark.timeout(900)
+def test_every_row_compiles(compiled):
+    assert set(compiled) == set(TABLE)
+
+
+@needs_tools
+@pytest.mark.parametrize("row", TABLE)
+def test_nothing_is_spilled(compiled, row):
+    assert compiled[row]["spill_bytes"] == 0
+
+
+@needs_tools
+@pytest.mark.parametrize("row", TABLE)
+def test_shared_memory_is_within_the_cards_limit(compiled, row):
+    assert 0 < compiled[row]["shared_bytes"] <= SHARED_BYTES[row[0]]
+
+
+@needs_tools
+@pytest.mark.parametrize("row", TABLE)
+def test_matrices_are_multiplied_by_the_generations_instruction(compiled, row):
+    assert set(compiled[row]["mmas"]) == {MMA[row[0]]}
+
+
+@needs_tools
+@pytest.mark.parametrize("row", TABLE)
+def test_a_fixed_shift_takes_fewer_instructions_a_score(compiled, row):
+    loops = {loop["online"]: loop["instructions"] for loop in compiled[row]["loops"]}
+    assert loops[False] < loops[True]
+
+
+@needs_tools
+@pytest.mark.parametrize("row", [row for row in TABLE if row[0] == 90])
+def test_matrix_instructions_are_not_waited_for_one_by_one(compiled, row):
+    # ptxas does so when it must keep the accumulator of each apart
+    assert all(loop["waits"] <= 2 for loop in compiled[row]["loops"])
+
+
+SASS = """
+.L_x_1:
+        /*0010*/                   MUFU.EX2 R1, R2 ;
+        /*0020*/              @!P0 MUFU.EX2 R3, R4 ;
+        /*0030*/                   FMNMX R1, R2, R3, !PT ;
+        /*0040*/                   HGMMA.64x64x16.F32.BF16 R24, gdesc[UR4], R24 ;
+        /*0050*/                   WARPGROUP.DEPBAR.LE gsb0, 0x0 ;
+        /*0060*/              @!P1 BRA `(.L_x_1) ;
+        /*0070*/                   EXIT ;
+"""
+
+
+def test_sass_is_read_without_predicates():
+    code, labels = parse_sass(SASS)
+    assert len(code) == 7
+    assert code[1] == "MUFU.EX2 R3, R4"
+    assert labels == {".L_x_1": 0}
+
+
+def test_loop_over_keys_is_found():
+    (loop,) = key_loops(*parse_sass(SASS), scores=2)
+    assert (loop.online, loop.instructions, loop.exps, loop.waits) == (True, 3.0, 1.0, 1)
+
+
+def test_loop_with_other_exponentials_is_no_loop_over_keys():
+    assert key_loops(*parse_sass(SASS), scores=20) == []
+
+
+def test_registers_or_shared_memory_limit_the_resident_programs():
+    assert programs_per_sm(164, 61440, num_warps=8, capability=90) == 1
+    assert programs_per_sm(120, 30720, num_warps=4, capability=90) == 4
+    assert programs_per_sm(64, 100_000, num_warps=4, capability=90) == 2
