@@ -207,5 +207,22 @@ def train(context: typer.Context) -> None:
     training(args=context.args, prog_name="fairy train")
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+@user_facing
+def track(context: typer.Context) -> None:
+    """Draw what a point attends to in the anchors, or measure how well each layer tracks."""
+    quiet_libraries()
+    from fairy.jobs.track_command import track_command
+
+    tracking = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    tracking.command()(track_command)
+    tracking(args=context.args, prog_name="fairy track")
+
+
 if __name__ == "__main__":
     main()

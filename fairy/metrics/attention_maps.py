@@ -59,7 +59,7 @@ def attend_from_points(
         frames: (T,3,H,W) in [0,1].
         queries: points (P,2) in px by frame; frames that are anchors cannot be asked.
         see: called for every frame, step and layer, layers in the order in which they run.
-        anchor_indices: which frames are the anchors.
+        anchor_indices: which frames are the anchors, sorted.
         instruction: what to edit; the model's first example when None.
         size: longer side at which the model works; the model's default when None.
         seed: of the noise.
@@ -92,9 +92,9 @@ def attend_from_points(
         results = pipe.stream(
             (frames[frame] * 2 - 1 for frame in asked),
             instruction or default_instruction(pipe),
+            frame_indices=asked,
             anchor_frames=[frames[index] * 2 - 1 for index in anchor_indices],
-            # They stand behind the frames asked for: none of those is one
-            anchor_indices=[len(asked) + place for place in range(len(anchor_indices))],
+            anchor_indices=anchor_indices,
             frame_batch_size=FRAMES_AT_ONCE,
             generator=seed,
             backend=backend,

@@ -59,13 +59,12 @@ def anchor_transfer(
     inner = choose_backend(backend, pipe._execution_device)
 
     def edit(backend: Backend) -> Tensor:
-        # The anchors stand behind the frames: none of these is one
-        places = range(len(far), len(far) + len(anchor_indices))
         results = pipe.stream(
             frames[far] * 2 - 1,
             instruction,
+            frame_indices=far,
             anchor_frames=list(frames[anchor_indices] * 2 - 1),
-            anchor_indices=list(places),
+            anchor_indices=anchor_indices,
             generator=seed,
             backend=backend,
             output_type="pt",
