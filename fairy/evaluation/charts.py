@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 # Width and height of a chart, and its margins, in px
-SIZE = (460, 290)
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 16, 46
+SIZE = (380, 260)
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 16, 46
 NUM_TICKS = 5
 
 
@@ -26,6 +26,7 @@ class Line:
         style: number of its colour.
         x, y: the points.
         low, high: of a band around them, or empty.
+        faint: drawn thin, without marks: one of many.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Line:
     y: Sequence[float | None]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def line_chart(
 
 
 def scatter_chart(spots: Sequence[Spot], *, x_label: str, y_label: str) -> str:
-    """Draw points with bars in both directions, each with its name."""
+    """Draw points with bars in both directions."""
     xs = [value for spot in spots for value in spot.x]
     ys = [value for spot in spots for value in spot.y]
     frame = Frame(_widened(xs, from_zero=False), _widened(ys, from_zero=False))
@@ -138,19 +140,20 @@ def _widened(values: Sequence[float], *, from_zero: bool) -> tuple[float, float]
     low, high = min(values), max(values)
     if from_zero and low >= 0:
         return 0.0, high * 1.08 or 1.0
-    room = 0.12 * (high - low) or max(abs(high), 1.0) * 0.1
+    # A range of a few percent would make nothing look like much
+    room = max(0.12 * (high - low), 0.02 * max(abs(high), abs(low))) or 0.1
     return low - room, high + room
 
 
 def _path(line: Line, frame: Frame, *, dots: bool) -> str:
     points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
-    path = "M" + " L".join(frame.at(x, y) for x, y in points)
+    kind, path = "faint" if line.faint else "line", " L".join(frame.at(x, y) for x, y in points)
     marks = "".join(
         f'<circle class="dot" cx="{frame.left(x):.1f}" cy="{frame.top(y):.1f}" r="3.2">'
         f"<title>{escape(line.name)}: {x:g}, {y:.4g}</title></circle>"
-        for x, y in (points if dots else [])
+        for x, y in (points if dots and not line.faint else [])
     )
-    return f'<g class="s{line.style}"><path class="line" d="{path}"/>{marks}</g>'
+    return f'<g class="s{line.style}"><path class="{kind}" d="M{path}"/>{marks}</g>'
 
 
 def _band(line: Line, frame: Frame) -> str:
@@ -165,13 +168,10 @@ def _spot(spot: Spot, frame: Frame) -> str:
         f"M{frame.at(spot.x[1], spot.y[0])} L{frame.at(spot.x[2], spot.y[0])} "
         f"M{frame.at(spot.x[0], spot.y[1])} L{frame.at(spot.x[0], spot.y[2])}"
     )
-    # Names stay inside: right of the point on the left half, left of it on the right half
-    right_half = x > frame.size[0] * 0.55
-    anchor, shift = ("end", -9) if right_half else ("start", 9)
     return (
         f'<g class="s{spot.style}"><path class="bar" d="{bars}"/>'
-        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
-        f"{_text('name', x + shift, y - 8, spot.name, anchor)}</g>"
+        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5">'
+        f"<title>{escape(spot.name)}</title></circle></g>"
     )
 
 
@@ -182,7 +182,7 @@ def _svg(
     width, height = frame.size
     rows = "".join(
         f'<path class="grid" d="M{LEFT},{frame.top(y):.1f} H{right}"/>'
-        + _text("tick", LEFT - 8, frame.top(y) + 4, f"{y:g}", "end")
+        + _text("tick", LEFT - 8, frame.top(y) + 4, f"{y:g}".replace("-", "−"), "end")
         for y in nice_ticks(*frame.y)
     )
     columns = "".join(

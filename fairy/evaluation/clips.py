@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe, read_frames
-from fairy.media.encode import CONTAINERS
+from fairy.media.codecs import CONTAINERS
 from fairy.media.frames import fit_size, resize, to_model
 from fairy.metrics.flow import estimate_flow
 

@@ -30,13 +30,15 @@ EXIT_REGRESSION = 1
 
 def eval_command(
     edited: Annotated[
-        Path | None, typer.Argument(metavar="[EDITED]", help="An edited clip, by any tool.")
+        Path | None, typer.Argument(metavar="EDITED", help="An edited clip, by any tool.")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="The clip it was made from.")] = None,
     target: Annotated[Path | None, typer.Option(help="What it should be, where known.")] = None,
     captions: Annotated[
         tuple[str, str] | None,
-        typer.Option(help="What the source shows, and what the edit should show."),
+        typer.Option(
+            metavar="SOURCE TARGET", help="What the source shows, and what the edit should show."
+        ),
     ] = None,
     pair_by: Annotated[
         PairBy, typer.Option(help="Which frames belong together, where files do not tell.")

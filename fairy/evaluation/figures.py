@@ -13,10 +13,14 @@ import numpy as np
 from fairy.evaluation.charts import Line, Spot, line_chart, scatter_chart
 from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.pictures import ClipView
-from fairy.evaluation.results import Case, Results, estimate_of
+from fairy.evaluation.results import Case, Results
 from fairy.evaluation.statistics import Estimate, estimate_mean
 
 CURVE_SIZE = (940, 190)
+# The colour of the method whose settings are varied
+SWEPT_STYLE = 3
+# Shorter clips have no time to drift
+LEAST_FRAMES_FOR_DRIFT = 32
 SETTINGS = {
     "num_anchors": ("anchors", "Number of anchors"),
     "num_inference_steps": ("steps", "Denoising steps"),
@@ -61,19 +65,20 @@ def clip_curve(view: ClipView) -> str:
 
 
 def _trade_off(results: Results) -> Figure | None:
-    """Plot steadiness against faithfulness, a point for each method."""
+    """Plot steadiness against faithfulness, as differences to the reference on the same clips."""
     warp, psnr = MEASURES_BY_KEY["warp_error"], MEASURES_BY_KEY["psnr_db"]
-    spots = []
+    reference, spots = results.reference, []
     for style, method in enumerate(results.methods):
-        x, y = results.estimate(method, warp.key), results.estimate(method, psnr.key)
-        if x and y:
+        tests = [results.test(method, reference, m.key) for m in (warp, psnr)] if reference else []
+        if all(tests) and tests:
+            x, y = (test.difference for test in tests if test)
             spots.append(Spot(method, style, _bars(x, warp), _bars(y, psnr)))
     if len(spots) < 2:
         return None
     return Figure(
-        scatter_chart(spots, x_label=f"{_axis(warp)}, lower is better", y_label=_axis(psnr)),
-        "Steadiness against faithfulness: better lies up and to the left. Blur and doing nothing "
-        "move a method left, and down. Bars: 95 % intervals.",
+        scatter_chart(spots, x_label=f"Δ {_axis(warp)}", y_label=f"Δ {_axis(psnr)}"),
+        f"Steadiness and faithfulness, as differences to {reference} on the same clips: up and to "
+        "the left is better. Bars: 95 % intervals.",
     )
 
 
@@ -87,7 +92,8 @@ def _against_time(results: Results, key: str) -> Figure | None:
         points = [(t + first, e) for t, e in enumerate(estimates) if e is not None]
         if points:
             lines.append(_line(method, style, points, measure))
-    if not lines or max(len(line.x) for line in lines) < 2:
+    least = LEAST_FRAMES_FOR_DRIFT if key == "drift" else 2
+    if not lines or max(len(line.x) for line in lines) < least:
         return None
     many = max(len(results.of(method)) for method in results.methods) > 1
     svg = line_chart(lines, x_label="frame", y_label=_axis(measure), dots=False)
@@ -96,23 +102,25 @@ def _against_time(results: Results, key: str) -> Figure | None:
 
 
 def _sweep(setting: str, cases: Sequence[Case], key: str) -> Figure | None:
-    """Plot a measure against the values of a setting."""
+    """Plot a measure against the values of a setting: each clip thin, their mean bold."""
     short, label = SETTINGS[setting]
     measure = MEASURES_BY_KEY[key]
     values = sorted({int(case.method) for case in cases})
-    estimates = [
-        (value, estimate_of([case for case in cases if case.method == str(value)], key))
-        for value in values
-    ]
-    points = [(value, estimate) for value, estimate in estimates if estimate]
-    if len(points) < 2:
+    clips: dict[tuple[str, str, int], dict[int, float]] = {}
+    for case in cases:
+        if key in case.scores.values:
+            scaled = case.scores.values[key] * measure.scale
+            clips.setdefault(case.key, {})[int(case.method)] = scaled
+    rows = [[clip[value] for value in values] for clip in clips.values()]
+    if not rows or len(values) < 2:
         return None
+    lines = [Line(short, SWEPT_STYLE, values, row, faint=True) for row in rows]
+    lines.append(Line(short, SWEPT_STYLE, values, np.mean(rows, axis=0).tolist()))
     svg = line_chart(
-        [_line(short, 3, points, measure)], x_label=label, y_label=_axis(measure), ticks=values,
-        from_zero=key == "warp_error",
-    )  # fmt: skip
-    clips = len({case.key for case in cases})
-    return Figure(svg, f"{measure.label} by {label.lower()}, {clips} clips, 95 % interval.")
+        lines, x_label=label, y_label=_axis(measure), ticks=values, from_zero=key == "warp_error"
+    )
+    clips_said = f"thin: each of {len(rows)} clips" if len(rows) > 1 else "one clip"
+    return Figure(svg, f"{measure.label} by {label.lower()}; {clips_said}.")
 
 
 def _line(name: str, style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) -> Line:

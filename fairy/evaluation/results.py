@@ -119,7 +119,9 @@ class Results:
 
     def estimate(self, method: str, key: str) -> Estimate | None:
         """Return a method's mean of a measure with its interval; None where nothing was."""
-        return estimate_of(self.of(method), key)
+        cases = self.of(method)
+        values = [case.scores.values[key] for case in cases if key in case.scores.values]
+        return estimate_mean(values) if values else None
 
     def test(self, method: str, other: str, key: str) -> PairedTest | None:
         """Test `method` minus `other` over the clips where both were measured, if any."""
@@ -162,12 +164,6 @@ def read_results(path: Path) -> Results:
         raise SettingsError(
             f"{path}: not the JSON of an evaluation: give a file that fairy eval wrote"
         ) from error
-
-
-def estimate_of(cases: list[Case], key: str) -> Estimate | None:
-    """Return the mean of a measure over cases, with its interval; None where nothing was."""
-    values = [case.scores.values[key] for case in cases if key in case.scores.values]
-    return estimate_mean(values) if values else None
 
 
 def paired_values(

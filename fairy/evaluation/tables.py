@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fairy.evaluation.measures import Measure
-from fairy.evaluation.results import Results
-from fairy.evaluation.statistics import Estimate, PairedTest, holm
+from fairy.evaluation.results import Results, paired_values
+from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, holm
 
 SIGNIFICANT = 0.05
 Verdict = Literal["better", "worse", "differs", "no clear difference"]
@@ -83,17 +83,18 @@ def summary(results: Results) -> list[tuple[Measure, list[Cell]]]:
 
 
 def reference_tests(results: Results) -> list[Tested]:
-    """Test the reference against every other method by every measure."""
+    """Test the reference against every other method, by every measure with a good direction."""
     if results.reference is None:
         return []
     pairs = [
         (measure, other, results.test(results.reference, other, measure.key))
-        for measure in results.measures
         for other in results.methods
         if other != results.reference
+        for measure in results.measures
+        if measure.better != "neither"
     ]
-    reference = results.reference
-    return corrected([(m, reference, other, test) for m, other, test in pairs if test])
+    made = [(m, results.reference, other, test) for m, other, test in pairs if test]
+    return corrected(made)
 
 
 def corrected(tests: list[tuple[Measure, str, str, PairedTest]]) -> list[Tested]:
@@ -104,7 +105,8 @@ def corrected(tests: list[tuple[Measure, str, str, PairedTest]]) -> list[Tested]
 
 def findings(results: Results) -> list[str]:
     """Return what the tests of warp error say, a sentence each, and what else must be known."""
-    found = [_sentence(t) for t in reference_tests(results) if t.measure.key == "warp_error"]
+    tests = reference_tests(results)
+    found = [_sentence(results, t) for t in tests if t.measure.key == "warp_error"]
     for method in results.methods:
         cases = results.of(method)
         copies = sum(case.scores.hardly_edited for case in cases)
@@ -122,18 +124,14 @@ def show_p(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _sentence(tested: Tested) -> str:
-    measure, difference = tested.measure, tested.test.difference
-    said = {
-        "better": "is steadier than",
-        "worse": "is less steady than",
-        "no clear difference": "is not told apart from",
-    }[tested.verdict]
-    interval = show_interval(measure, difference, "+")
-    unit = f" {measure.unit}" if measure.unit else ""
+def _sentence(results: Results, tested: Tested) -> str:
+    measure, count = tested.measure, tested.test.difference.count
+    said = {"better": "steadier", "worse": "less steady"}.get(tested.verdict, tested.verdict)
+    own, other = paired_values(results.of(tested.method), results.of(tested.other), measure.key)
+    means = [show(measure, estimate_mean(values).mean) for values in (own, other)]
     return (
-        f"{tested.method} {said} {tested.other}: warp error {tested.difference}{unit} "
-        f"({interval}; lower in {tested.wins} of {difference.count} clips, {show_p(tested.p)})."
+        f"{tested.method} against {tested.other}: {said}. {measure.label} {means[0]} instead of "
+        f"{means[1]} {measure.unit}, lower in {tested.wins} of {count} clips ({show_p(tested.p)})."
     )
 
 

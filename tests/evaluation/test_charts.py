@@ -43,14 +43,17 @@ def test_points_without_spread_are_drawn():
     assert chart(Line("a", 0, [3], [0.0])).find(".//circle") is not None
 
 
-def test_names_of_spots_stay_inside():
-    spots = [
-        Spot("far left, a long name", 0, (1, 0.9, 1.1), (1, 1, 1)),
-        Spot("far right, a long name", 1, (9, 8, 10), (2, 2, 2)),
-    ]
+def test_spots_have_bars_both_ways():
+    spots = [Spot("a", 0, (1, 0.5, 1.5), (1, 0, 2)), Spot("b", 1, (9, 8, 10), (2, 2, 2))]
     root = ElementTree.fromstring(scatter_chart(spots, x_label="x", y_label="y"))
-    anchors = [t.get("text-anchor") for t in root.findall(".//text") if t.get("class") == "name"]
-    assert anchors == ["start", "end"]
+    assert [title.text for title in root.findall(".//title")] == ["a", "b"]
+    assert all(bar.count("L") == 2 for bar in (p.get("d") for p in root.findall(".//g/path")))
+
+
+def test_one_of_many_is_drawn_thin_and_unmarked():
+    root = chart(Line("a", 0, [0, 1], [1.0, 2.0], faint=True))
+    assert [path.get("class") for path in root.findall(".//g/path")] == ["faint"]
+    assert root.find(".//circle") is None
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 0.0037), (-3, 250), (22.1, 22.9)])
