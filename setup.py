@@ -50,6 +50,7 @@ setup(
     package_dir={"fairy_kernels": "kernels/fairy_kernels"},
     package_data={
         "fairy": ["py.typed", "models/mini/*", "models/mini/**/*"],
+        "fairy.evaluation": ["page/*"],
         "fairy.training": ["recipes/*.yaml"],
         "fairy_kernels": ["py.typed"],
     },
@@ -68,6 +69,7 @@ setup(
     ],
     extras_require={
         "train": ["accelerate>=1.0", "kornia>=0.7", "pyyaml"],
+        "eval": ["jinja2", "kornia>=0.7"],
         "lora": ["peft>=0.15"],
         "cluster": ["ray>=2.9"],
         "app": ["gradio>=4"],

@@ -187,6 +187,28 @@ def doctor() -> None:
 
 
 @app.command(
+    name="eval",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+@user_facing
+def evaluate(context: typer.Context) -> None:
+    """Say how good an edit is: scores, intervals and a report (needs the extra [eval])."""
+    quiet_libraries()
+    try:
+        from fairy.evaluation.command import eval_command
+    except ModuleNotFoundError as error:
+        raise FairyError(
+            f"an evaluation needs the package {error.name}: pip install 'fairy-video[eval]'"
+        ) from error
+    evaluation = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
+    evaluation.command()(user_facing(eval_command))
+    evaluation(args=context.args, prog_name="fairy eval")
+
+
+@app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
