@@ -18,7 +18,7 @@ import torch
 from fairy.editing.backends import choose_backend
 from fairy.errors import MediaError
 from fairy.jobs.report import versions
-from fairy.media.encode import CONTAINERS, check_support
+from fairy.media.codecs import CODECS, CONTAINERS, check_support
 
 MINI = Path(__file__).parent.parent / "models" / "mini"
 EXTRAS = {"train": ("accelerate", "kornia", "yaml"), "lora": ("peft",)}
@@ -78,7 +78,7 @@ def _containers() -> Check:
     missing = []
     for suffix, kind in CONTAINERS.items():
         try:
-            check_support(kind)
+            check_support(CODECS[kind.codecs[0]])
         except MediaError:
             missing.append(f"{suffix} ({kind.codec})")
     if missing:

@@ -16,8 +16,9 @@ from av.video.reformatter import ColorRange, Interpolation
 
 Image = npt.NDArray[np.uint8]
 
-UNSPECIFIED = 2
+RGB = 0
 BT709 = 1
+UNSPECIFIED = 2
 SMPTE170M = 6
 BT2020 = 9
 
@@ -98,6 +99,14 @@ def has_alpha(frame: av.VideoFrame) -> bool:
     return any(part.is_alpha for part in frame.format.components)
 
 
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Return whether something can be seen through `frame`."""
+    if not has_alpha(frame):
+        return False
+    rgba = _to_rgb(frame, frame.height, frame.width, "rgba").to_ndarray()
+    return bool((rgba[..., 3] < 255).any())
+
+
 def to_rgb(frame: av.VideoFrame, height: int, width: int) -> Image:
     """Decode the colours of `frame` into uint8 (height, width, 3) RGB, full range.
 
@@ -134,21 +143,40 @@ def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.V
     )
 
 
-def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
-    """Code uint8 (H,W,3) RGB with the matrix of `colours`, limited ("tv") range, tagged so."""
+@dataclass(frozen=True)
+class Tags:
+    """What a coded picture says of its colours, as H.273 numbers, and its range."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    range: ColorRange
+
+
+def output_tags(colours: Colours, pix_fmt: str) -> Tags:
+    """Return how pictures of `colours` are tagged when they are stored as `pix_fmt`.
+
+    YUV is written in limited ("tv") range; RGB has no matrix, and the full range.
+    """
     matrix, primaries, transfer = colours.codes()
+    if av.VideoFormat(pix_fmt).is_rgb:
+        return Tags(RGB, primaries, transfer, ColorRange.JPEG)
+    return Tags(matrix, primaries, transfer, ColorRange.MPEG)
+
+
+def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
+    """Code uint8 (H,W,3) RGB as `pix_fmt` with the matrix of `colours`, tagged so."""
+    tags = output_tags(colours, pix_fmt)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     coded = frame.reformat(
         format=pix_fmt,
         src_color_range=ColorRange.JPEG,
-        dst_colorspace=_swscale_matrix(matrix),
-        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=None if tags.matrix == RGB else _swscale_matrix(tags.matrix),
+        dst_color_range=tags.range,
         interpolation=_ACCURATE,
     )
-    coded.colorspace = matrix
-    coded.color_range = ColorRange.MPEG
-    coded.color_primaries = primaries
-    coded.color_trc = transfer
+    coded.colorspace, coded.color_range = tags.matrix, tags.range
+    coded.color_primaries, coded.color_trc = tags.primaries, tags.transfer
     return coded
 
 

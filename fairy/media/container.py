@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -50,6 +50,11 @@ def open_container(path: Path) -> InputContainer:
         raise MediaError(f"{path}: {_why_unreadable(path)}") from error
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
+def shown_name(container: Container) -> str:
+    """Return the name of an open file as the user knows it."""
+    return container.name.removeprefix("file:")
 
 
 def _why_unreadable(path: Path) -> str:

@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
+from fairy.media.container import shown_name
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def decode(container: InputContainer, stream: VideoStream, *, strict: bool) -> I
     if timeline.num_lost:
         logger.warning(
             "%s: %d of %d pictures cannot be decoded; the last good one is shown instead",
-            container.name, timeline.num_lost, timeline.num_shown,
+            shown_name(container), timeline.num_lost, timeline.num_shown,
         )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[
         try:
             packet = next(packets, None)
         except av.error.FFmpegError as error:
-            logger.warning("%s: reading ends early: %s", container.name, error.strerror)
+            logger.warning("%s: reading ends early: %s", shown_name(container), error.strerror)
             return
         if packet is None:
             return
@@ -194,7 +195,7 @@ def _checked(picture: Picture, stream: VideoStream, strict: bool) -> Picture:
     if strict and picture.stands_in:
         time_s = float(picture.pts * (stream.time_base or 0))
         raise MediaError(
-            f"{stream.container.name.removeprefix('file:')}: the picture at {time_s:.3f} s cannot "
+            f"{shown_name(stream.container)}: the picture at {time_s:.3f} s cannot "
             "be decoded: without --strict the last good one stands in"
         )
     return picture

@@ -1,4 +1,4 @@
-"""A folder of images, or one image, as a clip: natural order, 25 frames per second, no audio.
+"""A folder of images, or one image, as a clip, read and written: in natural order, without sound.
 
 Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/media/test_folder.py.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from fairy.errors import MediaError
 from fairy.media.colours import Image, on_black
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# Of a JPEG or WebP that is written, out of 100; PNG loses nothing.
+QUALITY = 95
 
 # What Pillow raises of files that are no whole image.
 _BROKEN = (
@@ -71,6 +74,48 @@ def read_images(paths: list[Path]) -> Iterator[Image]:
                 f"folder is {first_shape[1]}x{first_shape[0]}: a clip's images share one size"
             )
         yield image
+
+
+class PngFolder:
+    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._num_written = 0
+        folder.mkdir()
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
+        """Write one frame uint8 (H,W,3)."""
+        PilImage.fromarray(image).save(self._folder / f"{self._num_written:06d}.png")
+        self._num_written += 1
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+
+class OneImage:
+    """The one frame of a clip as an image file of the type that its name asks for."""
+
+    def __init__(self, part: Path, suffix: str) -> None:
+        self._part = part
+        self._format = PilImage.registered_extensions()[suffix.lower()]
+        self._written = False
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
+        """Write the frame uint8 (H,W,3)."""
+        if self._written:
+            raise MediaError(f"{self._part}: a second frame for one picture: use a folder")
+        PilImage.fromarray(image).save(self._part, format=self._format, quality=QUALITY)
+        self._written = True
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
 
 
 def _read_image(path: Path) -> Image:

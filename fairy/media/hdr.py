@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairy.media.colours import Image
+from fairy.media.side_data import unpack_side_data
 
 Array = npt.NDArray[np.float32]
 
@@ -162,13 +163,10 @@ def _into_gamut(rgb: Array) -> Array:
 
 def _peak(frame: av.VideoFrame) -> float:
     """Return the brightest light of a PQ clip in cd/m2, as its metadata say, else the usual."""
-    said = frame.side_data
-    level = said.get("CONTENT_LIGHT_LEVEL")
-    display = said.get("MASTERING_DISPLAY_METADATA")
-    peak = 0.0
-    if level is not None and level.buffer_size >= _LEVEL.size:
-        peak = float(_LEVEL.unpack_from(bytes(level))[0])
-    if not peak and display is not None and display.buffer_size >= _DISPLAY.size:
-        *_, brightest, scale, _, known = _DISPLAY.unpack_from(bytes(display))
+    level = unpack_side_data(frame, "CONTENT_LIGHT_LEVEL", _LEVEL)
+    display = unpack_side_data(frame, "MASTERING_DISPLAY_METADATA", _DISPLAY)
+    peak = float(level[0]) if level else 0.0
+    if not peak and display:
+        *_, brightest, scale, _, known = display
         peak = brightest / scale if known and scale else 0.0
     return float(np.clip(peak, WHITE, 10_000)) if peak else USUAL_PEAK

@@ -28,7 +28,7 @@ class VideoInfo:
 
     Attributes:
         path: the file, or the folder of images.
-        stream_index: the video stream's index in the file.
+        stream_index: the video stream's index in the file; None for pictures, which have none.
         num_frames: frames that `read_frames` yields; counted, never taken from a header.
         fps: average frames per second.
         height, width: of the frames shown, after rotation.
@@ -45,7 +45,7 @@ class VideoInfo:
     """
 
     path: Path
-    stream_index: int = 0
+    stream_index: int | None = None
     num_frames: int
     fps: Fraction
     height: int

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from fairy.media.colours import Image
+from fairy.media.side_data import unpack_side_data
 
 _MATRIX = struct.Struct("=9i")
 
@@ -60,10 +61,10 @@ def frame_orientation(frame: av.VideoFrame) -> Orientation:
     The matrix (a b u, c d v, x y w; ISO/IEC 14496-12, 8.2.2) shows the point (p, q) at
     (a p + c q, b p + d q).
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None or data.buffer_size < _MATRIX.size:
+    matrix = unpack_side_data(frame, "DISPLAYMATRIX", _MATRIX)
+    if not matrix:
         return Orientation()
-    a, b, _, c, d = _MATRIX.unpack_from(bytes(data))[:5]
+    a, b, _, c, d = matrix[:5]
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, flip_x=a < 0, flip_y=d < 0)
     return Orientation(True, flip_x=c < 0, flip_y=b < 0)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import av
 
-from fairy.media.colours import Colours, Image, frame_colours, has_alpha, to_rgb, to_rgb16
+from fairy.media.colours import Colours, Image, frame_colours, is_transparent, to_rgb, to_rgb16
 from fairy.media.hdr import NAMES, ToneMap, is_hdr
 from fairy.media.orientation import frame_orientation
 
@@ -51,6 +51,6 @@ def _notes(frame: av.VideoFrame) -> list[str]:
         notes.append(f"HDR ({NAMES[frame.color_trc]}): toned down to SDR, BT.709")
     if frame.interlaced_frame:
         notes.append("interlaced: made into whole pictures (bwdif)")
-    if has_alpha(frame):
+    if is_transparent(frame):
         notes.append("transparent: shown on black")
     return notes

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from fairy.config import MediaConfig
 from fairy.errors import MediaError
 from fairy.media.colours import Image
-from fairy.media.container import open_video
+from fairy.media.container import open_video, shown_name
 from fairy.media.decode import Picture, decode, packet_times
 from fairy.media.deinterlace import deinterlaced
 from fairy.media.folder import clip_images, read_images
@@ -188,7 +188,7 @@ def _audio(container: InputContainer) -> tuple[AudioInfo, ...]:
         # The stubs say there always is one; a stream without sample description has none.
         codec: AudioCodecContext | None = stream.codec_context
         if codec is None:
-            logger.warning("%s: audio stream %d has no codec", container.name, stream.index)
+            logger.warning("%s: audio stream %d has no codec", shown_name(container), stream.index)
             continue
         known.append(
             AudioInfo(

@@ -6,6 +6,7 @@ the output until it is whole. Tests: tests/media/test_write.py, tests/media/test
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -17,19 +18,16 @@ from typing import Protocol
 
 import av
 import numpy as np
-from PIL import Image as PilImage
 
 from fairy.config import MediaConfig
 from fairy.errors import MediaError, OutputExistsError
+from fairy.media.codecs import CONTAINERS, Encoding, choose_encoding
 from fairy.media.colours import Image
-from fairy.media.encode import (
-    CONTAINERS,
-    Container,
-    VideoEncoder,
-    VideoPacket,
-    check_support,
-)
+from fairy.media.encode import VideoEncoder, VideoPacket
+from fairy.media.folder import IMAGE_SUFFIXES, OneImage, PngFolder
 from fairy.media.info import VideoInfo, still_info
+
+logger = logging.getLogger(__name__)
 
 
 def check_output(
@@ -45,33 +43,49 @@ def check_output(
     if not out.parent.is_dir():
         raise MediaError(f"{out}: the folder {out.parent} does not exist: make it first")
     if out.is_dir():
+        _check_images(out, media)
         _check_folder(out, overwrite)
         return
     suffix = out.suffix.lower()
-    if suffix and suffix not in CONTAINERS:
+    if suffix in CONTAINERS:
+        choose_encoding(out, media)
+    elif suffix in IMAGE_SUFFIXES or not suffix:
+        _check_images(out, media)
+    else:
         raise MediaError(
             f"{out}: unknown container {out.suffix}: use {', '.join(CONTAINERS)}, "
-            "or no suffix for a folder of PNGs"
+            f"{', '.join(IMAGE_SUFFIXES)} for one picture, or no suffix for a folder of PNGs"
         )
-    if suffix:
-        check_support(CONTAINERS[suffix])
     if out.exists() and not suffix:
         raise OutputExistsError(f"{out}: a file, but a name without suffix is a folder of PNGs")
     if out.exists() and not overwrite:
         raise OutputExistsError(f"{out}: already there: use --overwrite or another name")
 
 
+def check_holds(out: str | Path, num_frames: int) -> None:
+    """Refuse to write a clip of more than one frame into one picture.
+
+    Raises:
+        MediaError: `out` is named as one picture.
+    """
+    if num_frames > 1 and Path(out).suffix.lower() in IMAGE_SUFFIXES and not Path(out).is_dir():
+        raise MediaError(
+            f"{out}: one picture, but the clip has {num_frames} frames: use "
+            f"{', '.join(CONTAINERS)}, or a name without suffix for a folder of PNGs"
+        )
+
+
 class VideoWriter:
     """Writes frames to `out` as a context manager; the file appears whole or not at all.
 
-    MP4, MOV and MKV hold H.264, WebM holds VP9 (all yuv420p: an odd height or width is padded by
-    one line), GIF a palette per frame on a grid of 1/100 s, at least 2/100 s apart. Audio packets
-    are copied unchanged; streams that the container cannot hold are left out with a warning.
+    Codecs and pixels: `fairy.media.codecs`. An odd height or width is padded by one line where
+    the codec takes even ones only. A GIF has a palette per frame on a grid of 1/100 s, at least
+    2/100 s apart. The source's other tracks come along: `fairy.media.tracks`.
     """
 
     def __init__(
         self, out: str | Path, *, info: VideoInfo, height: int, width: int,
-        overwrite: bool = False, copy_audio: bool = True, media: MediaConfig | None = None,
+        overwrite: bool = False, copy_tracks: bool = True, media: MediaConfig | None = None,
         comment: str | None = None, part: Path | None = None,
         when_whole: Callable[[Path], None] = lambda part: None,
     ) -> None:  # fmt: skip
@@ -86,8 +100,9 @@ class VideoWriter:
         """
         check_output(out, overwrite, media)
         self._out = Path(out)
-        self._info, self._copy_audio = info, copy_audio
+        self._info, self._copy_tracks = info, copy_tracks
         self._shape = (height, width, 3)
+        self._media, self._comment = media, comment
         # Beside the output, so that publishing is a rename within one file system.
         self._when_whole = when_whole
         self._part = part or self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
@@ -105,24 +120,33 @@ class VideoWriter:
     @property
     def in_segments(self) -> bool:
         """Whether the file can be joined from segments, as GIFs and PNGs cannot."""
-        kind = self._kind()
-        return kind is not None and kind.codec != "gif"
+        encoding = self._encoding()
+        return encoding is not None and encoding.codec.encoder != "gif"
 
     def part_encoder(self) -> VideoEncoder:
         """Return an encoder whose packets `copy` takes, for a file that is `in_segments`."""
-        kind = self._kind()
-        assert kind is not None
-        return VideoEncoder(Path(os.devnull), kind, self._info, *self._shape[:2], copy_audio=False)
+        encoding = self._encoding()
+        assert encoding is not None
+        return VideoEncoder(Path(os.devnull), encoding, self._info, *self._shape[:2], tracks=False)
 
     def _open(self) -> _Sink:
-        kind = self._kind()
-        if kind is None:
-            return _PngFolder(self._part)
-        return VideoEncoder(self._part, kind, self._info, *self._shape[:2], self._copy_audio)
+        encoding, size = self._encoding(), self._shape[:2]
+        if encoding is not None:
+            return VideoEncoder(
+                self._part, encoding, self._info, *size,
+                tracks=self._copy_tracks, comment=self._comment,
+            )  # fmt: skip
+        if self._info.audio and self._copy_tracks:
+            logger.warning("%s: pictures hold no sound; left out", self._out)
+        if self._out.suffix and not self._out.is_dir():
+            return OneImage(self._part, self._out.suffix)
+        return PngFolder(self._part)
 
-    def _kind(self) -> Container | None:
-        """Return how the file is written, or None for a folder of PNGs."""
-        return None if self._out.is_dir() else CONTAINERS.get(self._out.suffix.lower())
+    def _encoding(self) -> Encoding | None:
+        """Return how the file is encoded, or None for pictures."""
+        if self._out.is_dir() or self._out.suffix.lower() not in CONTAINERS:
+            return None
+        return choose_encoding(self._out, self._media, self._info.pix_fmt)
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
         """Write one frame uint8 (H,W,3), shown at `pts * time_base` seconds, after the last one.
@@ -187,21 +211,15 @@ class _Sink(Protocol):
     def abandon(self) -> None: ...
 
 
-class _PngFolder:
-    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._num_written = 0
-        folder.mkdir()
-
-    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
-        PilImage.fromarray(image).save(self._folder / f"{self._num_written:06d}.png")
-        self._num_written += 1
-
-    def close(self) -> None: ...
-
-    def abandon(self) -> None: ...
+def _check_images(out: Path, media: MediaConfig | None) -> None:
+    """Refuse settings that only a video file can have."""
+    asked = media or MediaConfig()
+    for name, value in (("codec", asked.codec), ("crf", asked.crf), ("pix-fmt", asked.pix_fmt)):
+        if value is not None:
+            raise MediaError(
+                f"{out}: --{name} does not go with pictures: leave it out, or use a name that "
+                f"ends in {', '.join(CONTAINERS)}"
+            )
 
 
 def _check_folder(out: Path, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from fairy.errors import MediaError
-from fairy.media.encode import CONTAINERS, VideoEncoder
+from fairy.media.codecs import choose_encoding
+from fairy.media.encode import VideoEncoder
 from fairy.media.info import still_info
 from fairy.media.read import read_frames
 from fairy.media.segments import SegmentWriter, decoding_times, join_packets, read_packets
@@ -24,7 +26,9 @@ TIMES = [9, 10, 17, 18, 19, 20, 21, 40, 41, 42, 43, 60, 61, 90]
 
 
 def write_segment(path: Path, suffix: str, images: np.ndarray, times: list[int]) -> None:
-    encoder = VideoEncoder(Path(os.devnull), CONTAINERS[suffix], INFO, 48, 64, False)
+    encoder = VideoEncoder(
+        Path(os.devnull), choose_encoding(Path(f"a{suffix}")), INFO, 48, 64, tracks=False
+    )
     writer = SegmentWriter(path, encoder)
     for image, time in zip(images, times, strict=True):
         writer.write(image, time, TIME_BASE, 5)
@@ -77,7 +81,9 @@ def test_every_segment_begins_with_a_key_frame(tmp_path: Path):
 
 
 def test_unfinished_segment_has_another_name(tmp_path: Path):
-    encoder = VideoEncoder(Path(os.devnull), CONTAINERS[".mp4"], INFO, 48, 64, False)
+    encoder = VideoEncoder(
+        Path(os.devnull), choose_encoding(Path("a.mp4")), INFO, 48, 64, tracks=False
+    )
     writer = SegmentWriter(tmp_path / "part", encoder)
     writer.write(make_frames(1, 48, 64)[0], 0, TIME_BASE, 1)
     assert not (tmp_path / "part").exists()
@@ -104,5 +110,5 @@ def test_a_segment_cut_short_is_refused(tmp_path: Path, num_missing: int):
 def test_decoding_times_grow_and_are_never_late(pts: list[int]):
     dts = decoding_times(pts)
     assert len(dts) == len(pts)
-    assert all(a < b for a, b in zip(dts, dts[1:], strict=False))
+    assert all(a < b for a, b in pairwise(dts))
     assert all(decoded <= shown for decoded, shown in zip(dts, pts, strict=True))

@@ -1,0 +1,166 @@
+"""Which codecs go into which files, and how each is told to FFmpeg.
+
+Tests: tests/media/test_codecs.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import av
+
+from fairy.config import MediaConfig
+from fairy.errors import MediaError
+
+Options = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A video codec as it is written.
+
+    Attributes:
+        encoder: FFmpeg's.
+        pix_fmt: pixels it stores unless asked otherwise.
+        options: for the encoder; "crf" among them where it has one.
+        max_crf: largest constant rate factor; None where the encoder has none.
+        pads: whether sides must be multiples of what the chroma is thinned by.
+        keeps_aspect: whether the stream itself says how wide its pixels are.
+    """
+
+    encoder: str
+    pix_fmt: str
+    options: Options = field(default_factory=dict)
+    max_crf: int | None = None
+    pads: bool = False
+    keeps_aspect: bool = False
+
+    @property
+    def pix_fmts(self) -> list[str]:
+        """What pixels the encoder can store."""
+        return [known.name for known in av.Codec(self.encoder, "w").video_formats or ()]
+
+
+@dataclass(frozen=True)
+class Container:
+    """A file format: FFmpeg's muxer, what goes into it (the usual first), and how sound does."""
+
+    muxer: str
+    codecs: tuple[str, ...]
+    options: Options = field(default_factory=dict)
+    audio_encoder: str | None = None
+    keeps_aspect: bool = False
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's encoder of the usual codec."""
+        return CODECS[self.codecs[0]].encoder
+
+
+CODECS = {
+    "h264": Codec(
+        "libx264", "yuv420p", {"crf": "15", "preset": "medium"}, 51, pads=True, keeps_aspect=True
+    ),
+    "hevc": Codec(
+        "libx265", "yuv420p", {"crf": "16", "preset": "fast", "x265-params": "log-level=error"},
+        51, pads=True, keeps_aspect=True,
+    ),
+    "vp9": Codec(
+        "libvpx-vp9", "yuv420p",
+        {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}, 63,
+    ),
+    "av1": Codec("libsvtav1", "yuv420p", {"crf": "18", "preset": "8"}, 63),
+    "prores": Codec("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"}),
+    "ffv1": Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1"}),
+    "gif": Codec("gif", "pal8"),
+}  # fmt: skip
+
+_FASTSTART = {"movflags": "+faststart"}
+CONTAINERS = {
+    ".mp4": Container("mp4", ("h264", "hevc", "vp9", "av1"), _FASTSTART, "aac", keeps_aspect=True),
+    ".mov": Container("mov", ("h264", "hevc", "prores"), _FASTSTART, "aac", keeps_aspect=True),
+    ".mkv": Container(
+        "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), {}, "libopus"
+    ),
+    ".webm": Container("webm", ("vp9", "av1"), {}, "libopus"),
+    ".gif": Container("gif", ("gif",)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A codec in a container, with its pixels and options decided."""
+
+    container: Container
+    codec: Codec
+    pix_fmt: str
+    options: Options
+
+    @property
+    def keeps_aspect(self) -> bool:
+        """Whether pixels that are not square stay so."""
+        return self.container.keeps_aspect or self.codec.keeps_aspect
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """What (height, width) must be multiples of."""
+        if not self.codec.pads:
+            return 1, 1
+        chroma = av.VideoFormat(self.pix_fmt, 64, 64)
+        return 64 // chroma.chroma_height(64), 64 // chroma.chroma_width(64)
+
+
+def choose_encoding(
+    out: Path, media: MediaConfig | None = None, source_pix_fmt: str | None = None
+) -> Encoding:
+    """Return how the file `out` is to be encoded, by its suffix and by what is asked for.
+
+    A source whose chroma is not thinned (4:4:4) keeps that where the codec can.
+
+    Raises:
+        MediaError: suffix, codec, pixels and quality do not go together; says what does.
+    """
+    media = media or MediaConfig()
+    container = CONTAINERS[out.suffix.lower()]
+    name = media.codec or container.codecs[0]
+    if name not in container.codecs:
+        raise MediaError(
+            f"{out}: {name} does not go into {out.suffix}: use {' or '.join(container.codecs)}, "
+            f"or a name that ends in {' or '.join(_suffixes(name))}"
+        )
+    codec = CODECS[name]
+    check_support(codec)
+    full_chroma = source_pix_fmt is not None and source_pix_fmt.startswith(("yuv444", "yuvj444"))
+    if full_chroma and codec.pix_fmt == "yuv420p" and "yuv444p" in codec.pix_fmts:
+        codec = replace(codec, pix_fmt="yuv444p")
+    if media.pix_fmt is not None and media.pix_fmt not in codec.pix_fmts:
+        raise MediaError(f"{name} cannot store {media.pix_fmt}: use {', '.join(codec.pix_fmts)}")
+    return Encoding(
+        container, codec, media.pix_fmt or codec.pix_fmt, _with_crf(name, codec, media.crf)
+    )
+
+
+def check_support(codec: Codec) -> None:
+    """Raise MediaError when this FFmpeg has no encoder for `codec`."""
+    if codec.encoder not in av.codecs_available:
+        raise MediaError(f"this FFmpeg has no {codec.encoder} encoder: install PyAV's own wheel")
+
+
+def _with_crf(name: str, codec: Codec, crf: int | None) -> Options:
+    if crf is None:
+        return codec.options
+    if codec.max_crf is None:
+        with_crf = [known for known, other in CODECS.items() if other.max_crf is not None]
+        raise MediaError(f"--crf does not go with {name}: leave it out, or use {_any(with_crf)}")
+    if crf > codec.max_crf:
+        raise MediaError(f"--crf {crf} is too large for {name}: use 0 to {codec.max_crf}")
+    return {**codec.options, "crf": str(crf)}
+
+
+def _suffixes(name: str) -> list[str]:
+    return [suffix for suffix, container in CONTAINERS.items() if name in container.codecs]
+
+
+def _any(names: list[str]) -> str:
+    return " or ".join(names)
