@@ -63,6 +63,7 @@ setup(
         "opencv-python-headless",
         "pillow",
         "numpy",
+        "filelock>=3.12",
         "psutil",
         "typer>=0.12",
         "rich",

@@ -1,4 +1,4 @@
-"""The command `fairy`: edit | info | doctor | train.
+"""The command `fairy`: edit | batch | info | doctor | train.
 
 Thin: options to `EditConfig`, library calls, words. torch is imported only by the commands that
 need it, so that `fairy --help` answers at once.
@@ -18,6 +18,7 @@ from fairy import __version__
 from fairy.config import EditConfig
 from fairy.console import frame_progress, logged_to, quiet_libraries, say, user_facing
 from fairy.errors import FairyError, SettingsError
+from fairy.jobs.stopping import Stopping
 
 DEFAULTS = EditConfig()
 
@@ -97,6 +98,9 @@ def edit(
     anchors: Annotated[
         str | None, typer.Option(help="Anchor frames by number instead, as in 0,40,80.")
     ] = None,
+    shots: Annotated[
+        str, typer.Option(help="auto, off, or a file of the frame numbers at which shots begin.")
+    ] = DEFAULTS.shots,
     seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = DEFAULTS.seed,
     size: Annotated[
         int | None, typer.Option(help="Longer side in pixels at which the model works.")
@@ -119,9 +123,19 @@ def edit(
         Path | None, typer.Option(help="Also write settings, times and memory as JSON.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do not go on where an interrupted edit was.")
+    ] = False,
+    preview: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Edit N frames only and draw them on OUT's contact sheet."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
 ) -> None:
-    """Edit the clip IN as INSTRUCTION says and write it to OUT."""
+    """Edit the clip IN as INSTRUCTION says and write it to OUT.
+
+    After an interruption the same command goes on where it was.
+    """
     config = EditConfig(
         model=model,
         num_inference_steps=steps,
@@ -129,6 +143,7 @@ def edit(
         image_guidance_scale=image_guidance_scale,
         num_anchors=num_anchors,
         anchor_indices=parse_anchors(anchors),
+        shots=shots,
         seed=seed,
         size=size,
         keep_size=keep_size,
@@ -138,10 +153,24 @@ def edit(
         frame_batch_size=frame_batch_size,
     )
     console = Console(stderr=True)
-    with logged_to(console, verbose=verbose):
+    with logged_to(console, verbose=verbose), Stopping() as stopping:
         quiet_libraries()
         from fairy.jobs.edit import edit_video
+        from fairy.jobs.preview import preview_video
 
+        if preview is not None:
+            sheet = preview_video(
+                source,
+                instruction,
+                out,
+                config,
+                num_frames=preview,
+                compare=compare,
+                overwrite=overwrite,
+                restart=restart,
+            )
+            say(Console(), f"{sheet}: go on with the same command without --preview")
+            return
         with frame_progress(console, f"{source.name}: {instruction}") as progress:
             done = edit_video(
                 source,
@@ -151,12 +180,42 @@ def edit(
                 compare=compare,
                 report=report,
                 overwrite=overwrite,
+                restart=restart,
                 progress=progress,
+                stopping=stopping,
             )
     if console.is_terminal:
         seconds, speed = done.seconds["total"], done.frames_per_second
         frames = f"{done.num_frames_out} frames, {seconds:.1f} s, {speed:.2f} frames/s"
         say(console, f"{done.out}: {frames}, {done.used.backend} on {done.used.device}")
+
+
+@app.command()
+@user_facing
+def batch(
+    jobs: Annotated[
+        Path, typer.Argument(help=".csv or .jsonl: input, instruction, output, any option.")
+    ],
+    model: Annotated[str, typer.Option(help="Of lines that name none.")] = DEFAULTS.model,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = DEFAULTS.dtype,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
+) -> None:
+    """Run many edits; print one line of JSON for each. Run again, it does what is missing."""
+    with logged_to(Console(stderr=True), verbose=verbose), Stopping() as stopping:
+        quiet_libraries()
+        from fairy.jobs.batch import run_batch
+
+        config = EditConfig(model=model, device=device, dtype=dtype)
+        results = run_batch(
+            jobs,
+            config,
+            on_result=lambda result: say(Console(), result.to_json()),
+            stopping=stopping,
+        )
+    num_failed = sum(result.state == "failed" for result in results)
+    if num_failed:
+        raise FairyError(f"{num_failed} of {len(results)} jobs failed: see their lines above")
 
 
 @app.command()
@@ -225,7 +284,7 @@ def train(context: typer.Context) -> None:
     training = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
     )
-    training.command()(train_command)
+    training.command()(user_facing(train_command))
     training(args=context.args, prog_name="fairy train")
 
 

@@ -61,6 +61,8 @@ class EditConfig:
         negative_prompt: what the edit shall not look like.
         num_anchors: anchor frames, spread evenly over the clip (section 3 of the paper: 3).
         anchor_indices: anchor frames chosen by hand, instead of `num_anchors`.
+        shots: "auto" (each shot of a clip with cuts has its own anchors), "off", or a text file of
+            the frame numbers at which shots begin.
         seed: seed of the clip's one noise; the same seed gives the same video.
         size: longer side in pixels at which the model works; the model's default when None.
         keep_size: scale the result back to the source's size.
@@ -79,6 +81,7 @@ class EditConfig:
     negative_prompt: str = ""
     num_anchors: int = 3
     anchor_indices: tuple[int, ...] | None = None
+    shots: str = "auto"
     seed: int = 0
     size: int | None = None
     keep_size: bool = True

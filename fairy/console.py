@@ -1,6 +1,7 @@
 """What the commands share: two consoles, errors as one line with an exit code, log lines, progress.
 
-Exit codes: 0 done, 2 something the user can mend (one line says what), 130 interrupted (Ctrl-C).
+Exit codes: 0 done, 2 something the user can mend (one line says what), 130 interrupted
+(Ctrl-C), 143 terminated (SIGTERM).
 Tests: tests/test_cli.py.
 """
 
@@ -25,7 +26,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fairy.errors import FairyError
+from fairy.errors import FairyError, JobInterrupted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +50,9 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
         except FairyError as error:
             say(Console(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_USER_ERROR) from error
+        except JobInterrupted as interrupt:
+            say(Console(stderr=True), f"fairy: {interrupt}")
+            raise typer.Exit(128 + interrupt.signal_number) from interrupt
         except KeyboardInterrupt as interrupt:
             say(Console(stderr=True), "fairy: interrupted; nothing was written")
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt

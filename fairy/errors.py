@@ -25,5 +25,17 @@ class InstructionError(FairyError):
     """The instruction is empty or says nothing that the model knows."""
 
 
+class JobInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a job; the command line exits with 128 + `signal_number`.
+
+    Attributes:
+        signal_number: 2 for Ctrl-C (SIGINT), 15 for SIGTERM.
+    """
+
+    def __init__(self, signal_number: int, message: str = "interrupted; nothing was written"):
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
 class SettingsError(FairyError):
     """Settings contradict each other, the clip, the model or the machine."""

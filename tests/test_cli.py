@@ -244,13 +244,15 @@ def test_an_instruction_of_unknown_words_is_refused(clip: Path, edit: Edit):
     assert_refused(result, "make it snow", clip.parent, {"clip.mp4"})
 
 
-def test_interrupt_leaves_nothing(clip: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch):
-    from fairy.media.write import VideoWriter
+def test_interrupt_before_the_first_frame_leaves_nothing(
+    clip: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
+):
+    from fairy.editing.pipeline import FairyPipeline
 
-    def interrupted(*args: object) -> None:
+    def interrupted(*args: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(VideoWriter, "write", interrupted)
+    monkeypatch.setattr(FairyPipeline, "stream", interrupted)
     result = edit(clip, "make it snow", clip.with_name("out.mp4"))
     assert result.exit_code == 130
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
@@ -278,18 +280,21 @@ def test_a_fresh_process_is_quiet_too(clip: Path, model: Path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT as a terminal does")
-def test_ctrl_c_exits_130_with_nothing_at_out(tmp_path: Path, model: Path):
+def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Path, model: Path):
     clip = tmp_path / "clip.mp4"
     write_video(make_frames(300, 48, 64), clip, fps=10)
     options = ["--model", model, "--device", "cpu", "--steps", 10]
     process = start("edit", clip, "make it snow", "-o", tmp_path / "out.mp4", *options)
-    while not any(path.name.endswith(".part") for path in tmp_path.iterdir()):
+    while not any(tmp_path.glob("out.mp4.fairy/frames-*.npy")):
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=120) == ("", "fairy: interrupted; nothing was written\n")
+    output, errors = process.communicate(timeout=120)
+    assert output == ""
+    assert "frames are done and kept in" in errors
+    assert errors.endswith("out.mp4.fairy: the same command goes on from there\n")
     assert process.returncode == 130
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4.fairy"}
 
 
 def test_info_says_what_a_clip_holds(clip: Path):

@@ -155,6 +155,9 @@ class ClipEdit:
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
         prompt_embeds = self._denoiser.prompt_embeds
+        if images.shape[1:] == self._denoiser.noise.initial.shape[1:]:
+            # Latents already: several edits share them
+            return images.to(prompt_embeds)
         image_latents = encode_images(self._pipe.vae, images.to(prompt_embeds.device))
         return image_latents.to(prompt_embeds.dtype)
 

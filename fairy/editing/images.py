@@ -21,7 +21,7 @@ from fairy.media.frames import resize, to_images, to_model
 logger = logging.getLogger(__name__)
 
 Frame = NDArray[np.uint8] | PIL.Image.Image | Tensor
-"""uint8 (H,W,3), a PIL image, or float (3,H,W) in [-1,1]."""
+"""uint8 (H,W,3), a PIL image, float (3,H,W) in [-1,1], or an image's latents (C,h,w)."""
 
 OUTPUT_TYPES = ("np", "pt", "pil", "latent")
 
@@ -46,8 +46,14 @@ def to_tensor(frame: Frame) -> Tensor:
 
 
 def read_at_size(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Tensor]:
-    """Return frames as float (3,H,W) in [-1,1] of size (height, width), one by one."""
+    """Return frames as float (3,H,W) in [-1,1] of size (height, width), one by one.
+
+    Latents, which have other than 3 channels, pass unchanged.
+    """
     for frame in frames:
+        if isinstance(frame, Tensor) and frame.ndim == 3 and frame.shape[0] != 3:
+            yield frame
+            continue
         image = to_tensor(frame)
         yield image if image.shape[1:] == size else resize(image[None], size)[0]
 

@@ -1,40 +1,33 @@
 """One clip, one instruction, one edited clip: what `fairy edit` does.
 
-The clip is never in memory as a whole: the anchors are read first, then frames (H,W,3) are read,
-edited and written as a stream, decoding and encoding beside the model (`fairy.media.ahead`). What
-can be refused is refused before a model is loaded (`fairy.jobs.plan`), and the result appears
-whole or not at all (`fairy.media.write.VideoWriter`).
+What can be refused is refused before a model is loaded (`fairy.jobs.plan`), and the result appears
+whole or not at all. The clip is never in memory as a whole (`fairy.jobs.clip`). What is done is
+kept on the way, so that the same command goes on after an interruption (`fairy.jobs.workspace`).
 Tests: tests/jobs/test_edit.py.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from fairy.config import EditConfig
-from fairy.editing.clip import UsedSettings
 from fairy.editing.pipeline import FairyPipeline
-from fairy.errors import InstructionError
-from fairy.jobs.outputs import ClipOutputs
+from fairy.errors import InstructionError, JobInterrupted, MediaError
+from fairy.jobs.clip import ClipJob, Progress
+from fairy.jobs.manifest import ModelIdentity
 from fairy.jobs.plan import EditPlan, plan_edit
-from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, provenance
-from fairy.media.ahead import ReadAhead
-from fairy.media.colours import Image
-from fairy.media.frames import fit_size
-from fairy.media.info import Frame
-from fairy.media.read import read_frame_at, read_frames
+from fairy.jobs.report import EditReport, Notes, Stopwatch
+from fairy.jobs.shared import SharedClip
+from fairy.jobs.stopping import Stopping
+from fairy.jobs.workspace import Workspace
 from fairy.models.defaults import ModelDefaults, unknown_words
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (frames written, frames of the clip)."""
 
 
 def edit_video(
@@ -46,10 +39,15 @@ def edit_video(
     compare: Path | str | None = None,
     report: Path | str | None = None,
     overwrite: bool = False,
+    restart: bool = False,
     pipeline: FairyPipeline | None = None,
     progress: Progress | None = None,
+    stopping: Stopping | None = None,
+    shared: SharedClip | None = None,
 ) -> EditReport:
     """Edit the clip `source` as `instruction` says and write the result to `out`.
+
+    After an interruption the same call goes on where it was; `OUT.fairy` holds what is done.
 
     Args:
         source: a video file or a folder of images.
@@ -59,15 +57,19 @@ def edit_video(
         compare: where to write source and result side by side, if anywhere.
         report: where to write what was done as JSON, if anywhere.
         overwrite: replace the outputs if they exist.
+        restart: do all of it, even if an interrupted edit has done a part.
         pipeline: a loaded pipeline to use instead of `config.model`.
         progress: called with (frames written, frames of the clip).
+        stopping: lets frames in work be finished when a signal comes.
+        shared: the clip's latents, where several instructions are for one clip.
 
     Returns:
         What was done, with times and peak memory.
 
     Raises:
         FairyError: the clip, the instruction, the settings, the model or an output cannot be
-            used. Nothing is written then.
+            used. Nothing stands at the outputs then.
+        JobInterrupted: Ctrl-C or SIGTERM; says what is kept.
     """
     config, watch = config or EditConfig(), Stopwatch()
     with Notes() as notes:
@@ -81,14 +83,69 @@ def edit_video(
                 report=None if report is None else Path(report),
                 overwrite=overwrite,
             )
-        with watch("load"):
-            pipe = pipeline or load(config)
-        check_words(plan.instruction, pipe.defaults)
-        done = ClipJob(plan, config, pipe, watch).run(progress or (lambda done, total: None))
-    done = replace(done, notes=tuple(notes.lines))
-    if plan.report is not None:
-        done.write(plan.report)
+        with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
+            if restart:
+                workspace.clear()
+            pipe = ready(plan, config, workspace, watch, pipeline)
+            job = ClipJob(plan, config, pipe, watch, workspace, stopping or Stopping(), shared)
+            done = job.run(progress or (lambda done, total: None))
+            done = replace(done, notes=tuple(notes.lines))
+            if plan.report is not None:
+                done.write(plan.report, workspace.remember)
+            workspace.clear()
     return done
+
+
+def ready(
+    plan: EditPlan,
+    config: EditConfig,
+    workspace: Workspace,
+    watch: Stopwatch,
+    pipeline: FairyPipeline | None,
+) -> FairyPipeline:
+    """Return the model, once it is sure that it goes on with what the workspace holds.
+
+    Raises:
+        SettingsError: something differs from what the finished frames were made with.
+        InstructionError: the model knows none of the words.
+    """
+    with watch("read"):
+        manifest = plan.manifest(config)
+        workspace.check(manifest)
+    with watch("load"):
+        pipe = pipeline or load(config)
+    check_words(plan.instruction, pipe.defaults)
+    manifest = replace(manifest, model=ModelIdentity.of(config.model, pipe))
+    workspace.check(manifest)
+    workspace.begin(manifest)
+    return pipe
+
+
+@contextmanager
+def how_to_go_on(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
+    """Say of what ends an edit early what is kept, and how to go on."""
+    total = plan.info.num_frames
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "signal_number", int(signal.SIGINT))
+        if not workspace.num_done:
+            raise JobInterrupted(number) from interrupt
+        raise JobInterrupted(
+            number,
+            f"interrupted: {workspace.num_done} of {total} frames are done and kept in "
+            f"{workspace.path}: the same command goes on from there",
+        ) from interrupt
+    except (MediaError, OSError) as error:
+        what = str(error)
+        if not isinstance(error, MediaError):
+            what = f"{plan.out}: cannot be written: {error.strerror or error}"
+        if workspace.num_done:
+            what += (
+                f"; {workspace.num_done} of {total} frames are done and kept in {workspace.path}: "
+                "mend that, and the same command goes on from there"
+            )
+        raise MediaError(what) from error
 
 
 def load(config: EditConfig) -> FairyPipeline:
@@ -114,127 +171,3 @@ def check_words(instruction: str, defaults: ModelDefaults) -> None:
 
 # A model whose one word cannot be typed: every word that matters is unknown to it.
 _KNOWS_NOTHING = ModelDefaults(words=frozenset({""}))
-
-
-class ClipJob:
-    """The edit of one planned clip with one loaded pipeline.
-
-    Args:
-        plan: what to read and write.
-        config: settings of the edit.
-        pipe: the model.
-        watch: counts the seconds of read, anchors, edit and write.
-    """
-
-    def __init__(
-        self, plan: EditPlan, config: EditConfig, pipe: FairyPipeline, watch: Stopwatch
-    ) -> None:
-        self._plan, self._config, self._pipe, self._watch = plan, config, pipe, watch
-        # Frames that the pipeline has and the encoder has not yet, in order: one batch.
-        self._pending: deque[Frame] = deque()
-
-    def run(self, progress: Progress) -> EditReport:
-        """Edit and write every frame; the outputs appear when all are written."""
-        info, device = self._plan.info, self._pipe.device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        progress(0, info.num_frames)
-        with ReadAhead(read_frames(info.path, self._plan.media)) as frames:
-            batches = self._edited(frames)
-            used = self._pipe.used
-            assert used is not None
-            model_size = (used.height, used.width)
-            size = (info.height, info.width) if self._config.keep_size else model_size
-            outputs = self._write(batches, size, progress)
-        codec_seconds = {"read": round(frames.busy_s, 4), "write": round(outputs.busy_s, 4)}
-        return self._report(used, size, outputs.num_written, codec_seconds)
-
-    def _write(
-        self, batches: Iterator[Image], size: tuple[int, int], progress: Progress
-    ) -> ClipOutputs:
-        """Hand every edited frame to the encoders; return them, their files published."""
-        plan, num_done = self._plan, 0
-        comment = provenance(plan.instruction, self._config) if plan.media.provenance else None
-        with self._watch("write"), ClipOutputs(plan, size, comment) as outputs:
-            for batch in self._timed(batches):
-                for image in batch:
-                    outputs.write(self._pending.popleft(), image)
-                    num_done += 1
-                    progress(num_done, plan.info.num_frames)
-        return outputs
-
-    def _edited(self, frames: Iterator[Frame]) -> Iterator[Image]:
-        """Edit the anchors; return the edited frames uint8 (F,H,W,3) as batches, in order."""
-        info, config, plan = self._plan.info, self._config, self._plan
-        height, width = fit_size(
-            info.height,
-            info.width,
-            size=config.size or self._pipe.defaults.size,
-            multiple=self._pipe.vae_scale_factor,
-        )
-        with self._watch("read"):
-            anchors = read_frame_at(info.path, plan.anchor_indices, plan.media)
-        with self._watch("anchors"):
-            batches: Iterator[Image] = self._pipe.stream(
-                self._images(frames),
-                plan.instruction,
-                anchor_frames=[anchor.image for anchor in anchors],
-                anchor_indices=plan.anchor_indices,
-                num_inference_steps=config.num_inference_steps,
-                guidance_scale=config.guidance_scale,
-                image_guidance_scale=config.image_guidance_scale,
-                negative_prompt=config.negative_prompt,
-                frame_batch_size=config.frame_batch_size,
-                generator=config.seed,
-                backend=config.backend,
-                anchor_cache_device=config.anchor_cache_device,
-                height=height,
-                width=width,
-            )
-        return batches
-
-    def _timed(self, batches: Iterator[Image]) -> Iterator[Image]:
-        """Pass the batches on, counting their time as "edit"."""
-        while True:
-            with self._watch("edit"):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
-
-    def _images(self, frames: Iterator[Frame]) -> Iterator[Image]:
-        """Yield the images (H,W,3); each frame waits in `_pending` until it is written."""
-        while True:
-            with self._watch("read"):
-                frame = next(frames, None)
-            if frame is None:
-                return
-            self._pending.append(frame)
-            yield frame.image
-
-    def _report(
-        self,
-        used: UsedSettings,
-        size: tuple[int, int],
-        num_written: int,
-        codec_seconds: dict[str, float],
-    ) -> EditReport:
-        plan, device = self._plan, self._pipe.device
-        return EditReport(
-            source=str(plan.info.path),
-            out=str(plan.out),
-            compare=None if plan.compare is None else str(plan.compare),
-            instruction=plan.instruction,
-            settings=self._config,
-            used=used,
-            num_frames=plan.info.num_frames,
-            num_frames_out=num_written,
-            fps=str(plan.info.fps),
-            size=size,
-            seconds=self._watch.seconds(),
-            codec_seconds=codec_seconds,
-            peak_memory_bytes=peak_memory_bytes(),
-            peak_device_memory_bytes=(
-                torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-            ),
-        )

@@ -6,13 +6,17 @@ Tests: tests/jobs/test_plan.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from fairy.config import EditConfig, MediaConfig
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
+from fairy.jobs.manifest import Manifest, SourceIdentity, effective_settings
+from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
-from fairy.media.read import probe
+from fairy.media.read import probe, read_frames
+from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_output
 
 
@@ -28,7 +32,8 @@ class EditPlan:
         report: the JSON file to write, if any.
         overwrite: replace outputs that exist.
         media: how the clip is read and the outputs are written.
-        anchor_indices: frames that become anchors, sorted.
+        shots: frames between two cuts: (first, frame after the last), without a gap.
+        anchors: for each shot the frames that become its anchors, sorted.
     """
 
     instruction: str
@@ -38,7 +43,23 @@ class EditPlan:
     report: Path | None
     overwrite: bool
     media: MediaConfig
-    anchor_indices: tuple[int, ...]
+    shots: tuple[Shot, ...]
+    anchors: tuple[tuple[int, ...], ...]
+
+    @property
+    def anchor_indices(self) -> tuple[int, ...]:
+        """The anchors of all shots, sorted."""
+        return tuple(chain.from_iterable(self.anchors))
+
+    def manifest(self, config: EditConfig) -> Manifest:
+        """Return what the edit's frames depend on; reads the whole clip for its hash."""
+        return Manifest(
+            source=SourceIdentity.of(self.info.path),
+            instruction=self.instruction,
+            settings=effective_settings(config),
+            shots=self.shots,
+            compare=None if self.compare is None else str(self.compare),
+        )
 
 
 def plan_edit(
@@ -51,7 +72,7 @@ def plan_edit(
     report: Path | None = None,
     overwrite: bool = False,
 ) -> EditPlan:
-    """Look at the clip and the outputs, choose the anchors, and refuse what cannot be done.
+    """Look at the clip and the outputs, choose shots and anchors, and refuse what cannot be done.
 
     Raises:
         FairyError: the instruction is empty, an output cannot be written, the clip cannot be
@@ -62,6 +83,7 @@ def plan_edit(
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
     check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
     info = probe(source, config.media)
+    shots = choose_shots(info, config)
     return EditPlan(
         instruction=instruction,
         info=info,
@@ -70,7 +92,8 @@ def plan_edit(
         report=report,
         overwrite=overwrite,
         media=config.media,
-        anchor_indices=choose_anchors(info.num_frames, config),
+        shots=shots,
+        anchors=choose_anchors(shots, config),
     )
 
 
@@ -96,11 +119,13 @@ def check_outputs(
         taken = named.setdefault(path.resolve(), role)
         if taken != role:
             raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
+    # Of a job that was stopped between its last file and the end, the files are its own.
+    workspace = Workspace(out)
     for path in (out, compare):
         if path is not None:
-            check_output(path, overwrite, media)
+            check_output(path, overwrite or workspace.wrote(path), media)
     if report is not None:
-        check_report(report, overwrite=overwrite)
+        check_report(report, overwrite=overwrite or workspace.wrote(report))
 
 
 def check_report(path: Path, *, overwrite: bool) -> None:
@@ -117,12 +142,35 @@ def check_report(path: Path, *, overwrite: bool) -> None:
         raise MediaError(f"{path}: the folder {path.parent} does not exist; make it first")
 
 
-def choose_anchors(num_frames: int, config: EditConfig) -> tuple[int, ...]:
-    """Return the anchor frames of a clip of `num_frames`, sorted.
+def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
+    """Return the shots of the clip: found, read from a file, or the whole clip as one.
+
+    Raises:
+        SettingsError: the file of shots cannot be used.
+    """
+    if config.shots == "off":
+        return ((0, info.num_frames),)
+    if config.shots != "auto":
+        return read_shots(Path(config.shots), info.num_frames)
+    return find_shots(read_frames(info.path, config.media))
+
+
+def choose_anchors(shots: tuple[Shot, ...], config: EditConfig) -> tuple[tuple[int, ...], ...]:
+    """Return for each shot its anchor frames, sorted.
+
+    Anchors named by hand serve the shot they are in; a shot without one gets its own as usual.
 
     Raises:
         SettingsError: an anchor named by hand is not in the clip.
     """
-    if config.anchor_indices is None:
-        return tuple(select_anchor_indices(num_frames, config.num_anchors))
-    return tuple(check_anchor_indices(config.anchor_indices, num_frames))
+    num_frames = shots[-1][1]
+    named = check_anchor_indices(config.anchor_indices or (0,), num_frames)
+    anchors = []
+    for first, end in shots:
+        here = tuple(index for index in named if first <= index < end)
+        if config.anchor_indices is None or not here:
+            wanted = config.num_anchors if len(shots) == 1 else min(config.num_anchors, end - first)
+            spread = select_anchor_indices(end - first, wanted)
+            here = tuple(first + index for index in spread)
+        anchors.append(here)
+    return tuple(anchors)

@@ -11,7 +11,7 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import fairy
 from fairy.config import EditConfig
 from fairy.editing.clip import UsedSettings
+from fairy.media.shots import Shot
 
 VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
 
@@ -69,6 +70,8 @@ class EditReport:
         codec_seconds: time that the codecs' threads were busy: "read" and "write".
         peak_memory_bytes: largest resident size that the process has had.
         peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
+        shots: (first frame, frame after the last) of each shot.
+        num_frames_kept: frames that were done already, by an edit that was interrupted.
         versions: Fairy, Python, the platform and the libraries that matter.
         notes: warnings of the edit: fewer anchors, unknown words, audio left out.
     """
@@ -87,23 +90,27 @@ class EditReport:
     codec_seconds: dict[str, float]
     peak_memory_bytes: int
     peak_device_memory_bytes: int | None
+    shots: tuple[Shot, ...] = ()
+    num_frames_kept: int = 0
     versions: dict[str, str] = field(default_factory=versions)
     notes: tuple[str, ...] = ()
 
     @property
     def frames_per_second(self) -> float:
         """Frames per second of the whole edit, loading the model apart."""
-        return self.num_frames_out / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
+        edited = self.num_frames_out - self.num_frames_kept
+        return edited / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
 
     def to_json(self) -> str:
         """Return the report as a JSON document with a trailing newline."""
         document = {**asdict(self), "frames_per_second": round(self.frames_per_second, 3)}
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
-    def write(self, path: Path) -> None:
-        """Write the report to `path`, whole or not at all."""
+    def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
+        """Write the report to `path`, whole or not at all; as `VideoWriter` says `when_whole`."""
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(self.to_json(), encoding="utf-8")
+        when_whole(partial)
         partial.replace(path)
 
 

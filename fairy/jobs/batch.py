@@ -1,0 +1,228 @@
+"""Many edits by one command: one model load, one line of JSON per job, a failure stops no other.
+
+Jobs of one clip run one after another and share its decoding and its latents. A job whose output
+is there already is left alone, so the same command again does only what is missing.
+Tests: tests/jobs/test_batch.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from fairy.config import EditConfig
+from fairy.editing.pipeline import FairyPipeline
+from fairy.errors import FairyError, SettingsError
+from fairy.jobs.edit import edit_video, load
+from fairy.jobs.joblist import Job, make_job, read_lines
+from fairy.jobs.shared import SharedClip
+from fairy.jobs.stopping import Stopping
+from fairy.jobs.workspace import Workspace
+from fairy.media.frames import fit_size
+from fairy.media.read import probe, read_frames
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """How one job ended.
+
+    Attributes:
+        line: of the job in its file.
+        input: the clip.
+        instruction: what was asked.
+        output: the result.
+        state: "done", "kept" (the output was there already) or "failed".
+        num_frames: frames of the result; None unless done now.
+        seconds: the job took; the model's loading apart.
+        error: what was wrong, in one line.
+    """
+
+    line: int
+    input: str
+    instruction: str
+    output: str
+    state: Literal["done", "kept", "failed"]
+    num_frames: int | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """Return the result as one line of JSON, without what does not apply."""
+        entries = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(entries, ensure_ascii=False)
+
+
+def run_batch(
+    path: Path | str,
+    defaults: EditConfig | None = None,
+    *,
+    on_result: Callable[[JobResult], None] = lambda result: None,
+    stopping: Stopping | None = None,
+) -> list[JobResult]:
+    """Run every job of the list at `path`.
+
+    Args:
+        path: a .csv or .jsonl file (`fairy.jobs.joblist`).
+        defaults: settings of what a line leaves out.
+        on_result: called with each job's result as soon as it is known.
+        stopping: lets frames in work be finished when a signal comes.
+
+    Raises:
+        SettingsError: the list itself cannot be read.
+    """
+    results: list[JobResult] = []
+
+    def add(result: JobResult) -> None:
+        results.append(result)
+        on_result(result)
+
+    jobs = list(_make_jobs(read_lines(Path(path)), defaults or EditConfig(), add))
+    runner = _Runner(add, stopping)
+    for group in _groups(jobs):
+        runner.run(group)
+    return results
+
+
+class _Runner:
+    """Runs groups of jobs; the model of the last group stays loaded."""
+
+    def __init__(self, add: Callable[[JobResult], None], stopping: Stopping | None) -> None:
+        self._add, self._stopping = add, stopping
+        self._pipe: FairyPipeline | None = None
+        self._loaded: tuple[str, str, str] | None = None
+
+    def run(self, group: Sequence[Job]) -> None:
+        """Run jobs of one clip and one model."""
+        missing = [job for job in group if not self._is_kept(job)]
+        with ExitStack() as stack:
+            shared: SharedClip | None = None
+            for job in missing:
+                began = time.perf_counter()
+                try:
+                    if len(missing) > 1 and shared is None:
+                        shared = stack.enter_context(self._share(job))
+                    num_frames = self._edit(job, shared)
+                # One broken job, whatever breaks it, must not cost the others.
+                except Exception as error:
+                    self._fail(job, error, time.perf_counter() - began)
+                else:
+                    seconds = round(time.perf_counter() - began, 3)
+                    self._add(_result(job, "done", num_frames=num_frames, seconds=seconds))
+
+    def _edit(self, job: Job, shared: SharedClip | None) -> int:
+        report = edit_video(
+            job.source,
+            job.instruction,
+            job.out,
+            job.config,
+            compare=job.compare,
+            report=job.report,
+            overwrite=job.overwrite,
+            pipeline=self._model(job),
+            stopping=self._stopping,
+            shared=shared,
+        )
+        return report.num_frames_out
+
+    def _share(self, job: Job) -> SharedClip:
+        info, pipe = probe(job.source, job.config.media), self._model(job)
+        size = fit_size(
+            info.height,
+            info.width,
+            size=job.config.size or pipe.defaults.size,
+            multiple=pipe.vae_scale_factor,
+        )
+        return SharedClip(read_frames(job.source, job.config.media), pipe, size)
+
+    def _model(self, job: Job) -> FairyPipeline:
+        wanted = _model_key(job)
+        if self._pipe is None or wanted != self._loaded:
+            self._pipe = None
+            self._pipe, self._loaded = load(job.config), wanted
+        return self._pipe
+
+    def _is_kept(self, job: Job) -> bool:
+        """Say of a job whose output is there that it is; of one that stopped at the end: no."""
+        if job.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
+            return False
+        self._add(_result(job, "kept"))
+        return True
+
+    def _fail(self, job: Job, error: Exception, seconds: float) -> None:
+        message = (
+            str(error) if isinstance(error, FairyError) else f"{type(error).__name__}: {error}"
+        )
+        if not isinstance(error, FairyError):
+            logger.exception("%s: line %d: %s", job.source, job.line, message)
+        self._add(_result(job, "failed", seconds=round(seconds, 3), error=message))
+
+
+def _make_jobs(
+    lines: Sequence[tuple[int, dict[str, object]]],
+    defaults: EditConfig,
+    add: Callable[[JobResult], None],
+) -> Iterator[Job]:
+    """Yield the jobs that can be run, and report those that cannot."""
+    taken: dict[Path, int] = {}
+    for line, entries in lines:
+        try:
+            job = make_job(line, entries, defaults)
+            first = taken.setdefault(job.out.resolve(), line)
+            if first != line:
+                raise SettingsError(f"{job.out}: line {first} writes it; give it another name")
+            yield job
+        except FairyError as error:
+            names = (str(entries.get(name) or "") for name in ("input", "instruction", "output"))
+            source, instruction, out = names
+            add(
+                JobResult(
+                    line=line,
+                    input=source,
+                    instruction=instruction,
+                    output=out,
+                    state="failed",
+                    error=str(error),
+                )
+            )
+
+
+def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return the jobs by model, then by clip and how it is read, in the order of the list."""
+    models: dict[object, dict[object, list[Job]]] = {}
+    for job in jobs:
+        clip = (job.source.resolve(), job.config.size, job.config.media.video_stream)
+        read = (*clip, job.config.media.strict)
+        models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
+    return [group for clips in models.values() for group in clips.values()]
+
+
+def _model_key(job: Job) -> tuple[str, str, str]:
+    return job.config.model, job.config.device, job.config.dtype
+
+
+def _result(
+    job: Job,
+    state: Literal["done", "kept", "failed"],
+    *,
+    num_frames: int | None = None,
+    seconds: float = 0.0,
+    error: str | None = None,
+) -> JobResult:
+    return JobResult(
+        line=job.line,
+        input=str(job.source),
+        instruction=job.instruction,
+        output=str(job.out),
+        state=state,
+        num_frames=num_frames,
+        seconds=seconds,
+        error=error,
+    )

@@ -1,0 +1,143 @@
+"""Many jobs: one model, each job on its own, only what is missing, shared clips decoded once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fairy.jobs.batch
+import fairy.jobs.clip
+from fairy.config import EditConfig
+from fairy.editing.pipeline import FairyPipeline
+from fairy.jobs.batch import JobResult, run_batch
+from fairy.jobs.edit import edit_video
+from fairy.media.read import read_video
+from fairy.media.write import write_video
+from tests.tiny import make_frames
+
+CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
+
+
+@pytest.fixture
+def num_loads(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> list[EditConfig]:
+    """The settings of every load of a model from here on."""
+    loads: list[EditConfig] = []
+
+    def load(config: EditConfig) -> FairyPipeline:
+        loads.append(config)
+        return pipe
+
+    monkeypatch.setattr(fairy.jobs.batch, "load", load)
+    return loads
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder with two clips."""
+    write_video(make_frames(5, 48, 64), tmp_path / "a.mp4", fps=10)
+    write_video(make_frames(4, 48, 64, seed=1), tmp_path / "b.mp4", fps=10)
+    return tmp_path
+
+
+def run(folder: Path, *jobs: tuple[str, str, str], **options: object) -> list[JobResult]:
+    lines = [
+        {"input": str(folder / a), "instruction": b, "output": str(folder / c), **options}
+        for a, b, c in jobs
+    ]
+    (folder / "jobs.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    return run_batch(folder / "jobs.jsonl", CONFIG)
+
+
+def states(results: list[JobResult]) -> dict[int, str]:
+    return {result.line: result.state for result in results}
+
+
+def test_all_jobs_are_done_with_one_load(clips: Path, num_loads: list[EditConfig]):
+    results = run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "night", "2"))
+    assert states(results) == {1: "done", 2: "done"}
+    assert [result.num_frames for result in results] == [5, 4]
+    assert len(num_loads) == 1
+
+
+def test_a_failed_job_stops_no_other(clips: Path, num_loads: list[EditConfig]):
+    (clips / "broken.mp4").write_text("no video")
+    results = run(
+        clips, ("gone.mp4", "snow", "1"), ("broken.mp4", "snow", "2"), ("b.mp4", "snow", "3")
+    )
+    assert states(results) == {1: "failed", 2: "failed", 3: "done"}
+    assert "no such file" in str(results[0].error)
+    assert "not a video" in str(results[1].error)
+
+
+def test_a_bug_in_one_job_stops_no_other(
+    clips: Path, num_loads: list[EditConfig], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(source: Path, *args: object, **options: object) -> object:
+        if source.name == "a.mp4":
+            raise RuntimeError("out of luck")
+        return edit_video(source, *args, **options)
+
+    monkeypatch.setattr(fairy.jobs.batch, "edit_video", broken)
+    results = run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "snow", "2"))
+    assert states(results) == {1: "failed", 2: "done"}
+    assert results[0].error == "RuntimeError: out of luck"
+
+
+def test_again_it_does_only_what_is_missing(clips: Path, num_loads: list[EditConfig]):
+    run(clips, ("a.mp4", "snow", "1"))
+    before = (clips / "1").stat().st_mtime_ns
+    assert states(run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "snow", "2"))) == {
+        1: "kept",
+        2: "done",
+    }
+    assert (clips / "1").stat().st_mtime_ns == before
+
+
+def test_when_nothing_is_missing_no_model_is_loaded(clips: Path, num_loads: list[EditConfig]):
+    (clips / "1.mp4").touch()
+    assert states(run(clips, ("a.mp4", "snow", "1.mp4"))) == {1: "kept"}
+    assert num_loads == []
+
+
+def test_two_jobs_for_one_output_are_one_too_many(clips: Path, num_loads: list[EditConfig]):
+    results = run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "snow", "1"))
+    assert states(results) == {1: "done", 2: "failed"}
+    assert "line 1 writes it" in str(next(r.error for r in results if r.line == 2))
+
+
+def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
+    clips: Path,
+    num_loads: list[EditConfig],
+    pipe: FairyPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("snow", "night"):
+        edit_video(clips / "a.mp4", name, clips / f"{name} alone", CONFIG, pipeline=pipe)
+
+    def not_again(*args: object, **options: object) -> object:
+        raise AssertionError("the clip was decoded for one instruction alone")
+
+    monkeypatch.setattr(fairy.jobs.clip, "read_frames", not_again)
+    monkeypatch.setattr(fairy.jobs.clip, "frames_at", not_again)
+    results = run(clips, ("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
+    assert states(results) == {1: "done", 2: "done"}
+    for name in ("snow", "night"):
+        shared = read_video(clips / name).astype(int)
+        assert np.abs(shared - read_video(clips / f"{name} alone")).max() <= 1
+
+
+def test_side_by_side_shows_the_source_of_a_shared_clip(clips: Path, num_loads: list[EditConfig]):
+    results = run(
+        clips,
+        ("a.mp4", "snow", "1"),
+        ("a.mp4", "night", "2"),
+        compare=str(clips / "side.mp4"),
+        overwrite=True,
+    )
+    assert states(results) == {1: "done", 2: "done"}
+    # Within a white margin of 8 pixels
+    left = read_video(clips / "side.mp4")[:, -56:-8, 8:72].astype(int)
+    assert np.abs(left - read_video(clips / "a.mp4")).mean() < 10

@@ -1,0 +1,84 @@
+"""A list of jobs is read, and what is wrong in it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairy.config import EditConfig
+from fairy.errors import SettingsError
+from fairy.jobs.joblist import make_job, read_lines
+
+JOB = {"input": "a.mp4", "instruction": "snow", "output": "b.mp4"}
+
+
+def test_csv_and_json_lines_give_the_same_jobs(tmp_path: Path):
+    (tmp_path / "jobs.csv").write_text("input,instruction,output,seed\na.mp4,snow,b.mp4,3\n")
+    (tmp_path / "jobs.jsonl").write_text(
+        '\n{"input": "a.mp4", "instruction": "snow", "output": "b.mp4", "seed": 3}\n'
+    )
+    jobs = [
+        make_job(2, entries, EditConfig())
+        for name in ("jobs.csv", "jobs.jsonl")
+        for _, entries in read_lines(tmp_path / name)
+    ]
+    assert jobs[0] == jobs[1]
+    assert jobs[0].config == EditConfig(seed=3)
+
+
+def test_lines_are_numbered_as_an_editor_does(tmp_path: Path):
+    (tmp_path / "jobs.csv").write_text("input,instruction,output\na,b,c\nd,e,f\n")
+    assert [line for line, _ in read_lines(tmp_path / "jobs.csv")] == [2, 3]
+
+
+def test_options_go_by_either_name_and_are_typed():
+    options = {"--steps": "4", "frame-batch-size": "2", "guidance_scale": "1.5", "anchors": "4,0"}
+    options |= {"keep_size": "no", "crf": "20", "strict": "true", "seed": "", "compare": "side.mp4"}
+    job = make_job(1, JOB | options, EditConfig(seed=7))
+    assert job.config.num_inference_steps == 4
+    assert job.config.frame_batch_size == 2
+    assert job.config.guidance_scale == 1.5
+    assert job.config.anchor_indices == (4, 0)
+    assert job.config.keep_size is False
+    assert job.config.media.crf == 20
+    assert job.config.media.strict is True
+    assert job.config.seed == 7
+    assert job.compare == Path("side.mp4")
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"output": ""}, "no output: every job needs input, instruction, output"),
+        ({"sed": "3"}, "option 'sed' is unknown: use "),
+        ({"seed": "three"}, "seed is 'three': give a number"),
+        ({"keep_size": "maybe"}, "keep_size is 'maybe': give true or false"),
+        ({"anchors": "0;4"}, "give frame numbers, as in 0,40,80"),
+        ({"steps": "0"}, "num_inference_steps is 0: it must be at least 1"),
+    ],
+)
+def test_what_is_wrong_in_a_line_is_said(entries: dict[str, str], words: str):
+    with pytest.raises(SettingsError, match=words):
+        make_job(1, JOB | entries, EditConfig())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("jobs.csv", "input,output\na,b\n", "no column instruction: give a .csv with"),
+        ("jobs.csv", "input,instruction,output\na,b,c,d\n", "line 2 has more fields"),
+        ("jobs.csv", "input,instruction,output\n", "no jobs in it"),
+        ("jobs.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("jobs.jsonl", "{\n", "or a .jsonl with such objects"),
+    ],
+)
+def test_a_list_of_another_form_is_refused(tmp_path: Path, name: str, text: str, words: str):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        read_lines(tmp_path / name)
+
+
+def test_a_missing_list_is_named(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"jobs\.csv: cannot be read: No such file"):
+        read_lines(tmp_path / "jobs.csv")

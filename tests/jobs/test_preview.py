@@ -1,0 +1,105 @@
+"""A preview shows a few edited frames, and what it computed is not computed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+from fairy.config import EditConfig
+from fairy.editing.clip import ClipEdit
+from fairy.editing.denoise import Denoiser
+from fairy.editing.pipeline import FairyPipeline
+from fairy.errors import OutputExistsError
+from fairy.jobs.edit import edit_video
+from fairy.jobs.preview import preview_video
+from fairy.media.read import read_video
+from fairy.media.write import write_video
+from tests.tiny import make_frames
+
+CONFIG = EditConfig(size=32, num_inference_steps=2, seed=4, frame_batch_size=2, shots="off")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(9, 48, 64), path, fps=10)
+    return path
+
+
+@pytest.fixture
+def num_edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is denoised from here on: "anchors" or "frames", once for each pass."""
+    passes: list[str] = []
+    for name in ("anchors", "frames"):
+        method = getattr(Denoiser, f"edit_{name}")
+
+        def counted(self: Denoiser, latents: object, name=name, method=method) -> object:
+            passes.append(name)
+            return method(self, latents)
+
+        monkeypatch.setattr(Denoiser, f"edit_{name}", counted)
+    return passes
+
+
+def test_preview_leaves_a_sheet_and_its_anchors(source: Path, pipe: FairyPipeline):
+    sheet = preview_video(
+        source, "snow", source.with_name("out.mp4"), CONFIG, num_frames=5, pipeline=pipe
+    )
+    assert sheet == source.with_name("out.preview.png")
+    with PilImage.open(sheet) as picture:
+        # Two blocks of source and result, four columns in the first
+        assert picture.width > 4 * 180
+        assert picture.height > 4 * 180
+    names = {path.name for path in source.parent.iterdir()}
+    assert names == {"clip.mp4", "out.preview.png", "out.mp4.fairy"}
+
+
+def test_the_edit_that_follows_does_not_edit_the_anchors_again(
+    source: Path, pipe: FairyPipeline, num_edited: list[str], tmp_path: Path
+):
+    preview_video(source, "snow", tmp_path / "out", CONFIG, num_frames=2, pipeline=pipe)
+    assert num_edited.count("anchors") == 1
+    edit_video(source, "snow", tmp_path / "out", CONFIG, pipeline=pipe)
+    assert num_edited.count("anchors") == 1
+    edit_video(source, "snow", tmp_path / "alone", CONFIG, pipeline=pipe)
+    followed, alone = read_video(tmp_path / "out").astype(int), read_video(tmp_path / "alone")
+    assert np.abs(followed - alone).max() <= 1
+    assert not (tmp_path / "out.fairy").exists()
+
+
+def test_a_preview_of_another_instruction_begins_anew(
+    source: Path, pipe: FairyPipeline, num_edited: list[str]
+):
+    out = source.with_name("out.mp4")
+    preview_video(source, "snow", out, CONFIG, num_frames=1, pipeline=pipe)
+    preview_video(source, "night", out, CONFIG, num_frames=1, pipeline=pipe)
+    assert num_edited.count("anchors") == 2
+
+
+def test_only_shots_that_are_shown_are_edited(
+    source: Path, pipe: FairyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "shots.txt").write_text("2\n6\n")
+    config = EditConfig(size=32, num_inference_steps=1, shots=str(tmp_path / "shots.txt"))
+    seen: list[int] = []
+    edit_anchors = ClipEdit.edit_anchors
+
+    def counted(self: ClipEdit, images: object, store: object) -> None:
+        seen.append(len(images))
+        edit_anchors(self, images, store)
+
+    monkeypatch.setattr(ClipEdit, "edit_anchors", counted)
+    preview_video(source, "snow", tmp_path / "out.mp4", config, num_frames=1, pipeline=pipe)
+    assert seen == [3]
+
+
+def test_another_picture_is_not_replaced(source: Path, pipe: FairyPipeline):
+    mine = source.with_name("out.preview.png")
+    PilImage.new("RGB", (4, 4)).save(mine)
+    with pytest.raises(OutputExistsError, match="not a preview of Fairy's"):
+        preview_video(
+            source, "snow", source.with_name("out.mp4"), CONFIG, num_frames=1, pipeline=pipe
+        )

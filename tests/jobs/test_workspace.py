@@ -1,0 +1,178 @@
+"""The workspace: whole parts only, one process at a time, nothing of anybody else's deleted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fairy.errors import MediaError, SettingsError
+from fairy.jobs.manifest import Manifest, SourceIdentity
+from fairy.jobs.workspace import Workspace
+from tests.tiny import make_frames
+
+
+def make_manifest(seed: int = 0, compare: str | None = None) -> Manifest:
+    source = SourceIdentity(name="clip.mp4", modified_s=0.0, size_bytes=3, content="abc")
+    return Manifest(
+        source=source,
+        instruction="snow",
+        settings={"seed": seed},
+        shots=((0, 9),),
+        compare=compare,
+    )
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out.mp4"
+
+
+def begin(workspace: Workspace, manifest: Manifest | None = None) -> None:
+    manifest = manifest or make_manifest()
+    workspace.check(manifest)
+    workspace.begin(manifest)
+
+
+def test_kept_frames_come_back_in_order(out: Path):
+    frames = make_frames(5)
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, frames[:2])
+        workspace.keep_frames(2, frames[2:])
+        assert workspace.num_done == 5
+        assert np.array_equal(list(workspace.kept_frames()), frames)
+
+
+def test_frames_after_a_gap_are_not_done(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, make_frames(2))
+        workspace.keep_frames(3, make_frames(2))
+        assert workspace.num_done == 2
+
+
+def test_frames_in_segments_are_done_and_need_not_be_kept(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, make_frames(4))
+        workspace.keep_frames(4, make_frames(3))
+        workspace.segment_path("result", 0, 4).touch()
+        workspace.drop_frames(workspace.num_encoded)
+        assert (workspace.num_encoded, workspace.num_done) == (4, 7)
+        assert np.array_equal(list(workspace.kept_frames()), make_frames(3))
+
+
+def test_a_segment_counts_when_every_output_has_it(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace, make_manifest(compare="side.mp4"))
+        workspace.segment_path("result", 0, 4).touch()
+        assert workspace.num_encoded == 0
+        workspace.segment_path("compare", 0, 4).touch()
+        assert workspace.num_encoded == 4
+
+
+def test_what_is_done_stays_and_unfinished_parts_go(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, make_frames(2))
+        (workspace.path / "result-00000000-00000004.segment.part").touch()
+    names = {path.name for path in workspace.path.iterdir()}
+    assert names == {"lock", "manifest.json", "frames-00000000-00000002.npy"}
+
+
+def test_nothing_done_leaves_nothing(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_what_the_job_did_not_write_is_never_deleted(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, make_frames(2))
+        (workspace.path / "mine.txt").write_text("mine")
+        workspace.clear()
+    assert (workspace.path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "frames-00000000-00000002.npy"])
+def test_a_folder_of_that_name_without_manifest_is_refused(out: Path, name: str):
+    folder = out.with_name("out.mp4.fairy")
+    folder.mkdir()
+    (folder / name).write_text("mine")
+    with pytest.raises(MediaError, match="rename it, or give another output"), Workspace(out):
+        pass
+    assert (folder / name).read_text() == "mine"
+
+
+def test_a_manifest_of_another_kind_is_refused(out: Path):
+    folder = out.with_name("out.mp4.fairy")
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{}")
+    words = "not a manifest of Fairy's: move"
+    with pytest.raises(MediaError, match=words), Workspace(out) as workspace:
+        workspace.check(make_manifest())
+
+
+def test_a_changed_setting_is_refused_with_what_differs(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.keep_frames(0, make_frames(2))
+        words = r"2 frames are done with other settings \(seed was 0, is 1\).*--restart"
+        with pytest.raises(SettingsError, match=words):
+            workspace.check(make_manifest(seed=1))
+        assert workspace.num_done == 2
+
+
+def test_a_preview_with_other_settings_is_no_reason_to_refuse(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.anchors_path(0).touch()
+        workspace.check(make_manifest(seed=1))
+        assert not workspace.has_anchors
+
+
+def test_a_second_process_is_refused(out: Path):
+    with Workspace(out) as first:
+        begin(first)
+        with pytest.raises(MediaError, match="another process is writing it"), Workspace(out):
+            pass
+        first.keep_frames(0, make_frames(2))
+    with Workspace(out) as second:
+        assert second.num_done == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_the_lock_of_a_killed_process_is_free(out: Path):
+    child = os.fork()
+    if child == 0:
+        with Workspace(out) as workspace:
+            begin(workspace)
+            workspace.keep_frames(0, make_frames(2))
+            time.sleep(60)
+        os._exit(0)
+    while not list(out.parent.glob("out.mp4.fairy/*.npy")):
+        time.sleep(0.01)
+    with pytest.raises(MediaError, match="another process"), Workspace(out):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with Workspace(out) as workspace:
+        assert workspace.num_done == 2
+
+
+def test_an_output_is_known_as_the_jobs_own_by_more_than_its_name(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        part = workspace.path / "result.part"
+        part.write_text("edited")
+        workspace.remember(part)
+        out.write_text("mine")
+        assert not workspace.wrote(out)
+        part.replace(out)
+        assert workspace.wrote(out)

@@ -1,0 +1,42 @@
+"""The command line in a process of its own that starts at once, for tests that end it.
+
+`python -m fairy` spends seconds on imports. Here a server process imports everything, loads the
+bundled model and forks; so a test can start, kill and start again many times.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import fairy.jobs.edit
+import fairy.jobs.outputs
+from fairy.cli import app
+
+SEGMENT_FRAMES = 5
+
+
+def start(arguments: list[object], output: Path) -> BaseProcess:
+    """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
+    process = context.Process(target=_run, args=([str(part) for part in arguments], output))
+    process.start()
+    return process
+
+
+def _run(arguments: list[str], output: Path) -> None:
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, sys.stdout.fileno())
+    os.dup2(file, sys.stderr.fileno())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fairy.jobs.outputs.SEGMENT_FRAMES = SEGMENT_FRAMES
+    # Here and not above: only the server and its children are to load the model
+    from tests.jobs.preloaded import PIPE
+
+    fairy.jobs.edit.load = lambda config: PIPE
+    app(arguments)
