@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from fairy import __version__
-from fairy.config import EditConfig
+from fairy.config import EditConfig, MediaConfig
 from fairy.console import frame_progress, logged_to, quiet_libraries, say, user_facing
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.stopping import Stopping
@@ -78,7 +78,7 @@ def edit(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A clip or a folder of images.")],
     instruction: Annotated[str, typer.Argument(help='What to change, as in "make it snow".')],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif, or a folder for PNGs.")
+        Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif .png, or a folder for PNGs.")
     ],
     model: Annotated[
         str, typer.Option(help='"mini", a folder, a .safetensors file or a hub id.')
@@ -116,6 +116,24 @@ def edit(
     keep_size: Annotated[
         bool, typer.Option(help="Scale the result back to the source's size.")
     ] = DEFAULTS.keep_size,
+    codec: Annotated[
+        str | None, typer.Option(help="h264, hevc, vp9, av1, prores, ffv1. Default: by OUT's name.")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(help="Quality of the codec: lower is better and larger.")
+    ] = None,
+    pix_fmt: Annotated[
+        str | None, typer.Option(help="How pixels are stored, as in yuv444p. Default: yuv420p.")
+    ] = None,
+    video_stream: Annotated[
+        int | None, typer.Option(help="Stream of IN to edit, as `fairy info` counts. Default: best.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A picture that cannot be decoded is an error.")
+    ] = False,
+    provenance: Annotated[
+        bool, typer.Option(help="Say in OUT's metadata how it was made.")
+    ] = DEFAULTS.media.provenance,
     compare: Annotated[
         Path | None, typer.Option(help="Also write source and result side by side.")
     ] = None,
@@ -151,6 +169,14 @@ def edit(
         dtype=dtype,
         backend=backend,
         frame_batch_size=frame_batch_size,
+        media=MediaConfig(
+            video_stream=video_stream,
+            strict=strict,
+            codec=codec,
+            crf=crf,
+            pix_fmt=pix_fmt,
+            provenance=provenance,
+        ),
     )
     console = Console(stderr=True)
     with logged_to(console, verbose=verbose), Stopping() as stopping:
