@@ -78,7 +78,7 @@ def edit(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A clip or a folder of images.")],
     instruction: Annotated[str, typer.Argument(help='What to change, as in "make it snow".')],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif .png, or a folder for PNGs.")
+        Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif .png, or a PNG folder.")
     ],
     model: Annotated[
         str, typer.Option(help='"mini", a folder, a .safetensors file or a hub id.')
@@ -126,7 +126,7 @@ def edit(
         str | None, typer.Option(help="How pixels are stored, as in yuv444p. Default: yuv420p.")
     ] = None,
     video_stream: Annotated[
-        int | None, typer.Option(help="Stream of IN to edit, as `fairy info` counts. Default: best.")
+        int | None, typer.Option(help="Stream of IN to edit, as `fairy info` counts.")
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="A picture that cannot be decoded is an error.")

@@ -24,9 +24,10 @@ def describe_clip(path: Path | str) -> list[tuple[str, str]]:
         ("duration", f"{float(info.duration_s):.3f} s, from {float(info.start_s):.3f} s"),
         ("rate", f"{float(info.fps):.3f} frames/s on average ({info.fps})"),
         ("size", f"{info.width}x{info.height} shown{_coded(info)}"),
-        ("codec", f"{info.codec}, {info.pix_fmt}"),
+        ("codec", f"{info.codec}, {info.pix_fmt}{_stream(info)}"),
         ("colours", f"{info.colorspace}, {_RANGES[info.color_range]}"),
         ("audio", "; ".join(_audio(stream) for stream in info.audio) or "none"),
+        *(("note", note) for note in info.notes),
     ]
 
 
@@ -35,9 +36,18 @@ _RANGES = {"tv": "limited range (tv)", "pc": "full range (pc)"}
 
 def _coded(info: VideoInfo) -> str:
     """Return how the stored picture differs from the shown one, if it does."""
-    if (info.coded_height, info.coded_width) == (info.height, info.width) and not info.rotation:
+    size = (info.coded_height, info.coded_width)
+    if size == (info.height, info.width) and not info.rotation and not info.mirrored:
         return ""
-    return f" (stored {info.coded_width}x{info.coded_height}, rotation {info.rotation} degrees)"
+    mirrored = "mirrored, " if info.mirrored else ""
+    return f" (stored {size[1]}x{size[0]}, {mirrored}rotation {info.rotation} degrees)"
+
+
+def _stream(info: VideoInfo) -> str:
+    """Return which of several video streams this is, for --video-stream."""
+    if len(info.video_streams) < 2:
+        return ""
+    return f" (stream {info.stream_index} of {', '.join(map(str, info.video_streams))})"
 
 
 def _audio(stream: AudioInfo) -> str:

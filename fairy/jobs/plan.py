@@ -17,7 +17,7 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frames
 from fairy.media.shots import Shot, find_shots, read_shots
-from fairy.media.write import check_output
+from fairy.media.write import check_holds, check_output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,7 @@ def plan_edit(
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
     check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
     info = probe(source, config.media)
+    check_holds(out, info.num_frames)
     shots = choose_shots(info, config)
     return EditPlan(
         instruction=instruction,

@@ -29,6 +29,7 @@ class VideoInfo:
     Attributes:
         path: the file, or the folder of images.
         stream_index: the video stream's index in the file; None for pictures, which have none.
+        video_streams: indices of all the video streams of the file.
         num_frames: frames that `read_frames` yields; counted, never taken from a header.
         fps: average frames per second.
         height, width: of the frames shown, after rotation.
@@ -46,6 +47,7 @@ class VideoInfo:
 
     path: Path
     stream_index: int | None = None
+    video_streams: tuple[int, ...] = ()
     num_frames: int
     fps: Fraction
     height: int

@@ -170,6 +170,7 @@ def _describe(
     duration = max(end - start, 1) * stream.time_base
     return VideoInfo(
         path=path, stream_index=stream.index, num_frames=len(times),
+        video_streams=tuple(video.index for video in container.streams.video),
         fps=stream.average_rate or len(times) / duration, height=height, width=width,
         coded_height=frame.height, coded_width=frame.width, rotation=orientation.rotation,
         mirrored=orientation.mirrored,

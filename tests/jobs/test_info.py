@@ -28,6 +28,16 @@ def test_a_turned_clip_shows_both_sizes(clip: Callable[[str], Path]):
     assert rows["audio"] == "aac, 48000 Hz, 1 channels"
 
 
+def test_a_mirrored_clip_says_so(clip: Callable[[str], Path]):
+    rows = dict(describe_clip(clip("stress/rotate_and_reflect.mp4")))
+    assert rows["size"] == "720x1080 shown (stored 1080x720, mirrored, rotation 90 degrees)"
+
+
+def test_several_video_streams_are_numbered(clip: Callable[[str], Path]):
+    rows = dict(describe_clip(clip("stress/nasa_2video_2audio.mp4")))
+    assert rows["codec"].endswith("(stream 3 of 0, 3)")
+
+
 def test_a_missing_clip_is_the_users_error(tmp_path: Path):
     with pytest.raises(MediaError, match="no such file"):
         describe_clip(tmp_path / "gone.mp4")
