@@ -69,7 +69,16 @@ setup(
         "rich",
     ],
     extras_require={
-        "train": ["accelerate>=1.0", "kornia>=0.7", "pyyaml"],
+        "train": [
+            "accelerate>=1.0",
+            "fsspec",
+            "kornia>=0.7",
+            "matplotlib>=3.8",
+            "peft>=0.15",
+            "pyarrow>=16",
+            "pyyaml",
+            "tensorboardX>=2.6",
+        ],
         "eval": ["jinja2", "kornia>=0.7"],
         "lora": ["peft>=0.15"],
         "cluster": ["ray>=2.9"],

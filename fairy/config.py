@@ -1,4 +1,4 @@
-"""Settings of an edit and of a training run: frozen dataclasses, checked once when made.
+"""Settings of an edit: frozen dataclasses, checked once when made.
 
 Names are diffusers'. In `EditConfig`, `None` means "what the model's own defaults say"
 (`fairy.models.registry`).
@@ -8,13 +8,11 @@ Tests: tests/test_config.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from fairy.errors import SettingsError
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-STAGES = ("autoencoder", "editor")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 
 
@@ -110,134 +108,3 @@ class EditConfig:
             raise SettingsError(f"dtype {self.dtype!r} is unknown: use {', '.join(DTYPES)}")
         if self.anchor_indices is not None and not self.anchor_indices:
             raise SettingsError("anchor_indices is empty: name at least one frame")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How one stage of an InstructPix2Pix-type model is trained; a recipe is this as YAML.
-
-    Attributes:
-        stage: "autoencoder" (images to latents and back) or "editor" (UNet and text encoder).
-        output: folder of the run: checkpoints, metrics, validation sheets, the finished model.
-        images: folder of photographs mixed into the scenes; rendered scenes alone when None.
-        autoencoder: folder of the trained autoencoder; the editor needs it.
-        device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
-        seed: everything random depends on (seed, step) alone.
-        sizes: (height, width) of the training images; one is drawn per step.
-        batch_size: images, or noised pairs, per step and process.
-        draws_per_pair: noised copies of each pair in a batch; 2 halve the cost of rendering
-            and encoding. `batch_size` counts the copies.
-        max_steps: optimizer steps of the whole run.
-        max_minutes: wall-clock budget of this call; no budget when None.
-        resume: go on from the newest checkpoint in `output`.
-        learning_rate: after `warmup_steps` of linear rise; falls linearly to zero over the last
-            `decay_steps` before `max_steps`.
-        betas: of AdamW.
-        weight_decay: of AdamW.
-        max_grad_norm: gradients are clipped to this norm.
-        ema_decay: decay of the averaged weights, which are what is exported.
-        latent_channels: channels of the latents.
-        num_component_images: images whose principal components make the encoder.
-        latent_noise: noise added to the latents that the decoder learns to decode.
-        decoder_channels: channels of the decoder.
-        decoder_blocks: blocks per level; each level after the first halves the size.
-        unet_channels: channels per level of the UNet.
-        unet_norm_groups: group norm's groups in the UNet.
-        head_dim: channels per attention head in the UNet.
-        text_width: hidden size of the text encoder.
-        text_layers: layers of the text encoder.
-        text_heads: attention heads of the text encoder.
-        text_tokens: tokens of an instruction, padded to this length.
-        timestep_power: t = 999 * u**(1 / timestep_power), u uniform: over 1 favours high noise.
-        change_share: share of each pair's loss that is spread over the changed places alone;
-            0 is the plain mean squared error.
-        drop_text: share of pairs that lose their instruction alone.
-        drop_image: share of pairs that lose their source image alone.
-        drop_both: share of pairs that lose both.
-        log_every: steps between lines of `metrics.jsonl`.
-        checkpoint_every: steps between checkpoints.
-        validate_every: steps between validation sheets.
-        num_validation: rows of a validation sheet.
-        validation_size: (height, width) of the sheet's images.
-        edit_size: longer side at which the finished model edits by default.
-        num_inference_steps: the finished model's default, and the sheet's.
-        guidance_scale: the finished model's default, and the sheet's.
-        image_guidance_scale: the finished model's default, and the sheet's.
-    """
-
-    stage: str
-    output: Path
-    images: Path | None = None
-    autoencoder: Path | None = None
-    device: str = "auto"
-    seed: int = 0
-    sizes: tuple[tuple[int, int], ...] = ((64, 64),)
-    batch_size: int = 32
-    draws_per_pair: int = 1
-    max_steps: int = 10_000
-    max_minutes: float | None = None
-    resume: bool = False
-    learning_rate: float = 5e-4
-    warmup_steps: int = 200
-    decay_steps: int = 1_000
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 1e-2
-    max_grad_norm: float = 1.0
-    ema_decay: float = 0.999
-    latent_channels: int = 12
-    num_component_images: int = 512
-    latent_noise: float = 0.04
-    decoder_channels: int = 32
-    decoder_blocks: tuple[int, ...] = (3, 2, 1)
-    unet_channels: tuple[int, ...] = (64, 128, 192)
-    unet_norm_groups: int = 32
-    head_dim: int = 32
-    text_width: int = 128
-    text_layers: int = 2
-    text_heads: int = 4
-    text_tokens: int = 16
-    timestep_power: float = 2.0
-    change_share: float = 0.6
-    drop_text: float = 0.05
-    drop_image: float = 0.05
-    drop_both: float = 0.05
-    log_every: int = 20
-    checkpoint_every: int = 500
-    validate_every: int = 500
-    num_validation: int = 12
-    validation_size: tuple[int, int] = (64, 64)
-    edit_size: int = 192
-    num_inference_steps: int = 10
-    guidance_scale: float = 1.0
-    image_guidance_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
-        if self.stage not in STAGES:
-            raise SettingsError(f"stage {self.stage!r} is unknown: use {' or '.join(STAGES)}")
-        if self.stage == "editor" and self.autoencoder is None:
-            raise SettingsError("the editor stage needs a trained autoencoder: give its folder")
-        for name in ("batch_size", "max_steps", "log_every", "checkpoint_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        grid = 2 ** (len(self.decoder_blocks) - 1)
-        if self.draws_per_pair < 1 or self.batch_size % self.draws_per_pair:
-            raise SettingsError(
-                f"draws_per_pair is {self.draws_per_pair}: it must divide batch_size "
-                f"{self.batch_size}"
-            )
-        for height, width in (*self.sizes, self.validation_size):
-            if height < grid or width < grid or height % grid or width % grid:
-                raise SettingsError(
-                    f"size {height}x{width} does not fit: sides must be multiples of {grid}"
-                )
-        for channels in self.unet_channels:
-            if channels % self.head_dim or channels % self.unet_norm_groups:
-                raise SettingsError(
-                    f"unet_channels {channels} must be a multiple of head_dim {self.head_dim} "
-                    f"and of unet_norm_groups {self.unet_norm_groups}"
-                )
-        if not 0 <= self.change_share <= 1:
-            raise SettingsError(f"change_share is {self.change_share}: it must lie in [0, 1]")
-        if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
-            raise SettingsError("drop_text + drop_image + drop_both must lie between 0 and 1")

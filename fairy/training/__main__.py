@@ -5,13 +5,11 @@ import sys
 
 import typer
 
-from fairy.errors import FairyError
+from fairy.console import user_facing
 from fairy.training.command import train_command
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        typer.run(train_command)
-    except FairyError as error:
-        sys.stderr.write(f"fairy: {error}\n")
-        sys.exit(2)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(user_facing(train_command))
+    sys.exit(app())

@@ -10,13 +10,12 @@ from typing import Any
 
 from diffusers import (
     AutoencoderTiny,
-    DDPMScheduler,
     EulerAncestralDiscreteScheduler,
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from fairy.config import TrainConfig
+from fairy.training.config import TrainConfig
 
 # SD 1.5's betas; with zero terminal SNR (Lin et al. 2024) the last step is pure noise, so that
 # edits of the whole image's brightness ("night", "negative") can be learnt and sampled.
@@ -84,11 +83,6 @@ def build_text_encoder(config: TrainConfig, tokenizer: CLIPTokenizer) -> CLIPTex
         pad_token_id=tokenizer.pad_token_id,
     )
     return CLIPTextModel(text_config)
-
-
-def build_noise_scheduler() -> DDPMScheduler:
-    """Build the scheduler that training uses: `add_noise` and `get_velocity`."""
-    return DDPMScheduler(**NOISE_SCHEDULE)
 
 
 def build_sampler() -> EulerAncestralDiscreteScheduler:

@@ -2,6 +2,7 @@
 
 `checkpoint-000500/` holds `model.safetensors`, `ema.safetensors`, `optimizer.safetensors` and
 `state.json`. No random state: every step draws from its own seed. Only the newest is kept.
+Weights that a finetuning run takes unchanged from its model are not saved again.
 Tests: tests/training/test_checkpoint.py.
 """
 
@@ -18,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fairy.config import TrainConfig
 from fairy.errors import SettingsError
+from fairy.training.config import TrainConfig
 from fairy.training.ema import Ema
 
 PREFIX = "checkpoint-"
@@ -40,7 +41,7 @@ def save_checkpoint(
     hidden = config.output / f".{final.name}"
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir(parents=True)
-    save_file(_contiguous(model.state_dict()), hidden / "model.safetensors")
+    save_file(_contiguous(_saved(config.stage, model)), hidden / "model.safetensors")
     save_file(_contiguous(ema.state_dict()), hidden / "ema.safetensors")
     save_file(_flatten(optimizer), hidden / "optimizer.safetensors")
     state = {"step": step, "config": asdict(config)}
@@ -61,7 +62,7 @@ def load_checkpoint(
         SettingsError: the checkpoint is of a model with other sizes.
     """
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        _load_weights(model, load_file(folder / "model.safetensors"))
         ema.load_state_dict(load_file(folder / "ema.safetensors"))
     except RuntimeError as error:
         raise SettingsError(
@@ -75,6 +76,28 @@ def read_state(folder: Path) -> dict[str, Any]:
     """Read a checkpoint's `state.json`: its step, and the settings it was made with."""
     state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     return state
+
+
+def _saved(stage: str, model: nn.Module) -> dict[str, Tensor]:
+    """Return what only the run knows. A new autoencoder's encoder is fixed, but was computed."""
+    state: dict[str, Tensor] = model.state_dict()
+    return state if stage != "finetune" else {n: state[n] for n in _trained(model)}
+
+
+def _load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load weights; only those that are not trained may be missing.
+
+    Raises:
+        RuntimeError: others are missing, unknown or of another shape.
+    """
+    result = model.load_state_dict(weights, strict=False)
+    wrong = [*result.unexpected_keys, *(set(result.missing_keys) & _trained(model))]
+    if wrong:
+        raise RuntimeError(f"weights that do not fit: {wrong[0]}")
+
+
+def _trained(model: nn.Module) -> set[str]:
+    return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
-"""Training data by step number: nothing is stored, everything is drawn from (seed, step).
+"""Training data by step number: any step's batch can be made at any time, from (seed, step).
 
+A step's global batch has parts: one for every process and every pass of gradient accumulation.
+Which process makes a part does not matter, so two processes see what one sees in two passes.
 Images leave here as float (B,3,H,W) in [-1,1], as the models take them; scenes, photographs and
 edits work in [0,1]. Tests: tests/training/test_data.py.
 """
@@ -7,45 +9,67 @@ edits work in [0,1]. Tests: tests/training/test_data.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from fairy.config import TrainConfig
 from fairy.training import edits, photos, scenes
+from fairy.training.config import TrainConfig
 from fairy.training.seeding import generator
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1], B `instructions`, B `names`."""
+    """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`."""
 
     source: Tensor
     target: Tensor
     instructions: list[str]
-    names: list[str]
 
 
-class PairSource:
-    """Images and (source, instruction, target) triples for any step, moved to the device."""
+class PairSource(Protocol):
+    """Where (source, instruction, target) triples come from."""
 
-    def __init__(self, config: TrainConfig, device: torch.device, *, rank: int = 0) -> None:
-        """Open the photographs, if the run has any; `rank` keeps processes' draws apart."""
+    device: torch.device
+
+    def pairs(
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
+    ) -> PairBatch:
+        """Return a part's pairs; `split="test"` gives pairs that no step trains on."""
+
+
+class ScenePairs:
+    """Rendered scenes and their edits for any step, moved to the device."""
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        """Open the photographs, if the run has any."""
         self.seed = config.seed
         self.device = device
-        self.rank = rank
         self.photos = None if config.images is None else photos.PhotoPool(config.images)
         self.sampler = scenes.SceneSampler(self.photos)
 
     def images(
-        self, step: int, batch_size: int, size: tuple[int, int], *, split: edits.Split = "train"
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
     ) -> Tensor:
         """Return (B,3,H,W) in [-1,1] for the autoencoder.
 
         Half are photographs (where there are any) and scenes, half are targets of edits, so
         that the latents also hold what only edits look like: thin pencil lines, flat posters.
         """
-        gen = self._generator(step, f"images-{split}")
+        gen = generator(self.seed, step, f"images-{split}", part=part)
         num_targets = batch_size // 2
         num_photos = 0 if self.photos is None else (batch_size - num_targets) // 2
         num_scenes = batch_size - num_targets - num_photos
@@ -56,25 +80,59 @@ class PairSource:
             parts.append(edits.sample_pairs(self.sampler, num_targets, size, gen).target)
         if self.photos is not None and num_photos:
             parts.append(self.photos.crops(num_photos, size, gen))
-        return _to_model(torch.cat([part.to(self.device) for part in parts]))
+        return _to_model(torch.cat([images.to(self.device) for images in parts]))
 
     def pairs(
-        self, step: int, batch_size: int, size: tuple[int, int], *, split: edits.Split = "train"
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
     ) -> PairBatch:
-        """Return a batch of edits; `split="test"` draws the phrasings kept from training."""
-        gen = self._generator(step, f"pairs-{split}")
+        """Return a part's edits; `split="test"` draws the phrasings kept from training."""
+        gen = generator(self.seed, step, f"pairs-{split}", part=part)
         pairs = edits.sample_pairs(self.sampler, batch_size, size, gen, split=split)
         source, target = pairs.source.to(self.device), pairs.target.to(self.device)
-        return PairBatch(_to_model(source), _to_model(target), pairs.instructions, pairs.names)
+        return PairBatch(_to_model(source), _to_model(target), pairs.instructions)
 
-    def _generator(self, step: int, purpose: str) -> torch.Generator:
-        return generator(self.seed, step, purpose, rank=self.rank)
+
+@dataclass(frozen=True)
+class Parts:
+    """How a step's global batch is split: part p belongs to process p % num_processes.
+
+    Attributes:
+        process: this process's number.
+        num_processes: processes that train together.
+        num_passes: forward passes of each process per step.
+    """
+
+    process: int = 0
+    num_processes: int = 1
+    num_passes: int = 1
+
+    @property
+    def count(self) -> int:
+        """Parts of a step, on all processes together."""
+        return self.num_processes * self.num_passes
+
+    @property
+    def own(self) -> range:
+        """The parts that this process makes, in order."""
+        return range(self.process, self.count, self.num_processes)
 
 
 def draw_size(config: TrainConfig, step: int) -> tuple[int, int]:
     """Draw the step's (height, width) from the recipe's `sizes`, the same on every process."""
     gen = generator(config.seed, step, "size")
     return config.sizes[int(torch.randint(len(config.sizes), (), generator=gen))]
+
+
+def loaded_size(config: TrainConfig, step: int) -> tuple[int, int]:
+    """Return the (height, width) at which a step's pictures are loaded, before the crop."""
+    height, width = draw_size(config, step)
+    return round(height * config.resize_scale), round(width * config.resize_scale)
 
 
 def _to_model(images: Tensor) -> Tensor:

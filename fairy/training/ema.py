@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """Averaged float32 copies of a module's parameters; buffers are left alone."""
+    """Averaged copies of the parameters that are trained; all others are left alone."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """Start at the model's weights."""
         self.decay = decay
-        self._live = dict(model.named_parameters())
+        self._live = {n: value for n, value in model.named_parameters() if value.requires_grad}
         self._mean = {name: value.detach().clone() for name, value in self._live.items()}
 
     @torch.no_grad()
@@ -47,8 +47,8 @@ class Ema:
         return dict(self._mean)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take averages by parameter name; names and shapes must be the model's."""
-        if state.keys() != self._mean.keys():
+        """Take averages by parameter name; those of weights that are not trained are left out."""
+        if not state.keys() >= self._mean.keys():
             raise RuntimeError("the averaged weights have other names than the model's")
         for name, value in self._mean.items():
             value.copy_(state[name])

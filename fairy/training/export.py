@@ -1,4 +1,4 @@
-"""Write a trained editor as a folder that diffusers loads, in fp16 safetensors.
+"""Write a trained editor as a folder that `fairy edit --model` and diffusers load, in float16.
 
 Tests: tests/training/test_export.py.
 """
@@ -10,66 +10,70 @@ import json
 import shutil
 from pathlib import Path
 
-from diffusers import StableDiffusionInstructPix2PixPipeline
+from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from fairy.config import TrainConfig
-from fairy.training.phrases import all_phrases, known_instructions
-from fairy.training.tokenizer import words_of
+from fairy.models.defaults import ModelDefaults, save_defaults
+from fairy.training.editor_parts import EditorParts
 
-# A repository takes files of this size without large-file storage.
-MAX_SHARD_SIZE = "15MB"
-MODEL_CARD = """---
-library_name: diffusers
-pipeline_tag: image-to-image
-license: apache-2.0
----
-# {name}
-
-A small InstructPix2Pix-type model, trained by Fairy's own trainer.
-Load it with `FairyPipeline.from_pretrained` or diffusers' `StableDiffusionInstructPix2PixPipeline`.
-
-<!-- data, steps, machine and metrics go here -->
-"""
+# A repository takes files of this size without large-file storage; a small model is cut so.
+SMALL_SHARD_SIZE, SHARD_SIZE = "15MB", "10GB"
+SMALL_MODEL_PARAMETERS = 50_000_000
+LORA_FILE = "lora.safetensors"
 
 
-def export_pipeline(
-    pipeline: StableDiffusionInstructPix2PixPipeline,
-    config: TrainConfig,
-    tokenizer_folder: Path,
-    folder: Path,
-) -> None:
-    """Write the pipeline; `pipeline` itself keeps its precision.
+def export_pipeline(parts: EditorParts, folder: Path, card: str) -> None:
+    """Write the pipeline; `parts` keep their precision.
+
+    A LoRA becomes part of the UNet's weights, so that the folder needs nothing else, and is written
+    beside them as well, for use on other models of the same type.
 
     Args:
-        pipeline: the trained parts.
-        config: the run's, for the model's defaults.
-        tokenizer_folder: the tokenizer's files, copied as they are: what transformers 5 would
-            write instead, transformers 4 cannot load.
+        parts: the trained parts.
         folder: written anew, but a model card that is there is kept.
+        card: the model card otherwise.
     """
-    card = folder / "README.md"
-    text = card.read_text() if card.exists() else MODEL_CARD.format(name=folder.name)
+    kept = folder / "README.md"
+    text = kept.read_text(encoding="utf-8") if kept.exists() else card
     shutil.rmtree(folder, ignore_errors=True)
-    half = _half(pipeline)
-    half.save_pretrained(folder, safe_serialization=True, max_shard_size=MAX_SHARD_SIZE)
+    half = _half(parts.pipeline)
+    folder.mkdir(parents=True)
+    if getattr(half.unet, "peft_config", None):
+        _write_lora(half.unet, folder / LORA_FILE)
+    small = sum(weight.numel() for weight in half.unet.parameters()) < SMALL_MODEL_PARAMETERS
+    shard_size = SMALL_SHARD_SIZE if small else SHARD_SIZE
+    half.save_pretrained(folder, safe_serialization=True, max_shard_size=shard_size)
     _make_text_encoder_portable(folder / "text_encoder")
-    _drop_settings(folder / "vae", "block_out_channels", "_name_or_path")
+    _drop_settings(folder, half)
     shutil.rmtree(folder / "tokenizer")
-    shutil.copytree(tokenizer_folder, folder / "tokenizer")
-    (folder / "fairy.json").write_text(json.dumps(_defaults(config), indent=1) + "\n")
-    card.write_text(text)
+    shutil.copytree(parts.tokenizer_folder, folder / "tokenizer")
+    if parts.defaults != ModelDefaults():
+        save_defaults(parts.defaults, folder)
+    (folder / "README.md").write_text(text, encoding="utf-8")
     _make_readable(folder)
 
 
 def _half(
     pipeline: StableDiffusionInstructPix2PixPipeline,
 ) -> StableDiffusionInstructPix2PixPipeline:
-    """Return a copy of the pipeline in float16."""
+    """Return a copy of the pipeline in float16, without a safety checker."""
     names = ("vae", "text_encoder", "unet")
     copies = {name: copy.deepcopy(getattr(pipeline, name)).half() for name in names}
-    parts = {**pipeline.components, **copies}
+    others = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
+    parts = {**pipeline.components, **copies, **others}
     return StableDiffusionInstructPix2PixPipeline(**parts, requires_safety_checker=False)
+
+
+def _write_lora(unet: nn.Module, path: Path) -> None:
+    """Write the LoRA alone, then melt it into the UNet's weights."""
+    from peft import get_peft_model_state_dict
+
+    StableDiffusionInstructPix2PixPipeline.save_lora_weights(
+        path.parent, unet_lora_layers=get_peft_model_state_dict(unet), weight_name=path.name
+    )
+    unet.fuse_lora()  # type: ignore[operator]
+    unet.unload_lora()  # type: ignore[operator]
 
 
 def _make_text_encoder_portable(folder: Path) -> None:
@@ -88,28 +92,21 @@ def _make_text_encoder_portable(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def _drop_settings(folder: Path, *names: str) -> None:
-    """Take out of config.json what AutoencoderTiny derives anew, and a path of this machine."""
-    path = folder / "config.json"
-    settings = json.loads(path.read_text())
-    kept = {name: value for name, value in settings.items() if name not in names}
-    path.write_text(json.dumps(kept, indent=2) + "\n")
+def _drop_settings(folder: Path, pipeline: StableDiffusionInstructPix2PixPipeline) -> None:
+    """Take paths of this machine out of the settings, and what AutoencoderTiny derives anew."""
+    derived = {"block_out_channels"} if isinstance(pipeline.vae, AutoencoderTiny) else set()
+    for path, names in (
+        (folder / "vae" / "config.json", {"_name_or_path"} | derived),
+        (folder / "unet" / "config.json", {"_name_or_path"}),
+        (folder / "model_index.json", {"_name_or_path"}),
+    ):
+        settings = json.loads(path.read_text())
+        kept = {name: value for name, value in settings.items() if name not in names}
+        path.write_text(json.dumps(kept, indent=2) + "\n")
 
 
 def _make_readable(folder: Path) -> None:
     """Give each file the mode that any new file has here: safetensors' are the owner's alone."""
-    mode = (folder / "fairy.json").stat().st_mode
+    mode = (folder / "README.md").stat().st_mode
     for path in folder.rglob("*.safetensors"):
         path.chmod(mode)
-
-
-def _defaults(config: TrainConfig) -> dict[str, object]:
-    """Return what `fairy.models.registry.model_defaults` reads."""
-    return {
-        "size": config.edit_size,
-        "guidance_scale": config.guidance_scale,
-        "image_guidance_scale": config.image_guidance_scale,
-        "num_inference_steps": config.num_inference_steps,
-        "instructions": known_instructions(),
-        "words": words_of(all_phrases()),
-    }

@@ -1,4 +1,4 @@
-"""What the two stages minimise. Images (B,3,H,W) in [-1,1], latents (B,C,h,w).
+"""What the stages minimise. Images (B,3,H,W) in [-1,1], latents (B,C,h,w).
 
 Tests: tests/training/test_loss.py.
 """
@@ -12,6 +12,9 @@ from torch import Tensor
 LAST_TIMESTEP = 999
 # Mean difference of latents (which spread by about 0.5) from which a place counts as changed.
 CHANGED = 0.02
+# No place counts more than this many times its even share, however small its part: a few places
+# that a look leaves as they were by chance say little.
+MAX_FOCUS = 8
 
 
 def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
@@ -51,30 +54,39 @@ def draw_drops(
 
 
 def change_weights(source: Tensor, target: Tensor, share: float) -> Tensor:
-    """Weight the places that an edit changes: (B,1,h,w), mean 1 in each row.
+    """Weight what tells an edit from its neighbours: (B,1,h,w), mean 1 in each row.
 
-    `share` of a row's weight is spread over the changed places alone, the rest over all. A shape
-    that fills a twentieth of the picture is then learnt as fast as a look that fills it; a row
-    that changes everywhere, or nowhere, is weighted evenly.
+    Where an edit changes some places and leaves others, `share` of a row's weight is spread over
+    the smaller of the two: over the shape to recolour, over the shapes that keep their colour
+    before a grey background. Without it a shape of a twentieth of the picture has a twentieth of
+    the loss. A row that changes everywhere, or nowhere, is weighted evenly.
 
     Args:
         source: latents (B,C,h,w) of the source.
         target: latents (B,C,h,w) of the target.
         share: 0 to 1.
     """
-    changed = ((target - source).abs().mean(1, keepdim=True) > CHANGED).to(target.dtype)
-    area = changed.mean((1, 2, 3), keepdim=True)
-    focused = torch.where(area > 0, changed / area.clamp_min(1e-6), torch.ones_like(changed))
-    return 1 - share + share * focused
+    changed = (target - source).abs().mean(1, keepdim=True) > CHANGED
+    mostly = changed.float().mean((1, 2, 3), keepdim=True) > 0.5
+    smaller = (changed != mostly).to(target.dtype)
+    area = smaller.mean((1, 2, 3), keepdim=True)
+    weights = 1 - share + share * smaller / area.clamp_min(1 / MAX_FOCUS)
+    return weights / weights.mean((1, 2, 3), keepdim=True)
 
 
-def velocity_loss(prediction: Tensor, velocity: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error of the predicted velocity (Salimans & Ho 2022), in float32.
+def denoising_loss(prediction: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared error of a prediction, in float32.
 
     Args:
-        prediction: (B,C,h,w).
-        velocity: (B,C,h,w).
+        prediction: the UNet's, (B,C,h,w).
+        wanted: noise or velocity (Salimans & Ho 2022), whichever it predicts, (B,C,h,w).
         weights: (B,1,h,w), as of `change_weights`.
     """
-    error = (prediction.float() - velocity.float()).square().mean(1, keepdim=True)
+    error = (prediction.float() - wanted.float()).square().mean(1, keepdim=True)
     return (error * weights).mean()
+
+
+def psnr_db(outputs: Tensor, targets: Tensor) -> float:
+    """Return the mean over images of the peak signal-to-noise ratio; inputs in [-1,1]."""
+    error = ((outputs - targets) / 2).square().mean((1, 2, 3)).clamp_min(1e-10)
+    return float((-10 * error.log10()).mean())

@@ -13,8 +13,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from fairy.config import TrainConfig
 from fairy.errors import SettingsError
+from fairy.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -28,13 +28,13 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """Read a recipe and put `overrides` over it.
 
     Args:
-        name: a shipped recipe's name ("mini") or the path of a YAML file.
+        name: a shipped recipe's name ("mini-base") or the path of a YAML file.
         overrides: `TrainConfig` fields; a None leaves the recipe's own value.
 
     Raises:
         SettingsError: unknown recipe or key, or a value of the wrong kind.
     """
-    values = _read(_find(name))
+    values = recipe_settings(name)
     values.update({key: value for key, value in overrides.items() if value is not None})
     hints = get_type_hints(TrainConfig)
     unknown = sorted(set(values) - set(hints))
@@ -45,6 +45,11 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any]) -> TrainConfig:
     for key in sorted(required - set(values)):
         raise SettingsError(f"recipe {name}: {key} is missing; set it there or on the command line")
     return TrainConfig(**{key: _convert(key, value, hints[key]) for key, value in values.items()})
+
+
+def recipe_settings(name: str | Path) -> dict[str, Any]:
+    """Return what a recipe sets, as it is written there."""
+    return _read(_find(name))
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

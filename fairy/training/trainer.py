@@ -1,9 +1,10 @@
 """The training loop: one recipe in, a finished model's folder out.
 
-A run's folder holds `checkpoint-*/`, `metrics.jsonl` (one JSON line per `log_every` steps),
-`validation/*.png` and the finished model (`autoencoder/` or `pipeline/`). Step n depends on the
-weights before it and on (seed, n) only, so a resumed run equals an uninterrupted one.
-Tests: tests/training/test_trainer.py.
+A run's folder holds `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
+`tensorboard/`, `curves.png`, `validation/*.png` and the finished model (`autoencoder/` or
+`pipeline/`). Step n depends on the weights before it and on (seed, n) only, so a resumed run
+equals an uninterrupted one, and two processes equal one that accumulates. Tests:
+tests/training/test_trainer.py.
 """
 
 from __future__ import annotations
@@ -12,25 +13,30 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from fairy.config import TrainConfig
-from fairy.errors import SettingsError
+from fairy.errors import JobInterrupted, SettingsError
+from fairy.training.card import model_card
 from fairy.training.checkpoint import find_checkpoint, load_checkpoint, read_state, save_checkpoint
-from fairy.training.data import PairSource
+from fairy.training.config import TrainConfig
+from fairy.training.data import Parts
 from fairy.training.ema import Ema
-from fairy.training.sheet import write_sheet
+from fairy.training.guard import LossGuard
+from fairy.training.log import MetricsLog
+from fairy.training.sheet import save_examples, write_sheet
+from fairy.training.signals import StopSignals
 from fairy.training.stages import Stage, build_stage
 
 logger = logging.getLogger(__name__)
 
 # Settings that a resumed run may change without a word.
 FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "device"}
-EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline"}
+EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline", "finetune": "pipeline"}
 
 Progress = Callable[[int, dict[str, float]], None]
 
@@ -47,7 +53,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
 
     Raises:
         SettingsError: `output` holds a run and `resume` was not asked for, or the other way
-            round, or the loss is no longer a number.
+            round, or the loss exploded or is no longer a number.
+        JobInterrupted: SIGTERM or Ctrl-C came; a checkpoint was written.
     """
     return Trainer(config).run(progress)
 
@@ -68,16 +75,17 @@ class Trainer:
         self.started_s = time.monotonic()
         checkpoint = _checkpoint_to_resume(config)
         self.accelerator = _accelerator(config)
-        device, rank = self.accelerator.device, self.accelerator.process_index
+        self.parts = _parts(config, self.accelerator)
         torch.manual_seed(config.seed)
-        self.stage: Stage = build_stage(config, PairSource(config, device, rank=rank))
+        self.stage: Stage = build_stage(config, self.accelerator.device, self.parts)
         self.ema = Ema(self.stage.model, config.ema_decay)
+        self.weights = [w for w in self.stage.model.parameters() if w.requires_grad]
+        # Fused: one pass over each weight instead of one per operation.
         optimizer = torch.optim.AdamW(
-            self.stage.model.parameters(),
+            self.weights,
             lr=config.learning_rate,
             betas=config.betas,
             weight_decay=config.weight_decay,
-            # One pass over each weight instead of one per operation.
             fused=True,
         )
         self.step = 0
@@ -85,46 +93,83 @@ class Trainer:
             self.step = load_checkpoint(checkpoint, self.stage.model, self.ema, optimizer)
             _log_changes(checkpoint, config)
         self.model, self.optimizer = self.accelerator.prepare(self.stage.model, optimizer)
-        self.log = MetricsLog(config.output / "metrics.jsonl", self.step)
+        self.guard = LossGuard(config.max_loss_rise)
+        self.images_per_step = config.batch_size * self.parts.count
+        self.log = MetricsLog(
+            config.output,
+            self.step,
+            self.images_per_step,
+            active=self.accelerator.is_main_process,
+        )
 
     def run(self, progress: Progress | None = None) -> Path:
-        """Train to `max_steps` or until the time is up, then export."""
-        config = self.config
-        while self.step < config.max_steps and not self._time_is_up():
-            self.step += 1
-            self.log.add(self._train_step())
-            if self.step % config.log_every == 0:
-                self._write_metrics()
-            if self.step % config.validate_every == 0:
-                self._validate()
-            if self.step % config.checkpoint_every == 0:
-                self._save()
-            if progress is not None:
-                progress(self.step, self.log.newest)
+        """Train to `max_steps`, until the time is up or a signal comes; then export."""
+        with StopSignals() as signals:
+            while self.step < self.config.max_steps and not self._must_stop(signals):
+                self.step += 1
+                self.log.add(self._train_step())
+                self._write_what_is_due()
+                if progress is not None:
+                    progress(self.step, self.log.newest)
+        if signals.received is not None and self.step < self.config.max_steps:
+            self._save()
+            self.log.close()
+            raise JobInterrupted(
+                signals.received,
+                f"stopped by {signals.received.name} after step {self.step} of "
+                f"{self.config.max_steps}; {self.config.output} holds a checkpoint, go on with "
+                "--resume",
+            )
         return self._finish()
 
     def _train_step(self) -> dict[str, Tensor]:
-        rate = learning_rate(self.config, self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        metrics = self.stage.loss(self.model, self.step)
-        self.accelerator.backward(metrics["loss"])
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+            group["lr"] = learning_rate(self.config, self.step)
+        metrics = self._accumulate()
+        self._check(metrics["loss"])
+        norm = self.accelerator.clip_grad_norm_(self.weights, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.ema.update(self.step)
-        return {name: value.detach() for name, value in metrics.items()}
+        return {**metrics, "gradient_norm": norm.detach()}
 
-    def _write_metrics(self) -> None:
-        rate = learning_rate(self.config, self.step)
-        means = self.log.means()
-        if not all(torch.isfinite(torch.tensor(list(means.values())))):
-            raise SettingsError(
-                f"the loss is not a number any more at step {self.step}: lower learning_rate "
-                f"(now {self.config.learning_rate:g}) and resume from the last checkpoint"
-            )
-        if self.accelerator.is_main_process:
-            self.log.write(self.step, {**means, "learning_rate": rate})
+    def _accumulate(self) -> dict[str, Tensor]:
+        """Sum the gradients of this process's parts, and the means of their metrics."""
+        totals: dict[str, Tensor] = {}
+        share, last = 1 / self.parts.num_passes, self.parts.own[-1]
+        for part in self.parts.own:
+            # Processes exchange gradients once a step, with the last part.
+            with nullcontext() if part == last else self.accelerator.no_sync(self.model):
+                metrics = self.stage.loss(self.model, self.step, part)
+                self.accelerator.backward(metrics["loss"] * share)
+            for name, value in metrics.items():
+                totals[name] = totals.get(name, 0) + value.detach() * share
+        return totals
+
+    def _check(self, loss: Tensor) -> None:
+        """Stop the run, on all processes alike, if the loss is lost; keep what it was made of."""
+        mean = float(self.accelerator.reduce(loss, reduction="mean"))
+        complaint = self.guard.complaint(mean)
+        if complaint is None:
+            return
+        folder = self.config.output / f"failed-step-{self.step:06d}"
+        for part in self.parts.own:
+            save_examples(folder, f"part-{part}", *self.stage.examples(self.step, part))
+        raise SettingsError(
+            f"step {self.step}: {complaint}; the weights were left as they were before it. Its "
+            f"pictures are in {folder}: look whether one is odd. Otherwise lower learning_rate "
+            f"(now {self.config.learning_rate:g}) or raise warmup_steps, and go on with --resume"
+        )
+
+    def _write_what_is_due(self) -> None:
+        config = self.config
+        if self.step % config.log_every == 0:
+            rate = learning_rate(config, self.step)
+            self.log.write(self.step, {**self.log.means(), "learning_rate": rate})
+        if self.step % config.validate_every == 0:
+            self._validate()
+        if self.step % config.checkpoint_every == 0:
+            self._save()
 
     def _validate(self) -> None:
         """Write the sheet and the metrics of the averaged weights."""
@@ -135,6 +180,7 @@ class Trainer:
         sheet = self.config.output / "validation" / f"{self.step:06d}.png"
         write_sheet(sheet, columns, labels)
         self.log.write(self.step, {f"validation_{name}": v for name, v in metrics.items()})
+        self.log.draw()
         logger.info("step %d: validation %s, sheet %s", self.step, metrics, sheet)
 
     def _save(self) -> None:
@@ -148,8 +194,11 @@ class Trainer:
         self._save()
         folder = self.config.output / EXPORT_FOLDERS[self.config.stage]
         if self.accelerator.is_main_process:
+            card = model_card(self.config, self.step, self.images_per_step, self.log.newest)
             with self.ema.weights_in():
-                self.stage.export(folder)
+                self.stage.export(folder, card)
+        self.log.draw()
+        self.log.close()
         if self.step < self.config.max_steps:
             logger.warning(
                 "time is up (%g minutes) after step %d of %d; go on with --resume",
@@ -160,48 +209,15 @@ class Trainer:
         logger.info("wrote %s", folder)
         return folder
 
-    def _time_is_up(self) -> bool:
-        """Whether the budget is spent; the first process decides for all."""
-        if self.config.max_minutes is None:
-            return False
-        spent_s = torch.tensor(time.monotonic() - self.started_s, device=self.accelerator.device)
-        spent_s = self.accelerator.reduce(spent_s, reduction="mean")
-        return bool(spent_s >= 60 * self.config.max_minutes)
-
-
-class MetricsLog:
-    """Means of the steps' metrics since the last line, and the lines in `metrics.jsonl`."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        """Open the log of a run that stands at `step`; later lines are of steps now redone."""
-        self.path = path
-        self.newest: dict[str, float] = {}
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
-        self._since_s = time.monotonic()
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= step))
-
-    def add(self, metrics: dict[str, Tensor]) -> None:
-        """Add one step's scalars; nothing is read back from the device yet."""
-        for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
-
-    def means(self) -> dict[str, float]:
-        """Return the means since the last call, with the seconds of a step, and begin anew."""
-        means = {name: float(value) / self._count for name, value in self._sums.items()}
-        now_s = time.monotonic()
-        means["seconds_per_step"] = (now_s - self._since_s) / max(self._count, 1)
-        self._sums, self._count, self._since_s = {}, 0, now_s
-        return means
-
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Append one JSON line."""
-        self.newest = {**self.newest, **metrics}
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+    def _must_stop(self, signals: StopSignals) -> bool:
+        """Whether the time is up or a signal came, on any process: all stop after one step."""
+        budget = self.config.max_minutes
+        spent_s = time.monotonic() - self.started_s
+        stop = signals.received is not None or (budget is not None and spent_s >= 60 * budget)
+        if self.accelerator.num_processes == 1:
+            return stop
+        votes = torch.tensor(float(stop), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
@@ -216,6 +232,19 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     name = "bf16 mixed precision" if on_cuda else "float32"
     logger.info("training on %s in %s", accelerator.device, name)
     return accelerator
+
+
+def _parts(config: TrainConfig, accelerator: Accelerator) -> Parts:
+    """Split the global batch over the processes and, where it is larger, over passes."""
+    process, num_processes = accelerator.process_index, accelerator.num_processes
+    at_once = config.batch_size * num_processes
+    wanted = config.global_batch_size or at_once
+    if wanted % at_once:
+        raise SettingsError(
+            f"global_batch_size is {wanted}: it must be a multiple of batch_size "
+            f"{config.batch_size} times {num_processes} processes"
+        )
+    return Parts(process, num_processes, wanted // at_once)
 
 
 def _checkpoint_to_resume(config: TrainConfig) -> Path | None:
@@ -234,6 +263,7 @@ def _log_changes(checkpoint: Path, config: TrainConfig) -> None:
     """Say which settings are not those that the checkpoint was made with."""
     before = read_state(checkpoint)["config"]
     now = json.loads(json.dumps(vars(config), default=str))
-    for name in sorted(set(now) - FREE_SETTINGS):
-        if now[name] != before.get(name):
-            logger.warning("resumed with %s = %s, was %s", name, now[name], before.get(name))
+    # A setting that is younger than the checkpoint had its default.
+    for name in sorted(set(now) & set(before) - FREE_SETTINGS):
+        if now[name] != before[name]:
+            logger.warning("resumed with %s = %s, was %s", name, now[name], before[name])

@@ -1,4 +1,4 @@
-"""A run of toy size on scenes alone: an autoencoder trained for a few steps, and recipes for it."""
+"""Runs of toy size: an autoencoder on scenes, editors on top of it, a finetune on a tiny model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Protocol
 
 import pytest
 
-from fairy.config import TrainConfig
+from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe
 from fairy.training.trainer import train
+from tests.tiny import save_tiny_pipeline
+from tests.training.pairs_on_disk import write_pairs
 
 
 class MakeConfig(Protocol):
@@ -20,6 +22,18 @@ class MakeConfig(Protocol):
 def tiny_autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an autoencoder that the trainer itself made."""
     return train(load_recipe("tiny-test", {"output": tmp_path_factory.mktemp("autoencoder")}))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as people have them: of the SD kind, with a convolutional autoencoder."""
+    return save_tiny_pipeline(tmp_path_factory.mktemp("model"), size=32, guidance_scale=3.0)
+
+
+@pytest.fixture(scope="session")
+def tiny_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of seven pairs of 20x20."""
+    return write_pairs(tmp_path_factory.mktemp("pairs"), "folder")
 
 
 @pytest.fixture
@@ -35,5 +49,30 @@ def editor_config(tiny_autoencoder: Path) -> MakeConfig:
     def make(output: Path, **overrides: object) -> TrainConfig:
         settings = {"stage": "editor", "autoencoder": tiny_autoencoder, "output": output}
         return load_recipe("tiny-test", {**settings, **overrides})
+
+    return make
+
+
+@pytest.fixture
+def finetune_config(tiny_model: Path, tiny_pairs: Path) -> MakeConfig:
+    """The paper's augmentation at 16 px on the data set; two pairs a step."""
+
+    def make(output: Path, **overrides: object) -> TrainConfig:
+        settings = {
+            "output": output,
+            "model": str(tiny_model),
+            "data": str(tiny_pairs),
+            "sizes": [[16, 16]],
+            "validation_size": [16, 16],
+            "batch_size": 2,
+            "max_steps": 4,
+            "warmup_steps": 1,
+            "decay_steps": 1,
+            "log_every": 1,
+            "num_validation": 2,
+            "validate_every": 100,
+            "num_inference_steps": 1,
+        }
+        return load_recipe("mini-equivariant", {**settings, **overrides})
 
     return make

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fairy.training.data import PairSource, draw_size
+from fairy.training.data import ScenePairs, draw_size
 from tests.training.conftest import MakeConfig
 
 CPU = torch.device("cpu")
@@ -14,27 +14,25 @@ CPU = torch.device("cpu")
 
 def test_same_step_gives_the_same_pairs(autoencoder_config: MakeConfig, tmp_path: Path) -> None:
     config = autoencoder_config(tmp_path)
-    first = PairSource(config, CPU).pairs(3, 4, (32, 48))
-    second = PairSource(config, CPU).pairs(3, 4, (32, 48))
+    first = ScenePairs(config, CPU).pairs(3, 4, (32, 48))
+    second = ScenePairs(config, CPU).pairs(3, 4, (32, 48))
     assert torch.equal(first.target, second.target)
     assert first.instructions == second.instructions
 
 
-def test_processes_and_splits_see_other_pairs(
-    autoencoder_config: MakeConfig, tmp_path: Path
-) -> None:
+def test_parts_and_splits_see_other_pairs(autoencoder_config: MakeConfig, tmp_path: Path) -> None:
     config = autoencoder_config(tmp_path)
-    first = PairSource(config, CPU).pairs(3, 4, (32, 32)).source
-    assert not torch.equal(first, PairSource(config, CPU, rank=1).pairs(3, 4, (32, 32)).source)
+    first = ScenePairs(config, CPU).pairs(3, 4, (32, 32)).source
+    assert not torch.equal(first, ScenePairs(config, CPU).pairs(3, 4, (32, 32), part=1).source)
     assert not torch.equal(
-        first, PairSource(config, CPU).pairs(3, 4, (32, 32), split="test").source
+        first, ScenePairs(config, CPU).pairs(3, 4, (32, 32), split="test").source
     )
 
 
 def test_images_have_the_asked_shape_and_range(
     autoencoder_config: MakeConfig, tmp_path: Path
 ) -> None:
-    images = PairSource(autoencoder_config(tmp_path), CPU).images(1, 5, (32, 48))
+    images = ScenePairs(autoencoder_config(tmp_path), CPU).images(1, 5, (32, 48))
     assert images.shape == (5, 3, 32, 48)
     assert -1 <= float(images.min()) < 0 < float(images.max()) <= 1
 

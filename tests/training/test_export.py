@@ -10,7 +10,9 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
 from safetensors.torch import load_file
 
+from fairy.editing.pipeline import FairyPipeline
 from fairy.training.trainer import train
+from tests.tiny import make_frames
 from tests.training.conftest import MakeConfig
 
 
@@ -66,6 +68,52 @@ def test_defaults_name_what_the_model_knows(folder: Path) -> None:
     assert "make it night" in defaults["instructions"]
     assert "night" in defaults["words"]
     assert defaults["size"] == 64
+
+
+def test_finetuned_model_edits_at_once_and_keeps_its_defaults(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    folder = train(finetune_config(tmp_path, max_steps=1))
+    pipeline = FairyPipeline.from_pretrained(folder, device="cpu", dtype="float32")
+    assert pipeline.defaults.guidance_scale == 3.0
+    frames = make_frames(3)
+    edited = pipeline(frames, "make it 3", num_inference_steps=1, num_anchors=1, generator=0).frames
+    assert edited.shape == frames.shape
+    assert "of which the UNet was finetuned equivariantly" in (folder / "README.md").read_text()
+
+
+def test_a_convolutional_autoencoder_keeps_its_settings(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = finetune_config(tmp_path, max_steps=1)
+    folder = train(config)
+    before, after = (
+        json.loads((Path(place) / "vae" / "config.json").read_text())
+        for place in (str(config.model), folder)
+    )
+    assert after["block_out_channels"] == before["block_out_channels"]
+
+
+def test_lora_is_in_the_exported_weights_and_beside_them(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    settings = {"lora_rank": 2, "learning_rate": 0.5, "ema_decay": 0.0}
+    config = finetune_config(tmp_path, **settings)
+    folder = train(config)
+    before, after = (
+        load_file(Path(place) / "unet" / "diffusion_pytorch_model.safetensors")
+        for place in (str(config.model), folder)
+    )
+    assert before.keys() == after.keys()
+    changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2}
+    assert changed and all(".to_" in name for name in changed)
+    # The LoRA alone, on the model it was trained on, is the exported model.
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(config.model)
+    pipeline.load_lora_weights(folder, weight_name="lora.safetensors")
+    pipeline.unet.fuse_lora()
+    pipeline.unet.unload_lora()
+    for name, weight in pipeline.unet.state_dict().items():
+        torch.testing.assert_close(weight, after[name].float(), atol=2e-3, rtol=2e-3)
 
 
 def test_model_card_of_an_earlier_export_is_kept(editor_config: MakeConfig, folder: Path) -> None:

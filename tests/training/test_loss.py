@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from fairy.training.loss import (
+    MAX_FOCUS,
     change_weights,
+    denoising_loss,
     draw_drops,
     draw_timesteps,
+    psnr_db,
     reconstruction_loss,
-    velocity_loss,
 )
 
 
@@ -62,17 +65,38 @@ def test_the_share_falls_on_the_changed_places() -> None:
     source, target = small_change()
     weights = change_weights(source, target, 0.6)[0]
     changed = (target != source)[0, :1]
-    assert torch.isclose(weights[changed].sum() / weights.sum(), torch.tensor(0.6 + 0.4 * 4 / 64))
+    assert (weights[changed] > 3 * weights[~changed].max()).all()
+
+
+def test_before_a_changed_background_the_share_falls_on_what_stays() -> None:
+    source, target = small_change()
+    kept = (target != source)[0, :1]
+    target[0] = 1 - target[0]
+    weights = change_weights(source, target, 0.6)[0]
+    assert (weights[kept] > 3 * weights[~kept].max()).all()
+
+
+def test_no_place_counts_without_bound() -> None:
+    source = torch.zeros(1, 4, 100, 100)
+    target = source.clone()
+    target[..., 0, 0] = 1
+    weights = change_weights(source, target, 0.6)
+    assert weights.max() / weights.min() <= 1 + 0.6 / 0.4 * MAX_FOCUS + 1e-3
 
 
 def test_a_row_that_changes_everywhere_or_nowhere_is_weighted_evenly() -> None:
     source, target = small_change()
-    assert torch.equal(change_weights(source, target, 0.6)[1], torch.ones(1, 8, 8))
-    assert torch.equal(change_weights(source, source, 0.6), torch.ones(2, 1, 8, 8))
+    assert torch.allclose(change_weights(source, target, 0.6)[1], torch.ones(1, 8, 8))
+    assert torch.allclose(change_weights(source, source, 0.6), torch.ones(2, 1, 8, 8))
 
 
 def test_without_a_share_the_loss_is_the_mean_squared_error() -> None:
     prediction, velocity = torch.randn(2, 2, 4, 8, 8)
     weights = change_weights(*small_change(), 0.0)
     plain = (prediction - velocity).square().mean()
-    assert torch.isclose(velocity_loss(prediction, velocity, weights), plain)
+    assert torch.isclose(denoising_loss(prediction, velocity, weights), plain)
+
+
+def test_psnr_of_a_tenth_of_the_range_is_20_db() -> None:
+    images = torch.zeros(2, 3, 4, 4)
+    assert psnr_db(images + 0.2, images) == pytest.approx(20, abs=1e-3)

@@ -39,6 +39,7 @@ def test_user_recipe_file_loads(tmp_path: Path) -> None:
         ({"learning_rate": [1]}, "learning_rate is .1.*number"),
         ({"sizes": [[64]]}, "2 entries"),
         ({"sizes": [[63, 64]]}, "multiples of 2"),
+        ({"affine_scale": 1.05}, "affine_scale is 1.05: it must be a list"),
         ({"stage": "upscaler"}, "stage 'upscaler' is unknown"),
         ({"stage": "editor"}, "needs a trained autoencoder"),
         ({"draws_per_pair": 3}, "must divide batch_size"),
@@ -50,7 +51,7 @@ def test_mistake_is_named(overrides: dict[str, object], message: str, tmp_path: 
 
 
 def test_unknown_recipe_lists_shipped_ones(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="mini, mini-autoencoder, tiny-test"):
+    with pytest.raises(SettingsError, match="mini-autoencoder, mini-base, mini-equivariant"):
         load_recipe("maxi", {"output": tmp_path})
 
 
@@ -61,3 +62,20 @@ def test_setting_without_value_is_named() -> None:
 
 def test_settings_are_yaml() -> None:
     assert parse_settings(["seed=3", "sizes=[[64, 64]]"]) == {"seed": 3, "sizes": [[64, 64]]}
+
+
+def test_equivariant_recipes_have_the_papers_ranges(tmp_path: Path) -> None:
+    for name in ("mini-equivariant", "mini-equivariant-clips", "instruct-pix2pix-equivariant"):
+        config = load_recipe(name, {"output": tmp_path})
+        assert (config.affine_rotation_deg, config.affine_shear_deg) == (5, 5)
+        assert (config.affine_translation, config.affine_scale) == (0.05, (0.95, 1.05))
+        assert config.resize_scale == 288 / 256
+
+
+def test_the_recipe_for_large_models_is_the_papers(tmp_path: Path) -> None:
+    config = load_recipe("instruct-pix2pix-equivariant", {"output": tmp_path})
+    assert (config.max_steps, config.global_batch_size, config.sizes) == (
+        50_000,
+        128,
+        ((256, 256),),
+    )

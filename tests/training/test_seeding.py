@@ -1,4 +1,4 @@
-"""Generators by (seed, step, purpose, rank)."""
+"""Generators by (seed, step, purpose, part)."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_same_key_same_draw() -> None:
 
 def test_every_part_of_the_key_counts() -> None:
     keys = [(3, 5, "noise"), (4, 5, "noise"), (3, 6, "noise"), (3, 5, "data")]
-    draws = {draw(*key) for key in keys} | {draw(3, 5, "noise", rank=1)}
+    draws = {draw(*key) for key in keys} | {draw(3, 5, "noise", part=1)}
     assert len(draws) == 5

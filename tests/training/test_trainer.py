@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from fairy.config import TrainConfig
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import JobInterrupted, ModelError, SettingsError
 from fairy.training.checkpoint import find_checkpoint
+from fairy.training.config import TrainConfig
 from fairy.training.trainer import learning_rate, train
 from tests.training.conftest import MakeConfig
 
@@ -114,11 +116,75 @@ def test_missing_autoencoder_is_named(editor_config: MakeConfig, tmp_path: Path)
         train(editor_config(tmp_path / "run", autoencoder=tmp_path))
 
 
-def test_loss_that_is_no_number_stops_the_run(
-    autoencoder_config: MakeConfig, tmp_path: Path
+def test_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(
+    finetune_config: MakeConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match="lower learning_rate"):
-        train(autoencoder_config(tmp_path, learning_rate=1e38, log_every=1, warmup_steps=0))
+    with pytest.raises(SettingsError, match=r"step 2: the loss is .*lower learning_rate"):
+        train(finetune_config(tmp_path, learning_rate=1e38, warmup_steps=0))
+    assert (tmp_path / "failed-step-000002" / "part-0.png").is_file()
+    kept = load_file(tmp_path / "failed-step-000002" / "part-0.safetensors")
+    assert [column.shape for column in kept.values()] == [(2, 3, 16, 16)] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_exactly(
+    number: signal.Signals, finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(finetune_config(tmp_path / "whole"))
+    with pytest.raises(JobInterrupted, match=f"{number.name} after step 2 of 4.*--resume"):
+        train(finetune_config(tmp_path / "halves"), SignalAfter(2, number))
+    assert find_checkpoint(tmp_path / "halves") == tmp_path / "halves" / "checkpoint-000002"
+    train(finetune_config(tmp_path / "halves", resume=True))
+    first, second = (trained_weights(tmp_path / name) for name in ("whole", "halves"))
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, atol=1e-6, rtol=1e-5)
+
+
+class SignalAfter:
+    """A progress callback that sends this process a signal after a step."""
+
+    def __init__(self, step: int, number: signal.Signals) -> None:
+        self.step, self.number = step, number
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def trained_weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "checkpoint-000004" / "model.safetensors")
+
+
+def test_passes_are_summed_to_the_global_batch(finetune_config: MakeConfig, tmp_path: Path) -> None:
+    """Two passes of two are two runs' worth of pairs: every pair of the epoch in five rows."""
+    with pytest.raises(SettingsError, match="multiple of batch_size 2 times 1 processes"):
+        train(finetune_config(tmp_path, global_batch_size=3))
+    train(finetune_config(tmp_path / "run", global_batch_size=4, max_steps=1))
+    (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["images_per_second"] == pytest.approx(4 / entry["seconds_per_step"])
+
+
+def test_checkpoints_of_a_lora_hold_the_lora_alone(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    train(finetune_config(tmp_path, lora_rank=2))
+    for name in ("model", "ema"):
+        weights = load_file(tmp_path / "checkpoint-000004" / f"{name}.safetensors")
+        assert weights and all(".lora_" in key for key in weights)
+
+
+def test_checkpointed_activations_give_the_same_clip_gradients(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    clips = {"clip_frames": 4, "clip_anchors": 2, "batch_size": 8, "max_steps": 1, "log_every": 1}
+    norms = []
+    for name, checkpointing in (("kept", False), ("again", True)):
+        train(finetune_config(tmp_path / name, gradient_checkpointing=checkpointing, **clips))
+        (line,) = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        norms.append(json.loads(line)["gradient_norm"])
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4)
 
 
 def test_rate_rises_stays_and_falls_to_zero(autoencoder_config: MakeConfig, tmp_path: Path) -> None:

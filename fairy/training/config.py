@@ -1,0 +1,234 @@
+"""Settings of a training run: one frozen dataclass, checked once when made; a recipe is it as YAML.
+
+`fairy train --explain RECIPE` prints the descriptions below. Tests: tests/training/test_config.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairy.errors import SettingsError
+
+STAGES = ("autoencoder", "editor", "finetune")
+# Settings that must be at least 1.
+COUNTS = (
+    "batch_size",
+    "draws_per_pair",
+    "clip_frames",
+    "max_steps",
+    "log_every",
+    "checkpoint_every",
+    "validate_every",
+    "num_validation",
+    "shuffle_window",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How one stage of an InstructPix2Pix-type model is trained.
+
+    Attributes:
+        stage: "autoencoder" (images to latents and back), "editor" (a new UNet and text encoder) or
+            "finetune" (the UNet of a model that is there).
+        output: folder of the run: checkpoints, metrics, validation sheets, the finished model.
+        images: folder of photographs mixed into the rendered scenes; scenes alone when None.
+        autoencoder: folder of the trained autoencoder; the editor stage needs it.
+        model: the model that the finetune stage starts from: "mini", a folder, a file or a hub id.
+        data: pairs to finetune on: a folder or a hub id of a data set; rendered scenes when None.
+        shuffle_window: examples of a data set that are mixed with each other; that many encoded
+            pairs, twice, are kept in memory by every process.
+        device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
+        seed: everything random depends on (seed, step) alone.
+        sizes: (height, width) of the training images; one is drawn per step.
+        resize_scale: images are loaded this much larger than `sizes`, for a random crop.
+        affine_rotation_deg: source and target are turned by the same random angle, up to this.
+        affine_translation: they are moved by up to this share of the size, along both axes.
+        affine_scale: they are scaled by a random factor between these.
+        affine_shear_deg: they are sheared by a random angle up to this, along both axes.
+        clip_frames: frames of the pseudo-clip that a smooth path of affine maps makes of each
+            pair, trained with anchor attention; 1 trains on images.
+        clip_anchors: anchor frames among them.
+        batch_size: images, or noised pairs, per forward pass and process. Frames of a
+            pseudo-clip and copies of a pair count.
+        global_batch_size: images per optimizer step on all processes together; reached by
+            accumulating gradients. batch_size times processes when None.
+        draws_per_pair: noised copies of each pair in a batch; 2 halve the cost of rendering
+            and encoding.
+        max_steps: optimizer steps of the whole run.
+        max_minutes: wall-clock budget of this call; no budget when None.
+        resume: go on from the newest checkpoint in `output`.
+        learning_rate: after `warmup_steps` of linear rise; falls linearly to zero over the last
+            `decay_steps` before `max_steps`.
+        warmup_steps: steps of the rise.
+        decay_steps: steps of the fall.
+        betas: of AdamW.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are clipped to this norm.
+        max_loss_rise: the run stops when the loss, averaged over about ten steps, is this many
+            times the lowest it has been.
+        ema_decay: decay of the averaged weights, which are what is exported.
+        gradient_checkpointing: compute activations of the UNet twice instead of keeping them.
+        lora_rank: rank of the LoRA that is finetuned in the UNet's attention; 0 finetunes all of
+            its weights.
+        latent_channels: channels of the latents.
+        num_component_images: images whose principal components make the encoder.
+        latent_noise: noise added to the latents that the decoder learns to decode.
+        decoder_channels: channels of the decoder.
+        decoder_blocks: blocks per level; each level after the first halves the size.
+        unet_channels: channels per level of the UNet.
+        unet_norm_groups: group norm's groups in the UNet.
+        head_dim: channels per attention head in the UNet.
+        text_width: hidden size of the text encoder.
+        text_layers: layers of the text encoder.
+        text_heads: attention heads of the text encoder.
+        text_tokens: tokens of an instruction, padded to this length.
+        timestep_power: t = 999 * u**(1 / timestep_power), u uniform: over 1 favours high noise.
+        change_share: share of each pair's loss that is spread over what the edit changes, or
+            over what it leaves if that is the smaller part; 0 is the plain mean squared error.
+        drop_text: share of pairs that lose their instruction alone.
+        drop_image: share of pairs that lose their source image alone.
+        drop_both: share of pairs that lose both.
+        log_every: steps between lines of `metrics.jsonl`.
+        checkpoint_every: steps between checkpoints.
+        validate_every: steps between validation sheets.
+        num_validation: rows of a validation sheet; of a data set, its first examples, which are
+            kept from training.
+        validation_size: (height, width) of the sheet's images.
+        edit_size: longer side at which a new model edits by default.
+        num_inference_steps: a new model's default, and the sheet's.
+        guidance_scale: a new model's default, and the sheet's.
+        image_guidance_scale: a new model's default, and the sheet's.
+    """
+
+    stage: str
+    output: Path
+    images: Path | None = None
+    autoencoder: Path | None = None
+    model: str | None = None
+    data: str | None = None
+    shuffle_window: int = 1_000
+    device: str = "auto"
+    seed: int = 0
+    sizes: tuple[tuple[int, int], ...] = ((64, 64),)
+    resize_scale: float = 1.0
+    affine_rotation_deg: float = 0.0
+    affine_translation: float = 0.0
+    affine_scale: tuple[float, float] = (1.0, 1.0)
+    affine_shear_deg: float = 0.0
+    clip_frames: int = 1
+    clip_anchors: int = 3
+    batch_size: int = 32
+    global_batch_size: int | None = None
+    draws_per_pair: int = 1
+    max_steps: int = 10_000
+    max_minutes: float | None = None
+    resume: bool = False
+    learning_rate: float = 5e-4
+    warmup_steps: int = 200
+    decay_steps: int = 1_000
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-2
+    max_grad_norm: float = 1.0
+    max_loss_rise: float = 10.0
+    ema_decay: float = 0.999
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    latent_channels: int = 12
+    num_component_images: int = 512
+    latent_noise: float = 0.04
+    decoder_channels: int = 32
+    decoder_blocks: tuple[int, ...] = (3, 2, 1)
+    unet_channels: tuple[int, ...] = (64, 128, 192)
+    unet_norm_groups: int = 32
+    head_dim: int = 32
+    text_width: int = 128
+    text_layers: int = 2
+    text_heads: int = 4
+    text_tokens: int = 16
+    timestep_power: float = 2.0
+    change_share: float = 0.6
+    drop_text: float = 0.05
+    drop_image: float = 0.05
+    drop_both: float = 0.05
+    log_every: int = 20
+    checkpoint_every: int = 500
+    validate_every: int = 500
+    num_validation: int = 12
+    validation_size: tuple[int, int] = (64, 64)
+    edit_size: int = 192
+    num_inference_steps: int = 10
+    guidance_scale: float = 1.0
+    image_guidance_scale: float = 1.0
+
+    @property
+    def rows_per_pair(self) -> int:
+        """Rows of a batch that come from one pair."""
+        return self.draws_per_pair * self.clip_frames
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no run can have."""
+        self._check_stage()
+        self._check_counts()
+        self._check_sizes()
+        self._check_shares()
+
+    def _check_stage(self) -> None:
+        if self.stage not in STAGES:
+            raise SettingsError(f"stage {self.stage!r} is unknown: use {', '.join(STAGES)}")
+        if self.stage == "editor" and self.autoencoder is None:
+            raise SettingsError("the editor stage needs a trained autoencoder: give its folder")
+        if self.stage == "finetune" and self.model is None:
+            raise SettingsError("the finetune stage needs a model to start from: give --from MODEL")
+        only_finetune = {"data": self.data is not None, "lora_rank": self.lora_rank != 0}
+        for name, used in only_finetune.items():
+            if used and self.stage != "finetune":
+                raise SettingsError(f"{name} is for the finetune stage, not for {self.stage}")
+
+    def _check_counts(self) -> None:
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.lora_rank < 0:
+            raise SettingsError(f"lora_rank is {self.lora_rank}: use 0 for none")
+        if self.batch_size % self.rows_per_pair:
+            raise SettingsError(
+                f"draws_per_pair {self.draws_per_pair} times clip_frames {self.clip_frames} must "
+                f"divide batch_size {self.batch_size}"
+            )
+        if self.clip_frames > 1 and not 1 <= self.clip_anchors <= self.clip_frames:
+            raise SettingsError(
+                f"clip_anchors is {self.clip_anchors}: use 1 to clip_frames, {self.clip_frames}"
+            )
+
+    def _check_sizes(self) -> None:
+        # A finetuned model has a grid of its own, checked when it is loaded.
+        grid = 1 if self.stage == "finetune" else 2 ** (len(self.decoder_blocks) - 1)
+        for height, width in (*self.sizes, self.validation_size):
+            if height < grid or width < grid or height % grid or width % grid:
+                raise SettingsError(
+                    f"size {height}x{width} does not fit: sides must be multiples of {grid}"
+                )
+        for channels in self.unet_channels:
+            if channels % self.head_dim or channels % self.unet_norm_groups:
+                raise SettingsError(
+                    f"unet_channels {channels} must be a multiple of head_dim {self.head_dim} "
+                    f"and of unet_norm_groups {self.unet_norm_groups}"
+                )
+
+    def _check_shares(self) -> None:
+        if not 0 <= self.change_share <= 1:
+            raise SettingsError(f"change_share is {self.change_share}: it must lie in [0, 1]")
+        if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
+            raise SettingsError("drop_text + drop_image + drop_both must lie between 0 and 1")
+        if self.resize_scale < 1:
+            raise SettingsError(f"resize_scale is {self.resize_scale}: it must be at least 1")
+        if self.max_loss_rise <= 1:
+            raise SettingsError(f"max_loss_rise is {self.max_loss_rise}: it must be over 1")
+        low, high = self.affine_scale
+        if not 0 < low <= high:
+            raise SettingsError(f"affine_scale is {low}, {high}: give two numbers over 0, rising")
+        for name in ("affine_rotation_deg", "affine_translation", "affine_shear_deg"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}: ranges are given as +-value")

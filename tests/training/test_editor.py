@@ -1,0 +1,115 @@
+"""What a step of the editor stage takes from its pairs, new or finetuned, images or clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fairy.training.data import Parts, ScenePairs
+from fairy.training.editor import EditorStage
+from fairy.training.editor_parts import new_editor
+from fairy.training.stages import build_stage
+from tests.training.conftest import MakeConfig
+
+CPU = torch.device("cpu")
+
+
+class Recorder(torch.nn.Module):
+    """Stands for the model; keeps what it was given."""
+
+    def forward(self, noisy: Tensor, image: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        self.noisy, self.image, self.timesteps, self.ids = noisy, image, timesteps, ids
+        return torch.zeros_like(noisy)
+
+
+def record(make: MakeConfig, output: Path, **settings: object) -> Recorder:
+    config = make(output, batch_size=4, sizes=[[32, 32]], **settings)
+    recorder = Recorder()
+    EditorStage(config, ScenePairs(config, CPU), new_editor(config)).loss(recorder, 1, 0)
+    return recorder
+
+
+def test_copies_of_a_pair_get_their_own_noise(editor_config: MakeConfig, tmp_path: Path) -> None:
+    seen = record(editor_config, tmp_path, draws_per_pair=2, drop_text=0, drop_image=0, drop_both=0)
+    assert torch.equal(seen.image[:2], seen.image[2:])
+    assert torch.equal(seen.ids[:2], seen.ids[2:])
+    assert not torch.equal(seen.noisy[:2], seen.noisy[2:])
+
+
+def test_frames_of_a_clip_move_but_share_instruction_and_time(
+    editor_config: MakeConfig, tmp_path: Path
+) -> None:
+    settings = {"clip_frames": 2, "clip_anchors": 1, "affine_rotation_deg": 5}
+    seen = record(editor_config, tmp_path, drop_text=0, drop_image=0, drop_both=0, **settings)
+    assert torch.equal(seen.ids[::2], seen.ids[1::2])
+    assert torch.equal(seen.timesteps[::2], seen.timesteps[1::2])
+    assert not torch.equal(seen.timesteps[0], seen.timesteps[2])
+    assert not torch.equal(seen.image[0], seen.image[1])
+
+
+def test_frames_of_a_clip_share_their_noise(editor_config: MakeConfig, tmp_path: Path) -> None:
+    # A path that stays where it is: then the noisy latents are equal if the noise is.
+    seen = record(editor_config, tmp_path, clip_frames=2, clip_anchors=1)
+    torch.testing.assert_close(seen.noisy[::2], seen.noisy[1::2], atol=1e-4, rtol=0)
+    assert not torch.allclose(seen.noisy[0], seen.noisy[2], atol=1e-2)
+
+
+def test_pairs_without_image_see_zeros(editor_config: MakeConfig, tmp_path: Path) -> None:
+    seen = record(editor_config, tmp_path, drop_text=0, drop_image=1, drop_both=0)
+    assert not seen.image.any()
+    assert len(seen.ids.unique(dim=0)) > 1
+
+
+def test_pairs_without_text_see_the_empty_instruction(
+    editor_config: MakeConfig, tmp_path: Path
+) -> None:
+    seen = record(editor_config, tmp_path, drop_text=1, drop_image=0, drop_both=0)
+    assert len(seen.ids.unique(dim=0)) == 1
+    assert seen.image.any()
+
+
+class Oracle(torch.nn.Module):
+    """Stands for a model of the SD kind that knows the noise: it solves for it."""
+
+    def __init__(self, stage: EditorStage, latents: Tensor) -> None:
+        super().__init__()
+        self.alphas = stage.noise_scheduler.alphas_cumprod
+        self.latents = latents
+
+    def forward(self, noisy: Tensor, image: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        alpha = self.alphas[timesteps][:, None, None, None]
+        return (noisy - alpha.sqrt() * self.latents) / (1 - alpha).sqrt()
+
+
+def test_a_finetuned_sd_model_learns_the_noise_on_scaled_latents(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = finetune_config(tmp_path)
+    stage = build_stage(config, CPU, Parts())
+    assert isinstance(stage, EditorStage)
+    targets = stage.examples(1, 0)[0][1]
+    vae = stage.pipeline.vae
+    with torch.no_grad():
+        latents = vae.encode(targets).latent_dist.mode() * vae.config.scaling_factor
+    assert float(stage.loss(Oracle(stage, latents), 1, 0)["loss"]) < 1e-6
+
+
+def test_pictures_are_loaded_larger_and_cropped(
+    finetune_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = build_stage(finetune_config(tmp_path), CPU, Parts())
+    assert isinstance(stage, EditorStage)
+    asked: list[tuple[int, int]] = []
+    make = stage.source.pairs
+
+    def spy(step: int, batch_size: int, size: tuple[int, int], **kwargs: object) -> object:
+        asked.append(size)
+        return make(step, batch_size, size, **kwargs)
+
+    monkeypatch.setattr(stage.source, "pairs", spy)
+    source, target = stage.examples(1, 0)[0]
+    assert asked == [(18, 18)]
+    assert source.shape == target.shape == (2, 3, 16, 16)

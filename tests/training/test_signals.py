@@ -1,0 +1,30 @@
+"""Signals end a run between steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from fairy.training.signals import StopSignals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_first_signal_is_noted(number: signal.Signals) -> None:
+    with StopSignals() as signals:
+        os.kill(os.getpid(), number)
+        assert signals.received == number
+
+
+def test_second_signal_acts_as_before() -> None:
+    with StopSignals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
