@@ -99,6 +99,11 @@ def self_attention_layers(unet: UNet2DConditionModel) -> dict[str, Attention]:
     }
 
 
+def self_attention_head_dims(unet: UNet2DConditionModel) -> set[int]:
+    """Return the head dimensions of its self-attention ({40, 80, 160} in SD 1.5)."""
+    return {attn.inner_dim // attn.heads for attn in self_attention_layers(unet).values()}
+
+
 @contextmanager
 def anchor_attention(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
     """Attend with anchors in every self-attention layer; restore the processors whatever happens.

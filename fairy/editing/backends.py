@@ -2,6 +2,7 @@
 
 A backend is two functions: `attend` (anchors among themselves) and `attend_anchors` (a frame batch
 with the cached anchors). Shapes: q, k, v (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D).
+`anchor_bias` is added to the anchors' scaled scores: their weights are multiplied by its exp.
 The specification is `fairy_kernels.reference`; figures stand in benchmarks/NOTES.md.
 Tests: tests/editing/test_backends.py.
 """
@@ -9,7 +10,8 @@ Tests: tests/editing/test_backends.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,15 +21,15 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from fairy.config import BACKENDS
 from fairy.errors import SettingsError
+from fairy_kernels.availability import why_not, why_not_chosen
 from fairy_kernels.reference import (
     anchor_attention_reference,
+    anchor_bias_of_keys,
     attention_reference,
     frames_per_group,
 )
 
 logger = logging.getLogger(__name__)
-
-TRITON_MISSING = "the Triton kernel is not available yet"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Backend:
         name: "triton", "sdpa" or "reference".
         reason: why it was chosen, for the log and the report.
         attend: (q, k, v) -> softmax(q k^T / sqrt(D)) v.
-        attend_anchors: (q, k, v, k_anchor, v_anchor) -> the same over [k, k_anchor].
+        attend_anchors: (q, k, v, k_anchor, v_anchor) -> the same over [k, k_anchor], with the
+            strength of the anchors that was asked for.
     """
 
     name: str
@@ -47,13 +50,22 @@ class Backend:
     attend_anchors: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def choose_backend(name: str | Backend, device: torch.device) -> Backend:
+def choose_backend(
+    name: str | Backend,
+    device: torch.device,
+    head_dims: Collection[int] = (),
+    anchor_strength: float = 1.0,
+) -> Backend:
     """Return the backend that runs on `device`, and log it with the reason.
+
+    "auto" takes the Triton kernel where it was measured to be faster (`fairy_kernels.tune`).
 
     Args:
         name: "auto", or a backend by name, which is then taken or refused; or one made elsewhere,
             which is taken as it is (`fairy.editing.observe`).
         device: where the model runs.
+        head_dims: the head dimensions of the model's self-attention.
+        anchor_strength: factor on the anchors' weights; 1 is the paper, 0 leaves them out.
 
     Raises:
         SettingsError: an unknown backend, or one that cannot run here.
@@ -62,51 +74,84 @@ def choose_backend(name: str | Backend, device: torch.device) -> Backend:
         return name
     if name not in BACKENDS:
         raise SettingsError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
-    if name == "triton":
-        raise SettingsError(f"backend 'triton' cannot run: {TRITON_MISSING}; use sdpa or auto")
+    anchor_bias = math.log(anchor_strength) if anchor_strength > 0 else -math.inf
+    missing = (why_not_chosen if name == "auto" else why_not)(device, head_dims)
+    if name == "triton" and missing is not None:
+        raise SettingsError(f"backend 'triton' cannot run: {missing}; use sdpa or auto")
     if name == "reference":
-        backend = _reference(device)
+        backend = _reference(device, anchor_bias)
+    elif name == "sdpa" or missing is not None:
+        backend = _sdpa("asked for" if missing is None or name == "sdpa" else missing, anchor_bias)
     else:
-        backend = _sdpa(TRITON_MISSING if name == "auto" else "asked for")
+        backend = _triton("asked for" if name == "triton" else "measured faster", anchor_bias)
     logger.info("attention backend %s on %s: %s", backend.name, device, backend.reason)
     return backend
 
 
-def _reference(device: torch.device) -> Backend:
+def _triton(reason: str, anchor_bias: float) -> Backend:
+    # Imports Triton, which need not be there
+    from fairy_kernels.anchor_attention import anchor_attention, attention
+
+    return Backend("triton", reason, attention, partial(anchor_attention, anchor_bias=anchor_bias))
+
+
+def _reference(device: torch.device, anchor_bias: float) -> Backend:
     # Apple's GPUs have no float64
     dtype = torch.float32 if device.type == "mps" else torch.float64
     return Backend(
         "reference",
         "asked for",
         partial(attention_reference, dtype=dtype),
-        partial(anchor_attention_reference, dtype=dtype),
+        partial(anchor_attention_reference, dtype=dtype, anchor_bias=anchor_bias),
     )
 
 
-def _sdpa(reason: str) -> Backend:
+def _sdpa(reason: str, anchor_bias: float) -> Backend:
     # Not `anchor_attention_merged`: a little faster on the CPU, but its last bits depend on which
     # frames are side by side (blocks of queries, vectors of `sigmoid`); on CUDA it is unmeasured
-    return Backend("sdpa", reason, sdpa, anchor_attention_concatenated)
+    attend_anchors = partial(anchor_attention_concatenated, anchor_bias=anchor_bias)
+    return Backend("sdpa", reason, sdpa, attend_anchors)
 
 
-def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return torch's scaled dot-product attention of q (B,N,H,D) with k, v (B,M,H,D)."""
-    out = scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return torch's scaled dot-product attention of q (B,N,H,D) with k, v (B,M,H,D).
+
+    `bias` (M,) is added to the scaled scores; with one, torch takes other kernels.
+    """
+    mask = None if bias is None else bias.to(q.dtype).expand(q.shape[1], -1)
+    out = scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
+    )
     return out.transpose(1, 2)
 
 
 def anchor_attention_concatenated(
-    q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    k_anchor: Tensor,
+    v_anchor: Tensor,
+    *,
+    anchor_bias: float = 0.0,
 ) -> Tensor:
     """Return anchor attention by one call on [k, k_anchor]: anchors are copied for every frame."""
+    if anchor_bias == -math.inf:
+        return sdpa(q, k, v)
     num_frames = frames_per_group(q, k_anchor)
     k_all = torch.cat([k, k_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
     v_all = torch.cat([v, v_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
-    return sdpa(q, k_all, v_all)
+    bias = anchor_bias_of_keys(k.shape[1], k_anchor.shape[1], anchor_bias, q.device)
+    return sdpa(q, k_all, v_all, bias)
 
 
 def anchor_attention_merged(
-    q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    k_anchor: Tensor,
+    v_anchor: Tensor,
+    *,
+    anchor_bias: float = 0.0,
 ) -> Tensor:
     """Return anchor attention by two calls, merged by log-sum-exp: nothing is copied.
 
@@ -118,7 +163,7 @@ def anchor_attention_merged(
     folded = q.reshape(k_anchor.shape[0], -1, *q.shape[2:])
     out_anchor, lse_anchor = attention_with_lse(folded, k_anchor, v_anchor)
     out, lse = attention_with_lse(q, k, v)
-    weight = torch.sigmoid(lse_anchor.reshape(lse.shape) - lse).unsqueeze(-1)
+    weight = torch.sigmoid(lse_anchor.reshape(lse.shape) + anchor_bias - lse).unsqueeze(-1)
     return torch.lerp(out, out_anchor.reshape(out.shape), weight.to(out.dtype))
 
 

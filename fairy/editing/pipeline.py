@@ -18,6 +18,7 @@ from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.editing.attention import self_attention_head_dims
 from fairy.editing.backends import Backend, choose_backend
 from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
 from fairy.editing.cache import AnchorCache
@@ -99,12 +100,7 @@ class FairyPipeline(SafePipeline):
     def from_pipe(
         cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
     ) -> FairyPipeline:
-        """Share a loaded pipeline's components; nothing is cast, offloading is to be set again.
-
-        Args:
-            pipeline: the loaded pipeline.
-            **kwargs: components to put in place of the pipeline's.
-        """
+        """Share a loaded pipeline's components, but for `kwargs`; nothing is cast or offloaded."""
         checked = pipeline.config.requires_safety_checker
         fairy = cls(**{**pipeline.components, "requires_safety_checker": checked, **kwargs})
         fairy.defaults = getattr(pipeline, "defaults", cls.defaults)
@@ -121,6 +117,7 @@ class FairyPipeline(SafePipeline):
         negative_prompt: str = "",
         num_anchors: int = 3,
         anchor_indices: Sequence[int] | None = None,
+        anchor_strength: float = 1.0,
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
         backend: str | Backend = "auto",
@@ -149,6 +146,7 @@ class FairyPipeline(SafePipeline):
             guidance_scale=guidance_scale,
             image_guidance_scale=image_guidance_scale,
             negative_prompt=negative_prompt,
+            anchor_strength=anchor_strength,
             frame_batch_size=frame_batch_size,
             generator=generator,
             backend=backend,
@@ -174,6 +172,7 @@ class FairyPipeline(SafePipeline):
         guidance_scale: float | None = None,
         image_guidance_scale: float | None = None,
         negative_prompt: str = "",
+        anchor_strength: float = 1.0,
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
         backend: str | Backend = "auto",
@@ -201,12 +200,12 @@ class FairyPipeline(SafePipeline):
             guidance_scale: weight of the instruction; the model's default when None.
             image_guidance_scale: weight of the source; the model's default when None.
             negative_prompt: what the edit shall not look like.
+            anchor_strength: factor on the anchors' weights in frames' attention; 0: no anchors.
             frame_batch_size: frames denoised together; from free memory when None.
             generator: a seed or a torch generator; a random seed when None.
             backend: "auto", "triton", "sdpa", "reference", or a `Backend` made elsewhere.
             anchor_cache_device: where the anchors' keys and values live; the model's when None.
-            height: at which the model works, rounded to its grid; the frames' own when None.
-            width: likewise.
+            height, width: at which the model works, on its grid; the frames' own when None.
             output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
@@ -227,6 +226,7 @@ class FairyPipeline(SafePipeline):
                 "pass one frame for each index, sorted and without repeats"
             )
         size = fit_to_grid(frame_size(anchor_frames[0]), height, width, self.vae_scale_factor)
+        device, head_dims = self._execution_device, self_attention_head_dims(self.unet)
         denoiser = self._denoiser(
             prompt,
             negative_prompt,
@@ -237,7 +237,7 @@ class FairyPipeline(SafePipeline):
             ),
             num_inference_steps=_given(num_inference_steps, self.defaults.num_inference_steps),
             generator=make_generator(generator),
-            backend=backend,
+            backend=choose_backend(backend, device, head_dims, anchor_strength),
             anchor_cache_device=anchor_cache_device,
             eta=eta,
             cross_attention_kwargs=cross_attention_kwargs,
@@ -259,7 +259,7 @@ class FairyPipeline(SafePipeline):
         guidance: Guidance,
         num_inference_steps: int,
         generator: torch.Generator,
-        backend: str | Backend,
+        backend: Backend,
         anchor_cache_device: str | torch.device | None,
         eta: float,
         cross_attention_kwargs: dict[str, Any] | None,
@@ -275,7 +275,7 @@ class FairyPipeline(SafePipeline):
             prompt_embeds=prompt_embeds,
             guidance=guidance,
             noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
-            backend=choose_backend(backend, device),
+            backend=backend,
             cache=AnchorCache(torch.device(anchor_cache_device or device), device),
             eta=eta,
             cross_attention_kwargs=cross_attention_kwargs,
@@ -285,8 +285,8 @@ class FairyPipeline(SafePipeline):
         # The reference holds all scores of a batch in memory at once
         if denoiser.backend.name == "reference":
             return 1
-        bytes_per_frame = frame_bytes(self, size, denoiser.guidance.num_groups)
-        return choose_frame_batch_size(self._execution_device, bytes_per_frame)
+        num_bytes = frame_bytes(self, size, denoiser.guidance.num_groups)
+        return choose_frame_batch_size(self._execution_device, num_bytes)
 
     def _outputs(self, results: Iterator[Tensor], output_type: str) -> Iterator[Any]:
         try:

@@ -17,6 +17,7 @@ from fairy.editing.cache import AnchorCache
 from fairy.editing.images import to_tensor
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import InstructionError, SettingsError
+from fairy_kernels.availability import interpreted
 from tests.tiny import assert_same_frames, make_frames, make_tiny_pipeline
 
 FRAMES = make_frames(7, height=12, width=16)
@@ -267,7 +268,7 @@ def test_half_precision_stays_half(tiny_pipeline):
         ({"anchor_indices": [7]}, SettingsError),
         ({"anchor_indices": []}, SettingsError),
         ({"frame_batch_size": 0}, SettingsError),
-        ({"backend": "triton"}, SettingsError),
+        ({"backend": "flash"}, SettingsError),
         ({"output_type": "mp4"}, ValueError),
     ],
 )
@@ -279,3 +280,45 @@ def test_settings_that_cannot_be_are_refused(pipe, settings, error):
 def test_empty_instruction_is_refused(pipe):
     with pytest.raises(InstructionError):
         pipe(FRAMES, " ")
+
+
+def test_triton_edits_as_sdpa_does(pipe):
+    pytest.importorskip("triton")
+    if not interpreted():
+        pytest.skip("needs TRITON_INTERPRET=1 on a processor")
+    small = make_frames(2, height=8, width=8)
+    settings = {**ONE_BRANCH, "num_inference_steps": 1, "num_anchors": 1}
+    triton = edit(pipe, small, backend="triton", **settings)
+    assert pipe.used.backend == "triton"
+    assert torch.allclose(triton, edit(pipe, small, backend="sdpa", **settings), atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_on_a_gpu_triton_edits_as_sdpa_does(dtype):
+    pipe = FairyPipeline.from_pretrained("mini", device="cuda", dtype=dtype)
+    frames = make_frames(12, height=144, width=256)
+    settings = {"num_inference_steps": 4, "output_type": "np"}
+    triton, sdpa = (
+        np.asarray(edit(pipe, frames, backend=backend, **settings), dtype=np.float64)
+        for backend in ("triton", "sdpa")
+    )
+    psnr = 10 * np.log10(255**2 / np.mean((triton - sdpa) ** 2))
+    assert psnr >= 45
+
+
+def test_without_strength_anchors_change_nothing(pipe):
+    one, other = (
+        edit(pipe, FRAMES[:3], anchor_indices=[anchor], anchor_strength=0.0)[1] for anchor in (0, 2)
+    )
+    assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_strength_of_anchors_changes_the_other_frames_alone(pipe):
+    weak, strong = (
+        edit(pipe, FRAMES[:3], anchor_indices=[0], anchor_strength=strength)
+        for strength in (0.5, 2.0)
+    )
+    assert torch.allclose(weak[0], strong[0], atol=1e-5)
+    assert (weak[1] - strong[1]).abs().max() > 1e-3
