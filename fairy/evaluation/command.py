@@ -150,8 +150,9 @@ def make_plan(
         num_clips = sum(len(rows) for _, rows in plan_folder(clips, instructions))
     else:
         num_clips = suite.num_clips
+    named = [_named(text) for text in also]
     pipe = _load(model, device)
-    others = {name: _load(path, device) for name, path in map(_named, also)}
+    others = {name: _load(path, device) for name, path in named}
     height, width = suite.size(pipe, size)
     if clips is not None and instructions is not None:
         longer = size or pipe.defaults.size
@@ -164,7 +165,7 @@ def make_plan(
         chosen = rendered_clips(num_clips, suite.num_frames, (height, width))
         shape = f"{width}x{height}, {suite.num_frames} frames"
     settings = {
-        "suite": suite.name, "model": model, **{f"also {n.split('=')[0]}": n for n in also},
+        "suite": suite.name, "model": model, **{f"also {name}": path for name, path in named},
         "clips": f"{num_clips}, {shape}",
         "clips from": "rendered" if clips is None else clips.name,
         "steps": pipe.defaults.num_inference_steps,
