@@ -3,6 +3,7 @@
 #   make demo                                     edit a rendered clip with the bundled model
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
+#   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
 #   make lint | format | build | bench | clean
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: venv demo test test-gpu lint format build bench clean
+.PHONY: venv demo test test-full test-gpu lint format build bench clean
 
 venv: $(STAMP)
 
@@ -32,6 +33,10 @@ demo: $(STAMP)
 test: lint
 	$(BIN)/python -m pytest -q -m "not gpu"
 	$(BIN)/python examples/run_all.py
+
+# The tests whose slim form is part of `make test`, in full
+test-full: $(STAMP)
+	FAIRY_KILLS=20 $(BIN)/python -m pytest -q --log-cli-level=INFO tests/jobs/test_kill.py
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -q -m gpu
