@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,46 @@ class SourceIdentity:
     @classmethod
     def of(cls, path: Path) -> SourceIdentity:
         """Return the identity of the clip at `path`; reads all of it."""
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        files = [file for file in files if file.is_file()]
-        digest = hashlib.sha256()
-        for file in files:
-            if path.is_dir():
-                digest.update(file.name.encode() + b"\0")
-            for block in _blocks(file):
-                digest.update(block)
-        stats = [file.stat() for file in files]
+        files = clip_files(path)
         return cls(
             name=str(path),
-            modified_s=max((stat.st_mtime for stat in stats), default=0.0),
-            size_bytes=sum(stat.st_size for stat in stats),
-            content=digest.hexdigest(),
+            modified_s=max((file.modified_ns for file in files), default=0) / 1e9,
+            size_bytes=sum(file.size_bytes for file in files),
+            content=_content(files),
         )
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A file of a clip as it stands on the disk: a change of it is another `ClipFile`."""
+
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    # When the file system noted the last change: nobody sets this back
+    noted_ns: int
+
+
+def clip_files(path: Path) -> tuple[ClipFile, ...]:
+    """Return the file of a clip, or all files of its folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    return tuple(
+        ClipFile(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for file, stat in stats
+    )
+
+
+# Several instructions for one clip read it once
+@lru_cache(maxsize=1)
+def _content(files: tuple[ClipFile, ...]) -> str:
+    """Return the SHA-256 of the files and, of several, their names."""
+    digest = hashlib.sha256()
+    for file in files:
+        if len(files) > 1:
+            digest.update(file.path.name.encode() + b"\0")
+        for block in _blocks(file.path):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

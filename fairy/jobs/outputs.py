@@ -82,6 +82,7 @@ class ClipOutputs:
         try:
             self._encoder.__exit__(kind, error, trace)
             if kind is None:
+                self._end_segment()
                 for output in self._outputs.values():
                     output.publish()
         finally:
@@ -97,10 +98,13 @@ class ClipOutputs:
             self._outputs["compare"].write(frame, beside, self._first, end)
         self._next += 1
         if self._next == end:
-            for output in self._outputs.values():
-                output.end_segment()
+            self._end_segment()
             self._workspace.drop_frames(self._workspace.num_encoded)
             self._first = end
+
+    def _end_segment(self) -> None:
+        for output in self._outputs.values():
+            output.end_segment()
 
     def _pair(self, source: Image, edited: Image) -> Image:
         return side_by_side(source, edited, ("source", self._plan.instruction))
@@ -134,10 +138,10 @@ class SegmentedOutput:
         self._segment.write(image, frame.pts, frame.time_base, frame.duration)
 
     def end_segment(self) -> None:
-        """Put the segment on the disk."""
-        assert self._segment is not None
-        self._segment.close()
-        self._segment = None
+        """Put the segment on the disk, if one is begun."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
 
     def publish(self) -> None:
         """Join all segments to the output."""

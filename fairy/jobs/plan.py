@@ -6,13 +6,20 @@ Tests: tests/jobs/test_plan.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
 from fairy.config import EditConfig, MediaConfig
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
-from fairy.jobs.manifest import Manifest, SourceIdentity, effective_settings
+from fairy.jobs.manifest import (
+    ClipFile,
+    Manifest,
+    SourceIdentity,
+    clip_files,
+    effective_settings,
+)
 from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frames
@@ -153,7 +160,14 @@ def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
         return ((0, info.num_frames),)
     if config.shots != "auto":
         return read_shots(Path(config.shots), info.num_frames)
-    return find_shots(read_frames(info.path, config.media))
+    return _found_shots(info.path, clip_files(info.path), config.media)
+
+
+# Several instructions for one clip look for its cuts once
+@lru_cache(maxsize=1)
+def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
+    """Return the shots of the clip at `path`, as its files stand on the disk."""
+    return find_shots(read_frames(path, media))
 
 
 def choose_anchors(shots: tuple[Shot, ...], config: EditConfig) -> tuple[tuple[int, ...], ...]:
