@@ -79,7 +79,7 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
         MediaError: the file is no segment, or is cut short.
     """
     for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
-        packet = av.Packet(data)
+        packet: VideoPacket = av.Packet(data)
         packet.pts, packet.dts, packet.duration = pts, dts, duration
         packet.time_base, packet.is_keyframe = time_base, is_keyframe
         yield packet
