@@ -90,6 +90,8 @@ setup(
             "pytest-timeout",
             "ruff>=0.9",
             "setuptools>=77",
+            # To test kernels without a GPU. With CUDA or ROCm, torch brings the Triton it needs
+            "triton>=3.2; sys_platform == 'linux' and platform_machine == 'x86_64'",
         ],
     },
     entry_points={"console_scripts": ["fairy=fairy.cli:main"]},

@@ -98,6 +98,9 @@ def edit(
     anchors: Annotated[
         str | None, typer.Option(help="Anchor frames by number instead, as in 0,40,80.")
     ] = None,
+    anchor_strength: Annotated[
+        float, typer.Option(help="Factor on the anchors' weights; 1 is the paper, 0 no anchors.")
+    ] = DEFAULTS.anchor_strength,
     shots: Annotated[
         str, typer.Option(help="auto, off, or a file of the frame numbers at which shots begin.")
     ] = DEFAULTS.shots,
@@ -161,6 +164,7 @@ def edit(
         image_guidance_scale=image_guidance_scale,
         num_anchors=num_anchors,
         anchor_indices=parse_anchors(anchors),
+        anchor_strength=anchor_strength,
         shots=shots,
         seed=seed,
         size=size,

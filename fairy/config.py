@@ -7,6 +7,7 @@ Tests: tests/test_config.py.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fairy.errors import SettingsError
@@ -59,6 +60,8 @@ class EditConfig:
         negative_prompt: what the edit shall not look like.
         num_anchors: anchor frames, spread evenly over the clip (section 3 of the paper: 3).
         anchor_indices: anchor frames chosen by hand, instead of `num_anchors`.
+        anchor_strength: factor on the anchors' weights in the other frames' attention: 1 is the
+            paper, less leans on the frame itself, 0 edits every frame alone.
         shots: "auto" (each shot of a clip with cuts has its own anchors), "off", or a text file of
             the frame numbers at which shots begin.
         seed: seed of the clip's one noise; the same seed gives the same video.
@@ -79,6 +82,7 @@ class EditConfig:
     negative_prompt: str = ""
     num_anchors: int = 3
     anchor_indices: tuple[int, ...] | None = None
+    anchor_strength: float = 1.0
     shots: str = "auto"
     seed: int = 0
     size: int | None = None
@@ -100,6 +104,8 @@ class EditConfig:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise SettingsError(f"{name} is {value}: it must not be negative")
+        if not 0 <= self.anchor_strength < math.inf:
+            raise SettingsError(f"anchor_strength is {self.anchor_strength}: use 0 or more")
         if self.size is not None and self.size < 16:
             raise SettingsError(f"size is {self.size}: the longer side must be at least 16 pixels")
         if self.backend not in BACKENDS:

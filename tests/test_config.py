@@ -18,6 +18,8 @@ from fairy.errors import FairyError, SettingsError
         ({"frame_batch_size": -1}, "frame_batch_size is -1: it must be at least 1"),
         ({"guidance_scale": -1.0}, "guidance_scale is -1.0: it must not be negative"),
         ({"image_guidance_scale": -0.5}, "image_guidance_scale is -0.5: it must not be negative"),
+        ({"anchor_strength": -1.0}, "anchor_strength is -1.0: use 0 or more"),
+        ({"anchor_strength": float("nan")}, "anchor_strength is nan"),
         ({"size": 8}, "size is 8: the longer side must be at least 16 pixels"),
         ({"backend": "cuda"}, "backend 'cuda' is unknown: use auto, triton, sdpa, reference"),
         ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),

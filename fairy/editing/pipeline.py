@@ -205,7 +205,8 @@ class FairyPipeline(SafePipeline):
             generator: a seed or a torch generator; a random seed when None.
             backend: "auto", "triton", "sdpa", "reference", or a `Backend` made elsewhere.
             anchor_cache_device: where the anchors' keys and values live; the model's when None.
-            height, width: at which the model works, on its grid; the frames' own when None.
+            height: at which the model works, rounded to its grid; the frames' own when None.
+            width: likewise.
             output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
@@ -266,8 +267,7 @@ class FairyPipeline(SafePipeline):
     ) -> Denoiser:
         device = self._execution_device
         prompt_embeds = encode_instruction(self, prompt, negative_prompt, guidance)
-        grid = (size[0] // self.vae_scale_factor, size[1] // self.vae_scale_factor)
-        shape = (self.vae.config.latent_channels, *grid)
+        shape = (self.vae.config.latent_channels, *(x // self.vae_scale_factor for x in size))
         return Denoiser(
             unet=self.unet,
             scheduler=self.scheduler,

@@ -174,6 +174,7 @@ class ClipJob:
             guidance_scale=config.guidance_scale,
             image_guidance_scale=config.image_guidance_scale,
             negative_prompt=config.negative_prompt,
+            anchor_strength=config.anchor_strength,
             frame_batch_size=config.frame_batch_size,
             generator=config.seed,
             backend=config.backend,

@@ -157,29 +157,30 @@ def parse_sass(text: str) -> tuple[list[str], dict[str, int]]:
 
 
 def key_loops(code: list[str], labels: dict[str, int], scores: float) -> list[KeyLoop]:
-    """Return the loops that hold one tile's exponentials and its matrix instructions.
+    """Return the loops that hold one tile's exponentials and its matrix instructions, two at most.
 
     Args:
         code: instructions.
         labels: where each label points.
         scores: of one tile, per thread.
     """
-    loops: dict[int, KeyLoop] = {}
+    loops: dict[bool, KeyLoop] = {}
     for end, instruction in enumerate(code):
         back = re.match(r"BRA.*`\((\.L_x_\d+)\)", instruction)
         start = labels.get(back[1], end + 1) if back else end + 1
         body = code[start : end + 1]
         exps = sum(op.startswith("MUFU.EX2") for op in body) / scores
         if 0.9 <= exps <= 1.2 and any(_name(op).endswith("MMA") for op in body):
-            maxima = sum(_name(op).startswith("FMNMX") for op in body)
-            waits = sum(op.startswith("WARPGROUP.DEPBAR") for op in body)
-            loops[start] = KeyLoop(
-                # FMNMX3 takes two at a time
-                online=maxima >= 0.4 * scores,
+            # FMNMX3 takes two at a time
+            online = sum(_name(op).startswith("FMNMX") for op in body) >= 0.4 * scores
+            loop = KeyLoop(
+                online=online,
                 instructions=round(len(body) / scores, 2),
                 exps=round(exps, 2),
-                waits=waits,
+                waits=sum(op.startswith("WARPGROUP.DEPBAR") for op in body),
             )
+            # Waiting for a barrier jumps back further than the loop: the shortest is the loop
+            loops[online] = min(loop, loops.get(online, loop), key=lambda x: x.instructions)
     return list(loops.values())
 
 
