@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 
@@ -79,7 +79,7 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
         MediaError: the file is no segment, or is cut short.
     """
     for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
-        packet: VideoPacket = av.Packet(data)
+        packet = cast("VideoPacket", av.Packet(data))
         packet.pts, packet.dts, packet.duration = pts, dts, duration
         packet.time_base, packet.is_keyframe = time_base, is_keyframe
         yield packet
