@@ -5,6 +5,7 @@
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
+#   make bench-gpu                                anchor attention on a CUDA device, against all others
 #   make lint | format | build | bench | clean
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: venv demo test test-full test-gpu lint format build bench clean
+.PHONY: venv demo test test-full test-gpu lint format build bench bench-gpu clean
 
 venv: $(STAMP)
 
@@ -38,8 +39,9 @@ test: lint
 test-full: $(STAMP)
 	FAIRY_KILLS=20 $(BIN)/python -m pytest -q --log-cli-level=INFO tests/jobs/test_kill.py
 
+# Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)
-	$(BIN)/python -m pytest -q -m gpu
+	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -55,6 +57,9 @@ build: $(STAMP)
 
 bench: $(STAMP)
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/bench_anchor_attention.py --out out/bench_anchor_attention.json
 
 clean:
 	rm -rf build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache
