@@ -63,6 +63,7 @@ def undisturbed(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder / "out.mp4", time.monotonic() - began
 
 
+@pytest.mark.timeout(300 + 60 * NUM_KILLS)
 def test_killed_at_random_moments(clip: Path, undisturbed: tuple[Path, float], tmp_path: Path):
     expected, seconds = undisturbed
     draw = random.Random(0)
