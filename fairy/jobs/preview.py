@@ -70,7 +70,7 @@ def preview_video(
             workspace.clear()
         pipe = ready(plan, config, workspace, watch, pipeline)
         job = ClipJob(plan, config, pipe, watch, workspace, Stopping())
-        pairs = [(_small(before), _small(after)) for before, after in job.some(indices)]
+        pairs = [_small_pair(source, edited) for source, edited in job.some(indices)]
     _draw(sheet, indices, pairs, plan.instruction)
     return sheet
 
@@ -97,9 +97,11 @@ def _is_preview(path: Path) -> bool:
         return False
 
 
-def _small(image: Image) -> Image:
-    height, width = image.shape[:2]
-    return resize(image, (CELL_HEIGHT_PX, max(1, round(width * CELL_HEIGHT_PX / height))))
+def _small_pair(source: Image, edited: Image) -> tuple[Image, Image]:
+    """Return both images (H,W,3) as high as a cell, the edited one with the source's aspect."""
+    height, width = source.shape[:2]
+    size = (CELL_HEIGHT_PX, max(1, round(width * CELL_HEIGHT_PX / height)))
+    return resize(source, size), resize(edited, size)
 
 
 def _draw(path: Path, indices: list[int], pairs: list[tuple[Image, Image]], text: str) -> None:
