@@ -297,6 +297,42 @@ def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4.fairy"}
 
 
+def test_preview_draws_a_sheet_and_says_how_to_go_on(clip: Path, edit: Edit):
+    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--preview", 2)
+    assert result.exit_code == 0
+    sheet = clip.with_name("out.preview.png")
+    assert result.stdout == f"{sheet}: go on with the same command without --preview\n"
+    assert sheet.exists()
+    assert not clip.with_name("out.mp4").exists()
+
+
+def test_unknown_shots_are_refused_with_what_is_allowed(clip: Path, edit: Edit):
+    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--shots", "on")
+    words = "use auto, off, or a file of frame numbers"
+    assert_refused(result, words, clip.parent, {"clip.mp4"})
+
+
+def test_batch_prints_a_line_for_each_job_and_tells_of_failures(clip: Path, model: Path):
+    jobs, folder = clip.with_name("jobs.csv"), clip.parent
+    jobs.write_text(
+        "input,instruction,output,steps\n"
+        f"{folder / 'gone.mp4'},make it snow,{folder / 'a.mp4'},\n"
+        f"{clip},make it snow,{folder / 'b.mp4'},1\n"
+    )
+    result = CliRunner().invoke(app, ["batch", str(jobs), "--model", str(model)])
+    assert result.exit_code == 2
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert (first["line"], first["state"]) == (2, "failed")
+    assert "no such file" in first["error"]
+    assert (second["line"], second["state"], second["num_frames"]) == (3, "done", NUM_FRAMES)
+    assert result.stderr == "fairy: 1 of 2 jobs failed: see their lines above\n"
+
+
+def test_a_missing_list_of_jobs(tmp_path: Path):
+    result = CliRunner().invoke(app, ["batch", str(tmp_path / "jobs.csv")])
+    assert_refused(result, "jobs.csv: cannot be read: No such file", tmp_path, set())
+
+
 def test_info_says_what_a_clip_holds(clip: Path):
     result = CliRunner().invoke(app, ["info", str(clip)])
     assert result.exit_code == 0
