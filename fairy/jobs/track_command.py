@@ -16,6 +16,7 @@ from fairy.config import EditConfig
 from fairy.console import frame_progress, logged_to, say
 from fairy.errors import SettingsError
 from fairy.jobs.track import measure_tracking, track_point
+from fairy.metrics.attention_maps import short_name
 from fairy.metrics.figures import by_layer
 from fairy.metrics.tracking import THRESHOLDS_PX, TrackingAccuracy
 
@@ -106,7 +107,7 @@ def show_accuracy(console: Console, accuracy: TrackingAccuracy) -> None:
         table.add_column(f"< {px} px", justify="right")
     names = dict.fromkeys(row.layer for row in accuracy.layers)
     for name, (found, _) in zip(names, by_layer(accuracy), strict=True):
-        table.add_row(name, *(f"{share:.1%}" for share in found.values()))
+        table.add_row(short_name(name), *(f"{share:.1%}" for share in found.values()))
     table.add_row("standing still", *(f"{s:.1%}" for s in accuracy.standing_still.values()))
     console.print(table)
     say(console, "chance finds about 0.1, 0.3, 1.2 and 4.9 %")

@@ -107,6 +107,15 @@ def attend_from_points(
             next(results)
 
 
+def short_name(layer: str) -> str:
+    """Return a layer's name without what all self-attention layers' names end in.
+
+    >>> short_name("mid_block.attentions.0.transformer_blocks.0.attn1")
+    'mid_block.attentions.0'
+    """
+    return layer.removesuffix(".attn1").removesuffix(".transformer_blocks.0")
+
+
 def default_instruction(pipe: FairyPipeline) -> str:
     """Return the first instruction that the model names as an example, or a common one."""
     return next(iter(pipe.defaults.instructions), INSTRUCTION)

@@ -17,7 +17,7 @@ from torch import Tensor
 from fairy.media.colours import Image
 from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
-from fairy.metrics.attention_maps import centres_of
+from fairy.metrics.attention_maps import centres_of, short_name
 from fairy.metrics.tracking import THRESHOLDS_PX, TrackingAccuracy
 
 CELL_HEIGHT_PX = 256
@@ -59,7 +59,10 @@ def draw_point(
         [queried, *(_heat(image, one) for image, one in zip(images, layer, strict=True))]
         for layer in maps.values()
     ]
-    labels = [f"{name}: {float(layer.sum()):.0%} to the anchors" for name, layer in maps.items()]
+    labels = [
+        f"{short_name(name)}: {float(layer.sum()):.0%} to the anchors"
+        for name, layer in maps.items()
+    ]
     columns = [f"frame {frame_index}", *(f"anchor {index}" for index in anchor_indices)]
     return contact_sheet(rows, labels, column_labels=columns)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fairy.editing.anchors import select_anchor_indices
 from fairy.editing.pipeline import FairyPipeline
+from fairy.errors import SettingsError
 from fairy.metrics.attention_maps import (
     PointAttention,
     attend_from_points,
@@ -121,7 +122,7 @@ def tracking_accuracy(
         progress: called after each clip with the number done.
 
     Raises:
-        ValueError: no point is seen in a frame and in an anchor.
+        SettingsError: no point is seen in a frame and in an anchor.
     """
     scores: dict[tuple[str, int], _Score] = {}
     still = Hits()
@@ -130,19 +131,23 @@ def tracking_accuracy(
         asked = _seen_points(clip, anchor_indices)
         for frame, points in asked.items():
             _score_still(still, clip, frame, points, anchor_indices)
-        attend_from_points(
-            pipe,
-            clip.frames,
-            {frame: clip.points[frame, points] for frame, points in asked.items()},
-            partial(_score, scores, clip, asked, anchor_indices),
-            anchor_indices=anchor_indices,
-            instruction=instruction,
-            size=size,
-            seed=seed,
-        )
+        if asked:
+            attend_from_points(
+                pipe,
+                clip.frames,
+                {frame: clip.points[frame, points] for frame, points in asked.items()},
+                partial(_score, scores, clip, asked, anchor_indices),
+                anchor_indices=anchor_indices,
+                instruction=instruction,
+                size=size,
+                seed=seed,
+            )
         progress(number)
     if still.total == 0:
-        raise ValueError("no point is seen in a frame and in an anchor: nothing can be tracked")
+        raise SettingsError(
+            "no point is seen in a frame and in an anchor: nothing can be tracked; use more frames "
+            "than anchors"
+        )
     layers = [
         LayerAccuracy(layer, step, score.grid, score.found.shares, score.limit.shares)
         for (layer, step), score in scores.items()
