@@ -84,9 +84,7 @@ def edit_video(
                 overwrite=overwrite,
             )
         with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
-            if restart:
-                workspace.clear()
-            pipe = ready(plan, config, workspace, watch, pipeline)
+            pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
             job = ClipJob(plan, config, pipe, watch, workspace, stopping or Stopping(), shared)
             done = job.run(progress or (lambda done, total: None))
             done = replace(done, notes=tuple(notes.lines))
@@ -102,8 +100,12 @@ def ready(
     workspace: Workspace,
     watch: Stopwatch,
     pipeline: FairyPipeline | None,
+    *,
+    restart: bool,
 ) -> FairyPipeline:
     """Return the model, once it is sure that it goes on with what the workspace holds.
+
+    With `restart` what it holds is deleted instead, once the model is loaded.
 
     Raises:
         SettingsError: something differs from what the finished frames were made with.
@@ -111,10 +113,13 @@ def ready(
     """
     with watch("read"):
         manifest = plan.manifest(config)
-        workspace.check(manifest)
+        if not restart:
+            workspace.check(manifest)
     with watch("load"):
         pipe = pipeline or load(config)
     check_words(plan.instruction, pipe.defaults)
+    if restart:
+        workspace.clear()
     manifest = replace(manifest, model=ModelIdentity.of(config.model, pipe))
     workspace.check(manifest)
     workspace.begin(manifest)

@@ -15,8 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fairy.config import EditConfig
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import MediaError
@@ -121,8 +119,10 @@ class ModelIdentity:
         )
         for part in (pipe.unet, pipe.vae, pipe.text_encoder):
             for key, weight in part.state_dict().items():
-                first = weight.flatten()[:16].to("cpu", torch.float64)
-                digest.update(f"{key} {tuple(weight.shape)}".encode() + first.numpy().tobytes())
+                digest.update(f"{key} {tuple(weight.shape)}".encode())
+                # Weights that are offloaded piece by piece are nowhere when they are not in use
+                if not weight.is_meta:
+                    digest.update(weight.flatten()[:16].cpu().double().numpy().tobytes())
         return cls(
             name=name,
             weights=digest.hexdigest(),

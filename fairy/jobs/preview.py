@@ -66,9 +66,7 @@ def preview_video(
     )
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
-        if restart:
-            workspace.clear()
-        pipe = ready(plan, config, workspace, watch, pipeline)
+        pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
         job = ClipJob(plan, config, pipe, watch, workspace, Stopping())
         pairs = [_small_pair(source, edited) for source, edited in job.some(indices)]
     _draw(sheet, indices, pairs, plan.instruction)

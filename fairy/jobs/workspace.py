@@ -126,7 +126,10 @@ class Workspace:
     def begin(self, manifest: Manifest) -> None:
         """Put the manifest of a checked job in place."""
         part = self.path / f"{MANIFEST}.part"
-        part.write_text(manifest.to_json(), encoding="utf-8")
+        with part.open("wb") as file:
+            file.write(manifest.to_json().encode())
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(self.path / MANIFEST)
 
     @property
@@ -218,8 +221,10 @@ class Workspace:
         """Refuse a folder of this name that holds things but no manifest."""
         if not self.path.exists():
             return
-        strangers = [p for p in self.path.iterdir() if p.name not in (LOCK, f"{MANIFEST}.part")]
-        if strangers and not (self.path / MANIFEST).is_file():
+        if (self.path / MANIFEST).exists():
+            read_manifest(self.path / MANIFEST)
+            return
+        if any(path.name not in (LOCK, f"{MANIFEST}.part") for path in self.path.iterdir()):
             raise MediaError(
                 f"{self.path}: a folder that is not Fairy's stands where the work is kept: "
                 "rename it, or give another output"

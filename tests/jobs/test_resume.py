@@ -13,7 +13,7 @@ import pytest
 import fairy.jobs.outputs
 from fairy.config import EditConfig
 from fairy.editing.pipeline import FairyPipeline
-from fairy.errors import JobInterrupted, MediaError, SettingsError
+from fairy.errors import JobInterrupted, MediaError, ModelError, SettingsError
 from fairy.jobs.edit import edit_video
 from fairy.jobs.report import EditReport
 from fairy.media.read import read_video
@@ -111,6 +111,18 @@ def test_a_changed_setting_is_refused_and_restart_begins_anew(edit: Edit, tmp_pa
         edit("out.mp4", config=changed)
     assert (tmp_path / "out.mp4.fairy").is_dir()
     assert edit("out.mp4", config=changed, restart=True).num_frames_kept == 0
+
+
+def test_restart_deletes_nothing_before_the_model_is_loaded(
+    edit: Edit, source: Path, tmp_path: Path
+):
+    with pytest.raises(JobInterrupted):
+        edit("out.mp4", stop_after=6)
+    with pytest.raises(ModelError):
+        edit_video(
+            source, "snow", tmp_path / "out.mp4", replace(CONFIG, model="gone"), restart=True
+        )
+    assert any((tmp_path / "out.mp4.fairy").glob("frames-*.npy"))
 
 
 def test_a_changed_clip_is_refused(edit: Edit, source: Path):
