@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _alone import edit_alone
 from _record import show
 from diffusers import (
     DDIMScheduler,
@@ -33,6 +32,7 @@ from PIL import Image
 from torch import Tensor
 
 from fairy import FairyPipeline
+from fairy.evaluation.methods import edit_alone
 from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
 from fairy.training.edits import EDITS

@@ -5,7 +5,7 @@
 Without shots the anchors are spread over the whole clip, so a frame attends to pictures of other
 scenes. Warp error: `fairy.metrics.temporal.warp_error` within each shot, where the motion is known
 exactly; lower is steadier. As blur and doing nothing also score low, the table carries the mean
-absolute change from the source and the sharpness of the result.
+absolute change from the source and the sharpness relative to it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 from _record import show
-from anchors_matter import INSTRUCTIONS, sharpness
 from torch import Tensor
 
 from fairy import FairyPipeline
+from fairy.evaluation.clips import OPEN
+from fairy.metrics.fidelity import sharpness
 from fairy.metrics.temporal import warp_error
 from fairy.training.clips import Clip, sample_clip
+from fairy.training.phrases import PHRASES
 from fairy.training.scenes import SceneSampler
 
+INSTRUCTIONS = [PHRASES[name][0][0].format(it="it") for name in OPEN]
 FIRST_SEED = 8_000_000
 
 
@@ -40,7 +43,7 @@ def score(shots: list[Clip], results: list[Tensor]) -> dict[str, float]:
         "warp_error_x1000": 1000
         * float(np.mean([warp_error(r, s.flow, s.visible) for s, r in pairs])),
         "change": float(np.mean([(r - s.frames).abs().mean() for s, r in pairs])),
-        "sharpness": float(np.mean([sharpness(r) for r in results])),
+        "sharpness": float(np.mean([sharpness(r, s.frames) for s, r in pairs])),
     }
 
 

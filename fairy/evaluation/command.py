@@ -5,6 +5,7 @@ Tests: tests/evaluation/test_command.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from fairy.console import logged_to, say
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import SettingsError
+from fairy.evaluation import tables
 from fairy.evaluation.clips import folder_clips, plan_folder, rendered_clips
 from fairy.evaluation.compare import compare
 from fairy.evaluation.measures import measure
@@ -112,20 +114,24 @@ def eval_command(
 def evaluate_pair(
     edited: Path, source: Path, target: Path | None, *, encoder: Encoder | None, **how: Any
 ) -> tuple[Results, list[ClipView]]:
-    """Judge one edited clip; `how` are arguments of `load_pair`."""
+    """Judge one edited clip, beside its source as it is; `how` are arguments of `load_pair`."""
     pair, notes = load_pair(edited, source, target, **how)
     scores = measure(pair, encoder)
-    case = Case(clip=source.name, instruction="", method=edited.name, seed=0, scores=scores)
+    unedited = measure(replace(pair, edited=pair.source), encoder)
+    cases = [
+        Case(clip=source.name, instruction="", method=method, seed=0, scores=taken)
+        for method, taken in ((tables.UNEDITED, unedited), (edited.name, scores))
+    ]
     height, width = pair.source.shape[2:]
     settings = {
         "edited": edited.name, "source": source.name, "frames": len(pair.source),
         "compared at": f"{width}x{height}", "flow": pair.flow_method,
     }  # fmt: skip
     results = Results(
-        title=f"{edited.name} beside {source.name}", methods=[edited.name], reference=None,
-        cases=[case], settings=settings, notes=list(notes),
+        title=f"{edited.name} beside {source.name}", methods=[tables.UNEDITED, edited.name],
+        reference=None, cases=cases, settings=settings, notes=list(notes),
     )  # fmt: skip
-    return results, [view_clip(source.name, "", [(edited.name, pair, scores)])]
+    return results, [view_clip(source.name, "", [(edited.name, pair, scores)], first_style=1)]
 
 
 def make_plan(

@@ -93,8 +93,21 @@ class ClipView:
     largest_error: float
 
 
-def view_clip(name: str, instruction: str, edits: Sequence[tuple[str, Pair, Scores]]) -> ClipView:
-    """Return a clip's view: source, target if known, and its edits as (method, pair, scores)."""
+def view_clip(
+    name: str,
+    instruction: str,
+    edits: Sequence[tuple[str, Pair, Scores]],
+    *,
+    first_style: int = 0,
+) -> ClipView:
+    """Return a clip's view: source, target if known, and its edits.
+
+    Args:
+        name: of the clip.
+        instruction: what was asked; empty where nobody said.
+        edits: (method, pair, scores) of each.
+        first_style: number of the first edit's colour; the others' follow.
+    """
     first = edits[0][1]
     shown = [("source", first.source)]
     shown += [("exact target", first.target)] if first.target is not None else []
@@ -105,7 +118,8 @@ def view_clip(name: str, instruction: str, edits: Sequence[tuple[str, Pair, Scor
     largest = max(float(error[pair.visible].quantile(0.995)) if pair.visible.any() else 0.0
                   for error, (_, pair, _) in zip(maps, edits, strict=True))  # fmt: skip
     versions = [Version(given, None) for given, _ in shown[:num_given]]
-    for style, ((method, pair, scores), error) in enumerate(zip(edits, maps, strict=True)):
+    numbered = enumerate(zip(edits, maps, strict=True), start=first_style)
+    for style, ((method, pair, scores), error) in numbered:
         versions.append(Version(method, style, scores, _worst(pair, scores, error, largest)))
     return ClipView(
         name, instruction, first.fps, len(first.source), video, gap_percent, versions, largest

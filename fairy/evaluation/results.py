@@ -102,16 +102,14 @@ class Results:
         return [row for row in MEASURES if any(row.key in c.scores.values for c in self.cases)]
 
     @property
-    def missing(self) -> dict[str, str]:
-        """What was measured of no clip, by label, and why."""
-        reasons = {
-            row.label: [
-                c.scores.missing[row.key] for c in self.cases if row.key in c.scores.missing
-            ]
-            for row in MEASURES
-            if row not in self.measures
-        }
-        return {label: ", or ".join(dict.fromkeys(said)) for label, said in reasons.items() if said}
+    def missing(self) -> dict[str, list[str]]:
+        """What was measured of no clip: labels by the reason why."""
+        found: dict[str, list[str]] = {}
+        for row in [row for row in MEASURES if row not in self.measures]:
+            reasons = [c.scores.missing[row.key] for c in self.cases if row.key in c.scores.missing]
+            if reasons:
+                found.setdefault(", or ".join(dict.fromkeys(reasons)), []).append(row.label)
+        return found
 
     def of(self, method: str) -> list[Case]:
         """Return a method's cases."""

@@ -13,6 +13,8 @@ from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, holm
 
 SIGNIFICANT = 0.05
+# The source beside a single edit: what a perfectly steady clip of this motion scores
+UNEDITED = "the source itself"
 Verdict = Literal["better", "worse", "differs", "no clear difference"]
 
 
@@ -110,7 +112,7 @@ def findings(results: Results) -> list[str]:
     for method in results.methods:
         cases = results.of(method)
         copies = sum(case.scores.hardly_edited for case in cases)
-        if copies:
+        if copies and method != UNEDITED:
             which = "the clip is" if len(cases) == 1 else f"{copies} of {len(cases)} clips are"
             found.append(
                 f"{method}: {which} hardly edited, little more than a copy of the source; that "
@@ -139,7 +141,7 @@ def _cells(results: Results, measure: Measure) -> list[Cell]:
     estimates = [results.estimate(method, measure.key) for method in results.methods]
     means = [estimate.mean for estimate in estimates if estimate]
     wanted = {"lower": min(means), "higher": max(means), "neither": None}[measure.better]
-    ranked = len(means) > 1
+    ranked = results.reference is not None
     return [
         Cell("–")
         if estimate is None

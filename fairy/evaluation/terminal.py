@@ -31,8 +31,8 @@ def show_results(console: Console, results: Results) -> None:
     console.print(table)
     for text in [*tables.findings(results), *results.notes]:
         say(console, text)
-    if results.missing:
-        say(console, "not measured: " + ", ".join(results.missing))
+    for reason, labels in results.missing.items():
+        say(console, f"not measured: {', '.join(labels)}: {reason}")
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:

@@ -69,7 +69,7 @@ def test_clips_that_only_one_method_has_do_not_count(results):
 
 
 def test_what_was_measured_of_no_clip_is_missing_with_its_reason(results):
-    assert results.missing["Tem-Con"] == "needs a CLIP model"
+    assert results.missing == {"needs a CLIP model": ["Tem-Con"]}
     assert [row.key for row in results.measures] == ["warp_error", "psnr_db"]
     assert results.estimate("alone", "tem_con") is None
 
