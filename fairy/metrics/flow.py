@@ -100,6 +100,11 @@ def _raft(device: torch.device) -> FlowOfPairs:
         model = raft_large(weights=Raft_Large_Weights.C_T_SKHT_V2).eval().to(device)
     except OSError as error:
         raise ModelError(f"RAFT's weights cannot be fetched ({error}): use dis") from error
+    return raft_between(model)
+
+
+def raft_between(model: torch.nn.Module) -> FlowOfPairs:
+    """Return the flow that a RAFT `model` gives, pair by pair: (T,3,H,W) twice -> (T,2,H,W)."""
 
     @torch.no_grad()
     def between(first: Tensor, second: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fairy.errors import ModelError, SettingsError
-from fairy.metrics.flow import estimate_flow, seen_both_ways
+from fairy.metrics.flow import RAFT_LEAST_PX, estimate_flow, raft_between, seen_both_ways
 from fairy.metrics.temporal import warp_error
 from fairy.training.clips import Clip
 from fairy.training.scenes import smooth_noise
@@ -76,3 +76,18 @@ def test_unknown_method_is_refused(pan: Tensor) -> None:
 def test_raft_without_torchvision_says_what_is_missing(pan: Tensor) -> None:
     with pytest.raises(ModelError, match="needs torchvision"):
         estimate_flow(pan, "raft")
+
+
+class _Raft(torch.nn.Module):
+    """Stands in for RAFT: takes what RAFT takes, answers with the first frame's red and green."""
+
+    def forward(self, first: Tensor, second: Tensor) -> list[Tensor]:
+        assert all(side % 8 == 0 and side >= RAFT_LEAST_PX for side in first.shape[2:])
+        assert first.shape == second.shape and first.amin() < 0
+        return [torch.zeros(1), first[:, :2]]
+
+
+def test_raft_gets_frames_of_a_size_it_takes_and_flow_is_cut_back(pan: Tensor) -> None:
+    small = pan[:, :, :61, :77]
+    flow = raft_between(_Raft())(small[:-1], small[1:])
+    assert torch.allclose(flow, small[:-1, :2] * 2 - 1)
