@@ -2,7 +2,7 @@
 
 Frames (H,W,3) are read, edited and written as a stream, decoding and encoding beside the model
 (`fairy.media.ahead`). Every batch is kept in the workspace as soon as it is edited.
-Tests: tests/jobs/test_clip.py, tests/jobs/test_edit.py.
+Tests: tests/jobs/test_edit.py, tests/jobs/test_resume.py, tests/jobs/test_shots.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 - `result-A-B.segment`, `compare-A-B.segment`: frames A to B - 1, encoded (`fairy.media.segments`);
 - `frames-A-B.npy`: edited frames that are in no segment yet, uint8 (F,H,W,3) at the model's size;
 - `anchors-A.safetensors`: a preview's anchors of the shot that begins at A;
-- `published`: the inodes of the outputs, once they are whole;
+- `published`: what tells the outputs from other files, once they are whole;
 - `*.part`: being written; `lock`: held by the process that works here.
 
 A part gets its name once it is whole and on the disk, so a kill or a power cut costs what was
@@ -193,7 +193,7 @@ class Workspace:
     def remember(self, path: Path) -> None:
         """Note a finished file, or folder, that is about to be renamed to an output."""
         with (self.path / PUBLISHED).open("a", encoding="ascii") as file:
-            file.write(f"{path.stat().st_ino}\n")
+            file.write(f"{_identity(path)}\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -202,7 +202,7 @@ class Workspace:
         published = self.path / PUBLISHED
         if not published.is_file() or not path.exists():
             return False
-        return str(path.stat().st_ino) in published.read_text(encoding="ascii").split()
+        return _identity(path) in published.read_text(encoding="ascii").split()
 
     def drop_frames(self, end: int) -> None:
         """Delete the kept frames that are before `end`: they are in segments."""
@@ -252,6 +252,12 @@ class Workspace:
             for path, match in found
             if match is not None and match[1] == role and match[4] is not None
         ]
+
+
+def _identity(path: Path) -> str:
+    """Return what a file, or folder, keeps when it is renamed."""
+    stat = path.stat()
+    return f"{stat.st_ino}" if path.is_dir() else f"{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
 
 
 def _delete(path: Path) -> None:
