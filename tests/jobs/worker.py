@@ -24,7 +24,9 @@ def start(arguments: list[object], output: Path) -> BaseProcess:
     """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
-    process = context.Process(target=_run, args=([str(part) for part in arguments], output))
+    process = context.Process(
+        target=_run, args=([str(part) for part in arguments], output), daemon=True
+    )
     process.start()
     return process
 
