@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import torch
 
-from fairy_kernels.launch_config import MAX_HEAD_DIM, find_measured
+from fairy_kernels.launch_config import MAX_HEAD_DIM, TUNED_HEAD_DIMS, find_measured
 
 # Tensor cores for bfloat16, and copies that run beside the arithmetic
 MIN_CAPABILITY = (8, 0)
@@ -41,19 +41,21 @@ def why_not(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
 def why_not_chosen(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
     """Return why the kernel should not be taken unasked: as `why_not`, or it is not measured.
 
-    It is measured when a row of `launch_config` for this card says that it was faster than SDPA.
+    It is measured when a row of `launch_config` for this card says that it was faster than SDPA;
+    without `head_dims`, at all of the table's.
     """
     reason = why_not(device, head_dims)
     if reason is not None:
         return reason
     if device.type == "cpu":
         return "Triton only interprets on the CPU"
-    slow = [d for d in sorted(set(head_dims)) if not find_measured(d, device)]
-    if slow:
-        return (
-            f"the Triton kernel is not measured to be faster on this card at head dim {slow[0]}: "
-            "ask for it by name, or run python -m fairy_kernels.tune"
-        )
+    for head_dim in sorted(set(head_dims) or TUNED_HEAD_DIMS):
+        if not find_measured(head_dim, device):
+            return (
+                "the Triton kernel is not measured to be faster on this card at head dim "
+                f"{head_dim}: ask for it by name, or run python -m fairy_kernels.tune "
+                f"--head-dim {head_dim}"
+            )
     return None
 
 

@@ -40,19 +40,14 @@ MAX_TOKEN_STRIDE = 2**31 // 256
 MAX_TOTAL = {torch.float16: 2.0**15, torch.bfloat16: 2.0**32, torch.float32: 2.0**32}
 
 
+# fmt: off
 @triton.jit
 def load_tile(
-    base,
-    stride,
-    first,
-    num_tokens,
-    D: tl.constexpr,
-    D_FIRST: tl.constexpr,
-    D_WIDTH: tl.constexpr,
-    ROWS: tl.constexpr,
-    MASK_ROWS: tl.constexpr,
-    VEC: tl.constexpr,
+    base, stride, first, num_tokens,
+    D: tl.constexpr, D_FIRST: tl.constexpr, D_WIDTH: tl.constexpr,
+    ROWS: tl.constexpr, MASK_ROWS: tl.constexpr, VEC: tl.constexpr,
 ):
+# fmt: on
     """Return (ROWS, D_WIDTH) from token `first` and channel D_FIRST on; 0 outside the tensor."""
     tokens = tl.arange(0, ROWS)
     channels = D_FIRST + tl.arange(0, D_WIDTH)
@@ -71,21 +66,14 @@ def load_tile(
         return tl.load(at)
 
 
+# fmt: off
 @triton.jit
 def dot_keys(
-    q,
-    q_rest,
-    k_base,
-    k_stride,
-    first,
-    num_keys,
-    D: tl.constexpr,
-    D_MAIN: tl.constexpr,
-    D_REST: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    MASK_KEYS: tl.constexpr,
-    VEC: tl.constexpr,
+    q, q_rest, k_base, k_stride, first, num_keys,
+    D: tl.constexpr, D_MAIN: tl.constexpr, D_REST: tl.constexpr,
+    BLOCK_N: tl.constexpr, MASK_KEYS: tl.constexpr, VEC: tl.constexpr,
 ):
+# fmt: on
     """Return q k^T (BLOCK_M, BLOCK_N) for the keys from `first` on; -inf past the last key."""
     k = load_tile(k_base, k_stride, first, num_keys, D, 0, D_MAIN, BLOCK_N, MASK_KEYS, VEC)
     scores = tl.dot(q, tl.trans(k), input_precision="ieee")
@@ -98,32 +86,17 @@ def dot_keys(
     return scores
 
 
+# fmt: off
 @triton.jit
 def fold_tiles(
-    q,
-    q_rest,
-    shift,
-    k_own,
-    k_stride,
-    v_own,
-    v_stride,
-    k_anchor,
-    ka_stride,
-    v_anchor,
-    va_stride,
-    num_keys,
-    num_anchor_keys,
-    scale_log2,
-    bias_log2,
-    D: tl.constexpr,
-    D_MAIN: tl.constexpr,
-    D_REST: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    MASK_KEYS: tl.constexpr,
-    ONLINE: tl.constexpr,
-    VEC: tl.constexpr,
+    q, q_rest, shift,
+    k_own, k_stride, v_own, v_stride, k_anchor, ka_stride, v_anchor, va_stride,
+    num_keys, num_anchor_keys, scale_log2, bias_log2,
+    D: tl.constexpr, D_MAIN: tl.constexpr, D_REST: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    MASK_KEYS: tl.constexpr, ONLINE: tl.constexpr, VEC: tl.constexpr,
 ):
+# fmt: on
     """Return numerator (two parts) and denominator of the softmax over own and anchor keys."""
     acc = tl.zeros([BLOCK_M, D_MAIN], tl.float32)
     total = tl.zeros([BLOCK_M], tl.float32)
@@ -161,46 +134,18 @@ def fold_tiles(
     return acc, acc_rest, total
 
 
+# fmt: off
 @triton.jit
 def anchor_attention_kernel(
-    q_ptr,
-    k_ptr,
-    v_ptr,
-    ka_ptr,
-    va_ptr,
-    out_ptr,
-    q_row,
-    q_token,
-    q_head,
-    k_row,
-    k_token,
-    k_head,
-    v_row,
-    v_token,
-    v_head,
-    ka_row,
-    ka_token,
-    ka_head,
-    va_row,
-    va_token,
-    va_head,
-    num_heads,
-    num_frames,
-    num_queries,
-    num_keys,
-    num_anchor_keys,
-    scale_log2,
-    bias_log2,
-    D: tl.constexpr,
-    D_MAIN: tl.constexpr,
-    D_REST: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    MASK_KEYS: tl.constexpr,
-    FIXED_SHIFT: tl.constexpr,
-    MAX_TOTAL: tl.constexpr,
-    VEC: tl.constexpr,
+    q_ptr, k_ptr, v_ptr, ka_ptr, va_ptr, out_ptr,
+    q_row, q_token, q_head, k_row, k_token, k_head, v_row, v_token, v_head,
+    ka_row, ka_token, ka_head, va_row, va_token, va_head,
+    num_heads, num_frames, num_queries, num_keys, num_anchor_keys, scale_log2, bias_log2,
+    D: tl.constexpr, D_MAIN: tl.constexpr, D_REST: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, MASK_KEYS: tl.constexpr,
+    FIXED_SHIFT: tl.constexpr, MAX_TOTAL: tl.constexpr, VEC: tl.constexpr,
 ):
+# fmt: on
     """Write BLOCK_M rows of out; strides are counted in VEC elements."""
     num_tiles = tl.cdiv(num_queries, BLOCK_M)
     pid = tl.program_id(0)

@@ -4,7 +4,7 @@ Compiles for a compute capability and reads cuobjdump and nvdisasm, which come w
 registers, spills, shared memory, programs per multiprocessor, matrix instructions, and the
 instructions per score in the loops over the keys (a score is one query times one key).
 
-    python -m fairy_kernels.static                        # every row of the table
+    python -m fairy_kernels.static                        # every row of the table, at its tokens
     python -m fairy_kernels.static --capability 90 --head-dim 40
 
 A table and, as the last line, one JSON document. Figures: README.md.
@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -28,10 +29,23 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from fairy_kernels.kernel import MAX_TOTAL, VEC, anchor_attention_kernel
-from fairy_kernels.launch_config import SHARED_BYTES, TABLE, LaunchConfig, split_head_dim
+from fairy_kernels.launch_config import (
+    SHARED_BYTES,
+    TABLE,
+    TUNED_TOKENS,
+    LaunchConfig,
+    fit_queries,
+    split_head_dim,
+)
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 TYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+# Head dimension and tokens: the tuned ones, and the smallest level of Stable Diffusion 1.5 at 512×384
+SHAPES = (*TUNED_TOKENS.items(), (160, 48))
+GENERATIONS = sorted({capability for capability, _ in TABLE})
+HEADER = (
+    "capability head_dim tokens block_m block_n warps | registers spill shared programs | per score"
+)
 REGISTERS_PER_SM = 65536
 # Of one program, kept by the driver; and what a multiprocessor has over a program's limit
 RESERVED_SHARED_BYTES = 1024
@@ -189,7 +203,7 @@ def _name(instruction: str) -> str:
 
 
 def main() -> None:
-    """Print the figures of the table's rows."""
+    """Print the figures of what is launched at the tuned shapes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -197,29 +211,25 @@ def main() -> None:
     parser.add_argument("--head-dim", type=int, help="one of the table's; all when not given")
     args = parser.parse_args()
     rows = []
-    print("capability head_dim block_m block_n warps | registers spill shared programs | per score")  # noqa: T201
-    for (capability, head_dim), config in TABLE.items():
+    print(HEADER)  # noqa: T201
+    for capability, (head_dim, num_tokens) in product(GENERATIONS, SHAPES):
         if args.capability in (None, capability) and args.head_dim in (None, head_dim):
-            compiled = compile_kernel(head_dim, capability, config)
-            print(_line(capability, head_dim, config, compiled), flush=True)  # noqa: T201
-            rows.append(
-                {
-                    "capability": capability,
-                    "head_dim": head_dim,
-                    **asdict(config),
-                    **asdict(compiled),
-                }
-            )
+            config = fit_queries(TABLE[capability, head_dim], num_tokens)
+            mask_keys = num_tokens % config.block_n != 0
+            compiled = compile_kernel(head_dim, capability, config, mask_keys=mask_keys)
+            shape = {"capability": capability, "head_dim": head_dim, "num_tokens": num_tokens}
+            rows.append({**shape, **asdict(config), **asdict(compiled)})
+            print(_line(shape, config, compiled), flush=True)  # noqa: T201
     print(json.dumps({"triton": triton.__version__, "dtype": "bfloat16", "rows": rows}))  # noqa: T201
 
 
-def _line(capability: int, head_dim: int, config: LaunchConfig, compiled: Compiled) -> str:
+def _line(shape: dict[str, int], config: LaunchConfig, compiled: Compiled) -> str:
     loops = ", ".join(
         f"{'online' if loop.online else 'fixed'} {loop.instructions}" for loop in compiled.loops
     )
     return (
-        f"{capability:10} {head_dim:8} {config.block_m:7} {config.block_n:7} "
-        f"{config.num_warps:5} | "
+        f"{shape['capability']:10} {shape['head_dim']:8} {shape['num_tokens']:6} "
+        f"{config.block_m:7} {config.block_n:7} {config.num_warps:5} | "
         f"{compiled.registers:9} {compiled.spill_bytes:5} {compiled.shared_bytes:6} "
         f"{compiled.programs_per_sm:8} | {loops}; {compiled.mmas}"
     )

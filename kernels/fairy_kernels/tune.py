@@ -23,6 +23,7 @@ from fairy_kernels import kernel
 from fairy_kernels.availability import why_not
 from fairy_kernels.launch_config import (
     TUNED_HEAD_DIMS,
+    TUNED_TOKENS,
     LaunchConfig,
     split_head_dim,
     tuned_file,
@@ -37,9 +38,8 @@ from fairy_kernels.testing import (
     sampled,
 )
 
-# Tokens of the layer that matters most at each head dimension: Stable Diffusion 1.5 at 512×384,
-# SDXL-class models at 1024×1024
-TOKENS = {40: 3072, 64: 4096, 80: 768, 128: 4096, 160: 192}
+# Where the table says nothing
+OTHER_TOKENS = 1024
 NUM_GROUPS, NUM_FRAMES, NUM_ANCHORS, NUM_HEADS = 3, 8, 3, 8
 BLOCKS = [
     (block_m, block_n, num_warps)
@@ -108,7 +108,14 @@ def gpu_timer(attend: Callable[[], Tensor]) -> float:
 
 def tune_head_dim(head_dim: int, path: Path) -> str:
     """Measure one head dimension on the card, write its row and return it in words."""
-    shape = (NUM_GROUPS, NUM_FRAMES, TOKENS[head_dim], NUM_ANCHORS, NUM_HEADS, head_dim)
+    shape = (
+        NUM_GROUPS,
+        NUM_FRAMES,
+        TUNED_TOKENS.get(head_dim, OTHER_TOKENS),
+        NUM_ANCHORS,
+        NUM_HEADS,
+        head_dim,
+    )
     inputs = make_inputs(*shape, torch.bfloat16, device="cuda")
     config, ms = tune(inputs, gpu_timer)
     sdpa_ms = gpu_timer(lambda: anchor_attention_plain(*inputs))
@@ -122,12 +129,11 @@ def tune_head_dim(head_dim: int, path: Path) -> str:
 def main() -> None:
     """Measure the head dimensions asked for."""
     parser = argparse.ArgumentParser(prog="python -m fairy_kernels.tune", description=__doc__)
-    parser.add_argument(
-        "--head-dim", type=int, nargs="+", default=TUNED_HEAD_DIMS, choices=TUNED_HEAD_DIMS
-    )
+    parser.add_argument("--head-dim", type=int, nargs="+", default=TUNED_HEAD_DIMS)
     parser.add_argument("--out", type=Path, default=tuned_file(), help="where the rows go")
     args = parser.parse_args()
-    reason = why_not(torch.device("cuda")) if torch.cuda.is_available() else "no CUDA device"
+    cuda = torch.device("cuda")
+    reason = why_not(cuda, args.head_dim) if torch.cuda.is_available() else "no CUDA device"
     if reason is not None:
         sys.exit(f"nothing to measure: {reason}")
     for head_dim in args.head_dim:

@@ -51,6 +51,10 @@ def test_unmeasured_it_is_not_chosen(card):
     assert "not measured to be faster on this card at head dim 40" in why_not_chosen(CUDA, [40])
 
 
+def test_unmeasured_it_is_not_chosen_for_an_unknown_model(card):
+    assert "not measured" in why_not_chosen(CUDA)
+
+
 def test_measured_for_all_head_dims_it_is_chosen(card):
     config = launch_config.SMALL
     for head_dim in (40, 80):

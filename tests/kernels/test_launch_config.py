@@ -66,6 +66,11 @@ def test_short_sequences_take_smaller_blocks(num_queries, block_m):
     assert fit_queries(LARGE, num_queries).block_m == block_m
 
 
+def test_few_keys_take_smaller_tiles():
+    assert fit_queries(LARGE, num_queries=48).block_n == 32
+    assert fit_queries(LARGE, num_queries=192).block_n == 64
+
+
 def test_other_head_dims_take_the_next_row():
     assert table_config(48, 90) == TABLE[90, 64]
 

@@ -15,10 +15,12 @@ import pytest
 
 pytest.importorskip("triton")
 
-from fairy_kernels.launch_config import SHARED_BYTES, TABLE
-from fairy_kernels.static import TOOLS, key_loops, parse_sass, programs_per_sm
+from fairy_kernels import static
+from fairy_kernels.launch_config import SHARED_BYTES
+from fairy_kernels.static import GENERATIONS, TOOLS, key_loops, parse_sass, programs_per_sm
 
 KERNELS = Path(__file__).parents[2] / "kernels"
+SHAPES = [(capability, *shape) for capability in GENERATIONS for shape in static.SHAPES]
 # What multiplies matrices: mma.sync, wgmma, tcgen05
 MMA = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
 needs_tools = pytest.mark.skipif(
@@ -28,10 +30,10 @@ needs_tools = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def compiled():
-    """Figures of every row of the table, by (capability, head dimension)."""
+    """Figures of what is launched at every tuned shape, by (capability, head dim, tokens)."""
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     command = [sys.executable, "-m", "fairy_kernels.static", "--capability"]
-    # Beside one another: five rows take some 25 s of a core
+    # Beside one another: six shapes take some 25 s of a core
     runs = [
         subprocess.Popen(
             [*command, str(capability)], cwd=KERNELS, env=environment, stdout=subprocess.PIPE
@@ -40,45 +42,45 @@ def compiled():
     ]
     documents = [json.loads(run.communicate()[0].splitlines()[-1]) for run in runs]
     rows = [row for document in documents for row in document["rows"]]
-    return {(row["capability"], row["head_dim"]): row for row in rows}
+    return {(row["capability"], row["head_dim"], row["num_tokens"]): row for row in rows}
 
 
 @needs_tools
 @pytest.mark.timeout(900)  # this one waits for the compiler
-def test_every_row_compiles(compiled):
-    assert set(compiled) == set(TABLE)
+def test_every_tuned_shape_compiles(compiled):
+    assert set(compiled) == set(SHAPES)
 
 
 @needs_tools
-@pytest.mark.parametrize("row", TABLE)
-def test_nothing_is_spilled(compiled, row):
-    assert compiled[row]["spill_bytes"] == 0
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_is_spilled(compiled, shape):
+    assert compiled[shape]["spill_bytes"] == 0
 
 
 @needs_tools
-@pytest.mark.parametrize("row", TABLE)
-def test_shared_memory_is_within_the_cards_limit(compiled, row):
-    assert 0 < compiled[row]["shared_bytes"] <= SHARED_BYTES[row[0]]
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shared_memory_is_within_the_cards_limit(compiled, shape):
+    assert 0 < compiled[shape]["shared_bytes"] <= SHARED_BYTES[shape[0]]
 
 
 @needs_tools
-@pytest.mark.parametrize("row", TABLE)
-def test_matrices_are_multiplied_by_the_generations_instruction(compiled, row):
-    assert set(compiled[row]["mmas"]) == {MMA[row[0]]}
+@pytest.mark.parametrize("shape", SHAPES)
+def test_matrices_are_multiplied_by_the_generations_instruction(compiled, shape):
+    assert set(compiled[shape]["mmas"]) == {MMA[shape[0]]}
 
 
 @needs_tools
-@pytest.mark.parametrize("row", TABLE)
-def test_a_fixed_shift_takes_fewer_instructions_a_score(compiled, row):
-    loops = {loop["online"]: loop["instructions"] for loop in compiled[row]["loops"]}
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_fixed_shift_takes_fewer_instructions_a_score(compiled, shape):
+    loops = {loop["online"]: loop["instructions"] for loop in compiled[shape]["loops"]}
     assert loops[False] < loops[True]
 
 
 @needs_tools
-@pytest.mark.parametrize("row", [row for row in TABLE if row[0] == 90])
-def test_matrix_instructions_are_not_waited_for_one_by_one(compiled, row):
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[0] == 90])
+def test_matrix_instructions_are_not_waited_for_one_by_one(compiled, shape):
     # ptxas does so when it must keep the accumulator of each apart
-    assert all(loop["waits"] <= 2 for loop in compiled[row]["loops"])
+    assert all(loop["waits"] <= 2 for loop in compiled[shape]["loops"])
 
 
 SASS = """
