@@ -40,7 +40,7 @@ from fairy_kernels.launch_config import (
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 TYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
-# Head dimension and tokens: the tuned ones, and the smallest level of Stable Diffusion 1.5 at 512×384
+# Head dimension and tokens: the tuned ones, and Stable Diffusion 1.5's smallest level at 512×384
 SHAPES = (*TUNED_TOKENS.items(), (160, 48))
 GENERATIONS = sorted({capability for capability, _ in TABLE})
 HEADER = (
