@@ -62,8 +62,9 @@ def test_other_content_of_the_same_size_and_time_is_a_difference(clip: Path):
 
 def test_a_renamed_image_of_a_folder_is_a_difference(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / "b.png").write_bytes(b"2")
     before = SourceIdentity.of(tmp_path)
-    (tmp_path / "a.png").rename(tmp_path / "b.png")
+    (tmp_path / "a.png").rename(tmp_path / "c.png")
     assert SourceIdentity.of(tmp_path).content != before.content
 
 
