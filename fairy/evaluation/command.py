@@ -178,8 +178,10 @@ def make_plan(
         "guidance scales": f"{pipe.defaults.guidance_scale}, {pipe.defaults.image_guidance_scale}",
     }  # fmt: skip
     return Plan(
-        pipe, chosen, num_clips, others, suite.num_swept_clips, suite.sweeps, encoder, settings
-    )
+        pipe=pipe, name=Path(model).name, others=others, clips=chosen, num_clips=num_clips,
+        num_swept_clips=suite.num_swept_clips, sweeps=suite.sweeps, encoder=encoder,
+        settings=settings,
+    )  # fmt: skip
 
 
 def _compare(before: Path, after: Path) -> int:

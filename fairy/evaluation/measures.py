@@ -35,8 +35,8 @@ class NotMeasured(Exception):
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One row.
+class Row:
+    """How something measured is shown.
 
     Attributes:
         key: its name in JSON and CSV.
@@ -46,7 +46,6 @@ class Measure:
         unit: said beside the label.
         digits: after the point, scaled.
         meaning: one line for the report.
-        take: computes it.
     """
 
     key: str
@@ -56,6 +55,12 @@ class Measure:
     unit: str
     digits: int
     meaning: str
+
+
+@dataclass(frozen=True)
+class Measure(Row):
+    """A row of an edit's scores; `take` computes it."""
+
     take: Take
 
 

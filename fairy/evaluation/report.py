@@ -18,6 +18,7 @@ from fairy.evaluation import tables
 from fairy.evaluation.figures import clip_curve, overview_figures
 from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
+from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
 
 PAGE = Path(__file__).parent / "page"
@@ -72,10 +73,11 @@ def render(results: Results, views: Sequence[ClipView]) -> str:
     )
     return environment.get_template("report.html").render(
         results=results,
-        measures=MEASURES,
+        measures=(*MEASURES, *PROPERTIES) if results.properties else MEASURES,
         tables=tables,
         arrows=ARROWS,
         summary=tables.summary(results),
+        models=tables.model_table(results),
         tests=tables.reference_tests(results),
         findings=tables.findings(results),
         figures=[(Markup(f.svg), f.caption) for f in overview_figures(results)],

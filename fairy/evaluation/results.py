@@ -82,6 +82,7 @@ class Results:
         reference: the method that the others are tested against; None for a single clip.
         cases: every clip under every method.
         sweeps: by setting ("num_anchors"), cases whose `method` is its value ("3").
+        properties: what was measured of each model itself; `method` is its name.
         settings: what the edits and measures were made with.
         notes: what a reader must know, such as how clips were aligned.
         origin: versions, machine and commit.
@@ -92,6 +93,7 @@ class Results:
     reference: str | None
     cases: list[Case]
     sweeps: dict[str, list[Case]] = field(default_factory=dict)
+    properties: list[Case] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=provenance)
@@ -117,9 +119,11 @@ class Results:
 
     def estimate(self, method: str, key: str) -> Estimate | None:
         """Return a method's mean of a measure with its interval; None where nothing was."""
-        cases = self.of(method)
-        values = [case.scores.values[key] for case in cases if key in case.scores.values]
-        return estimate_mean(values) if values else None
+        return _estimate(self.of(method), key)
+
+    def property_of(self, model: str, key: str) -> Estimate | None:
+        """Return the mean of a model's property with its interval; None where nothing was."""
+        return _estimate([case for case in self.properties if case.method == model], key)
 
     def test(self, method: str, other: str, key: str) -> PairedTest | None:
         """Test `method` minus `other` over the clips where both were measured, if any."""
@@ -155,13 +159,19 @@ def read_results(path: Path) -> Results:
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
         sweeps = {name: _cases(cases) for name, cases in document.pop("sweeps").items()}
-        return Results(**{**document, "cases": _cases(document["cases"]), "sweeps": sweeps})
+        cases, properties = (_cases(document.pop(name)) for name in ("cases", "properties"))
+        return Results(**document, cases=cases, properties=properties, sweeps=sweeps)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             f"{path}: not the JSON of an evaluation: give a file that fairy eval wrote"
         ) from error
+
+
+def _estimate(cases: list[Case], key: str) -> Estimate | None:
+    values = [case.scores.values[key] for case in cases if key in case.scores.values]
+    return estimate_mean(values) if values else None
 
 
 def paired_values(

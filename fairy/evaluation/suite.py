@@ -13,7 +13,7 @@ from typing import Any
 from fairy.editing.anchors import select_anchor_indices
 from fairy.editing.pipeline import FairyPipeline
 from fairy.evaluation.clips import SuiteClip
-from fairy.evaluation.measures import measure
+from fairy.evaluation.measures import Scores, measure
 from fairy.evaluation.methods import (
     Method,
     first_frame_attention,
@@ -22,6 +22,7 @@ from fairy.evaluation.methods import (
 )
 from fairy.evaluation.pair import Pair
 from fairy.evaluation.pictures import ClipView, view_clip
+from fairy.evaluation.properties import measure_properties
 from fairy.evaluation.results import Case, Results
 from fairy.media.frames import fit_size
 from fairy.metrics.semantic import Encoder
@@ -71,12 +72,13 @@ SUITES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that a run needs.
 
     Attributes:
         pipe: the model under test.
+        name: of the model.
         clips: to edit.
         num_clips: how many those are.
         others: further models, edited with anchors as one more method each, by name.
@@ -87,6 +89,7 @@ class Plan:
     """
 
     pipe: FairyPipeline
+    name: str
     clips: Iterable[SuiteClip]
     num_clips: int
     others: dict[str, FairyPipeline] = field(default_factory=dict)
@@ -109,7 +112,7 @@ def run_suite(
     methods = suite_methods(plan)
     swept = {name: _swept_methods(plan, name) for name in plan.sweeps}
     counter = _Counter(progress, plan, len(methods), sum(map(len, swept.values())))
-    cases, views = list[Case](), list[ClipView]()
+    cases, properties, views = list[Case](), list[Case](), list[ClipView]()
     sweeps: dict[str, list[Case]] = {name: [] for name in swept}
     for seed, clip in enumerate(plan.clips):
         made = [_judge(clip, method, seed, plan.encoder, counter) for method in methods]
@@ -119,12 +122,13 @@ def run_suite(
         if seed < plan.num_swept_clips:
             for name, ways in swept.items():
                 sweeps[name] += [_judge(clip, w, seed, plan.encoder, counter)[1] for w in ways]
+            properties += _properties(plan, clip, seed)
     reference = next(m.name for m in methods if m.num_anchors == NUM_ANCHORS)
     names = [method.name for method in methods]
     _add_default(sweeps, plan, [case for case in cases if case.method == reference])
     results = Results(
         title=title, methods=names, reference=reference, cases=cases, sweeps=sweeps,
-        settings=plan.settings,
+        properties=properties, settings=plan.settings,
     )  # fmt: skip
     return results, views
 
@@ -141,6 +145,18 @@ def suite_methods(plan: Plan) -> list[Method]:
             for name, other in plan.others.items()
         ),
     ]
+
+
+def _properties(plan: Plan, clip: SuiteClip, seed: int) -> list[Case]:
+    """Measure each model itself on a clip."""
+    models = {plan.name: plan.pipe, **plan.others}
+    return [
+        Case(
+            clip=clip.name, instruction=clip.instruction, method=name, seed=seed,
+            scores=Scores(measure_properties(pipe, clip, NUM_ANCHORS, seed), {}),
+        )
+        for name, pipe in models.items()
+    ]  # fmt: skip
 
 
 def _swept_methods(plan: Plan, setting: str) -> list[Method]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fairy.evaluation.measures import Measure
+from fairy.evaluation.measures import Measure, Row
+from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, holm
 
@@ -67,12 +68,12 @@ class Tested:
         return show(self.measure, self.test.difference.mean, sign="+")
 
 
-def show(measure: Measure, value: float, sign: str = "") -> str:
+def show(measure: Row, value: float, sign: str = "") -> str:
     """Return a value as people read it: scaled, rounded; "+" for a sign always."""
     return f"{value * measure.scale:{sign}.{measure.digits}f}".replace("-", "−")
 
 
-def show_interval(measure: Measure, estimate: Estimate, sign: str = "") -> str:
+def show_interval(measure: Row, estimate: Estimate, sign: str = "") -> str:
     """Return "low to high", or nothing for a single clip."""
     if estimate.low is None or estimate.high is None:
         return ""
@@ -82,6 +83,19 @@ def show_interval(measure: Measure, estimate: Estimate, sign: str = "") -> str:
 def summary(results: Results) -> list[tuple[Measure, list[Cell]]]:
     """Return a row for each measure: a cell for each method, in order."""
     return [(measure, _cells(results, measure)) for measure in results.measures]
+
+
+def model_table(results: Results) -> tuple[list[str], list[tuple[Row, list[Cell]]]]:
+    """Return the models whose properties were measured, and a row for each property."""
+    models = list(dict.fromkeys(case.method for case in results.properties))
+    rows = []
+    for row in PROPERTIES if models else ():
+        estimates = [results.property_of(model, row.key) for model in models]
+        cells = [
+            Cell(show(row, e.mean), show_interval(row, e)) if e else Cell("–") for e in estimates
+        ]
+        rows.append((row, cells))
+    return models, rows
 
 
 def reference_tests(results: Results) -> list[Tested]:

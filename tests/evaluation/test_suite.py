@@ -19,8 +19,8 @@ def ran() -> tuple[Results, list[ClipView], list[tuple[int, int]]]:
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
     pipe.defaults = type(pipe.defaults)(num_inference_steps=2, guidance_scale=1, size=32)
     plan = Plan(
-        pipe=pipe, clips=rendered_clips(NUM_CLIPS, NUM_FRAMES, SIZE), num_clips=NUM_CLIPS,
-        others={"other": pipe}, num_swept_clips=2,
+        pipe=pipe, name="tiny", clips=rendered_clips(NUM_CLIPS, NUM_FRAMES, SIZE),
+        num_clips=NUM_CLIPS,        others={"other": pipe}, num_swept_clips=2,
         sweeps={"num_anchors": (1, 3), "num_inference_steps": (1, 2)},
         settings={"model": "tiny"},
     )  # fmt: skip
@@ -56,6 +56,13 @@ def test_the_default_is_among_the_swept_values_without_being_edited_again(ran):
         kept = next(case for case in swept if case.method == default)
         assert kept.scores == results.of("3 anchors")[0].scores
     assert told[-1] == (NUM_CLIPS * 5 + 2 * 2, NUM_CLIPS * 5 + 2 * 2)
+
+
+def test_every_model_itself_is_measured_on_the_first_clips(ran):
+    results, _, _ = ran
+    assert [case.method for case in results.properties] == ["tiny", "other"] * 2
+    own, other = (results.property_of(name, "equivariance_error") for name in ("tiny", "other"))
+    assert own.mean == pytest.approx(other.mean, abs=1e-6)
 
 
 def test_clips_are_shown_with_their_target_where_it_is_known(ran):
