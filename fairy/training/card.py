@@ -125,7 +125,9 @@ def _is_equivariant(config: TrainConfig) -> bool:
 
 
 def _words(value: Any) -> str:
-    return ", ".join(map(_words, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    return ", ".join("x".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in value)
 
 
 def _machine() -> str:

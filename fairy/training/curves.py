@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Points = list[tuple[int, float]]
-# Share of the height of a jump that the smooth line follows per point.
-SMOOTHING = 0.1
+# Points that the smooth line averages over, and up to which points are marked.
+SPAN = 10
+MAX_MARKED = 50
 
 
 def read_metrics(path: Path) -> dict[str, Points]:
@@ -38,21 +40,27 @@ def draw_curves(metrics: Path, picture: Path) -> None:
     if not names:
         return
     figure = Figure(figsize=(8, 2.2 * len(names)), layout="constrained")
-    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
-        steps, values = zip(*points[name], strict=True)
-        axes.plot(steps, values, color="tab:blue", alpha=0.4 if name == "loss" else 1.0, marker=".")
-        if name == "loss":
-            axes.plot(steps, smooth(values), color="tab:blue")
-            axes.set_yscale("log")
-        axes.set_ylabel(name.replace("_", " "))
-        axes.grid(alpha=0.3)
-    axes.set_xlabel("step")
+    panels = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, name in zip(panels, names, strict=True):
+        _draw_panel(axes, name, points[name])
+    panels[-1].set_xlabel("step")
     figure.savefig(picture, dpi=100)
 
 
+def _draw_panel(axes: Axes, name: str, points: Points) -> None:
+    steps, values = zip(*points, strict=True)
+    marker = "." if len(steps) <= MAX_MARKED else ""
+    axes.plot(steps, values, marker=marker, alpha=0.4 if name == "loss" else 1.0)
+    if name == "loss":
+        axes.plot(steps, smooth(values), color="tab:blue")
+        axes.set_yscale("log")
+    axes.set_ylabel(name.replace("_", " "))
+    axes.grid(alpha=0.3)
+
+
 def smooth(values: tuple[float, ...]) -> list[float]:
-    """Return the running mean of some values, exponential, starting at the first."""
+    """Return the running mean of some values: of all at first, then exponential over `SPAN`."""
     smoothed = [values[0]]
-    for value in values[1:]:
-        smoothed.append(smoothed[-1] + SMOOTHING * (value - smoothed[-1]))
+    for count, value in enumerate(values[1:], start=2):
+        smoothed.append(smoothed[-1] + (value - smoothed[-1]) / min(count, SPAN))
     return smoothed

@@ -26,7 +26,7 @@ class MetricsLog:
         active: False on all processes but one, which then write nothing.
 
     Attributes:
-        newest: the newest value of every metric.
+        newest: the newest value of every metric, also from before a resume.
     """
 
     def __init__(self, folder: Path, step: int, images_per_step: int, *, active: bool) -> None:
@@ -82,5 +82,7 @@ class MetricsLog:
         path = self._path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line + "\n" for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        for line in kept:
+            self.newest |= {k: v for k, v in json.loads(line).items() if k != "step"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -212,12 +213,13 @@ class Trainer:
     def _must_stop(self, signals: StopSignals) -> bool:
         """Whether the time is up or a signal came, on any process: all stop after one step."""
         budget = self.config.max_minutes
-        spent_s = time.monotonic() - self.started_s
-        stop = signals.received is not None or (budget is not None and spent_s >= 60 * budget)
-        if self.accelerator.num_processes == 1:
-            return stop
-        votes = torch.tensor(float(stop), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
+        late = budget is not None and time.monotonic() - self.started_s >= 60 * budget
+        if self.accelerator.num_processes > 1:
+            vote = [[float(late), float(signals.received or 0)]]
+            votes = self.accelerator.gather(torch.tensor(vote, device=self.accelerator.device))
+            late, number = votes.amax(0).tolist()
+            signals.received = signal.Signals(int(number)) if number else None
+        return bool(late) or signals.received is not None
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from fairy.training.curves import draw_curves, read_metrics, smooth
@@ -37,4 +38,9 @@ def test_nothing_logged_draws_nothing(tmp_path: Path) -> None:
 
 def test_smoothing_keeps_a_constant_and_damps_a_jump() -> None:
     assert smooth((2.0, 2.0, 2.0)) == [2.0, 2.0, 2.0]
-    assert smooth((0.0, 1.0))[1] == 0.1
+    jump = smooth((0.0,) * 50 + (1.0,))
+    assert jump[-1] == pytest.approx(0.1)
+
+
+def test_smoothing_forgets_a_high_start() -> None:
+    assert smooth((10.0, *(1.0,) * 40))[-1] < 1.1

@@ -36,7 +36,9 @@ def test_lines_of_steps_that_are_done_again_are_dropped(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 0, 1, active=True)
     for step in (1, 2, 3):
         log.write(step, {"loss": float(step)})
-    MetricsLog(tmp_path, 2, 1, active=True).write(3, {"loss": 30.0})
+    resumed = MetricsLog(tmp_path, 2, 1, active=True)
+    assert resumed.newest == {"loss": 2.0}
+    resumed.write(3, {"loss": 30.0})
     assert lines(tmp_path) == [{"step": s, "loss": v} for s, v in ((1, 1.0), (2, 2.0), (3, 30.0))]
 
 
