@@ -5,7 +5,8 @@ Tests: tests/media/test_codecs.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -14,6 +15,10 @@ from fairy.config import MediaConfig
 from fairy.errors import MediaError
 
 Options = dict[str, str]
+
+# Between 320x240 and 1280x720 the quality goes from fine to usual: the fewer pixels, the more
+# each one holds, and the less a file costs.
+SMALL_PIXELS, LARGE_PIXELS = 320 * 240, 1280 * 720
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,19 @@ class Encoding:
 
 
 def choose_encoding(
-    out: Path, media: MediaConfig | None = None, source_pix_fmt: str | None = None
+    out: Path,
+    media: MediaConfig | None = None,
+    *,
+    full_chroma: bool = False,
+    num_pixels: int = LARGE_PIXELS,
 ) -> Encoding:
     """Return how the file `out` is to be encoded, by its suffix and by what is asked for.
 
-    A source whose chroma is not thinned (4:4:4) keeps that where the codec can.
+    Args:
+        out: the file.
+        media: what is asked for; the usual where it is None.
+        full_chroma: the pictures lose too much with thinned chroma (4:2:0).
+        num_pixels: of a picture; small ones hold more detail in each and are coded finer.
 
     Raises:
         MediaError: suffix, codec, pixels and quality do not go together; says what does.
@@ -131,14 +144,12 @@ def choose_encoding(
         )
     codec = CODECS[name]
     check_support(codec)
-    full_chroma = source_pix_fmt is not None and source_pix_fmt.startswith(("yuv444", "yuvj444"))
-    if full_chroma and codec.pix_fmt == "yuv420p" and "yuv444p" in codec.pix_fmts:
-        codec = replace(codec, pix_fmt="yuv444p")
     if media.pix_fmt is not None and media.pix_fmt not in codec.pix_fmts:
         raise MediaError(f"{name} cannot store {media.pix_fmt}: use {', '.join(codec.pix_fmts)}")
-    return Encoding(
-        container, codec, media.pix_fmt or codec.pix_fmt, _with_crf(name, codec, media.crf)
-    )
+    pix_fmt = media.pix_fmt or codec.pix_fmt
+    if full_chroma and media.pix_fmt is None and pix_fmt == "yuv420p":
+        pix_fmt = "yuv444p" if "yuv444p" in codec.pix_fmts else pix_fmt
+    return Encoding(container, codec, pix_fmt, _options(name, codec, media.crf, num_pixels))
 
 
 def check_support(codec: Codec) -> None:
@@ -147,20 +158,28 @@ def check_support(codec: Codec) -> None:
         raise MediaError(f"this FFmpeg has no {codec.encoder} encoder: install PyAV's own wheel")
 
 
-def _with_crf(name: str, codec: Codec, crf: int | None) -> Options:
+def _options(name: str, codec: Codec, crf: int | None, num_pixels: int) -> Options:
+    """Return the encoder's options, with the quality that is asked for or that suits the size."""
     if crf is None:
-        return codec.options
+        return codec.options | _usual_crf(codec, num_pixels)
     if codec.max_crf is None:
         with_crf = [known for known, other in CODECS.items() if other.max_crf is not None]
-        raise MediaError(f"--crf does not go with {name}: leave it out, or use {_any(with_crf)}")
+        raise MediaError(
+            f"--crf does not go with {name}: leave it out, or use {' or '.join(with_crf)}"
+        )
     if crf > codec.max_crf:
         raise MediaError(f"--crf {crf} is too large for {name}: use 0 to {codec.max_crf}")
-    return {**codec.options, "crf": str(crf)}
+    return codec.options | {"crf": str(crf)}
+
+
+def _usual_crf(codec: Codec, num_pixels: int) -> Options:
+    """Return the codec's own rate factor for large pictures, half of it for small ones."""
+    if "crf" not in codec.options:
+        return {}
+    size = math.log(max(num_pixels, 1) / SMALL_PIXELS) / math.log(LARGE_PIXELS / SMALL_PIXELS)
+    share = 0.5 + 0.5 * min(max(size, 0.0), 1.0)
+    return {"crf": str(round(int(codec.options["crf"]) * share))}
 
 
 def _suffixes(name: str) -> list[str]:
     return [suffix for suffix, container in CONTAINERS.items() if name in container.codecs]
-
-
-def _any(names: list[str]) -> str:
-    return " or ".join(names)

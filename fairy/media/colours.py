@@ -180,6 +180,16 @@ def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
     return coded
 
 
+def chroma_loss(image: Image, colours: Colours) -> float:
+    """Return the mean error in levels of uint8 (H,W,3) after coding as 4:2:0 and back."""
+    height, width = (side - side % 2 for side in image.shape[:2])
+    if not height or not width:
+        return 0.0
+    even = image[:height, :width]
+    back = to_rgb(from_rgb(even, colours, "yuv420p"), height, width)
+    return float(np.abs(back.astype(np.int16) - even).mean())
+
+
 def _source_matrix(frame: av.VideoFrame) -> int:
     """Return the H.273 number of the matrix that `frame` is coded with, guessed like players."""
     if frame.colorspace in MATRICES:

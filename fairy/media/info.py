@@ -40,6 +40,7 @@ class VideoInfo:
         start_s, duration_s: time of the first frame; from there to the end of the last.
         time_base: seconds of one tick of `Frame.pts`.
         codec, pix_fmt: FFmpeg's names; of the images' type for a folder.
+        full_chroma: whether thinned chroma (4:2:0) would lose much of its colours.
         colours: matrix, primaries and transfer with which the clip is written again.
         audio: the audio streams that can be copied or transcoded.
         notes: what is changed on reading, such as "interlaced: made whole pictures of".
@@ -62,6 +63,7 @@ class VideoInfo:
     time_base: Fraction
     codec: str
     pix_fmt: str
+    full_chroma: bool = False
     colours: Colours
     audio: tuple[AudioInfo, ...]
     notes: tuple[str, ...] = ()

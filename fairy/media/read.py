@@ -177,7 +177,8 @@ def _describe(
         sample_aspect_ratio=1 / pixel_aspect if orientation.transposed else pixel_aspect,
         start_s=float(start * stream.time_base), duration_s=float(duration),
         time_base=stream.time_base, codec=stream.codec_context.codec.canonical_name,
-        pix_fmt=frame.format.name, colours=reader.colours, audio=_audio(container),
+        pix_fmt=frame.format.name, full_chroma=reader.full_chroma, colours=reader.colours,
+        audio=_audio(container),
         notes=reader.notes,
     )  # fmt: skip
 
@@ -209,7 +210,7 @@ def _check_end(container: InputContainer, info: VideoInfo) -> None:
     """
     if container.duration is None:
         return
-    promised_s = (max(container.start_time, 0) + container.duration) / av.time_base
+    promised_s = (max(container.start_time or 0, 0) + container.duration) / av.time_base
     end_s = info.start_s + info.duration_s
     if promised_s - end_s > max(EARLY_END_S, 0.05 * promised_s):
         logger.warning(

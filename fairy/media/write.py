@@ -146,7 +146,13 @@ class VideoWriter:
         """Return how the file is encoded, or None for pictures."""
         if self._out.is_dir() or self._out.suffix.lower() not in CONTAINERS:
             return None
-        return choose_encoding(self._out, self._media, self._info.pix_fmt)
+        height, width, _ = self._shape
+        return choose_encoding(
+            self._out,
+            self._media,
+            full_chroma=self._info.full_chroma,
+            num_pixels=height * width,
+        )
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
         """Write one frame uint8 (H,W,3), shown at `pts * time_base` seconds, after the last one.
