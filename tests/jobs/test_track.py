@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -67,6 +69,16 @@ def test_accuracy_is_measured_and_drawn(config, tmp_path):
     )  # fmt: skip
     assert accuracy.num_points > 50 and counted == [(1, 1)]
     assert Image.open(tmp_path / "accuracy.png").size[0] > 1000
+
+
+def test_tapvid_file_is_measured(config, tmp_path):
+    points = np.full((2, 6, 2), 0.5, np.float32)
+    entry = {"video": make_frames(6, 48, 64), "points": points, "occluded": np.zeros((2, 6), bool)}
+    (tmp_path / "davis.pkl").write_bytes(pickle.dumps({"goat": entry}))
+    accuracy = measure_tracking(config, tapvid=tmp_path / "davis.pkl", num_frames=5)
+    # 2 points in 3 frames, asked for in 2 anchors; they do not move
+    assert accuracy.num_points == 12
+    assert accuracy.standing_still == {4: 1, 8: 1, 16: 1, 32: 1}
 
 
 def test_rendered_clips_are_the_same_every_time():
