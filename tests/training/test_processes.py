@@ -21,6 +21,8 @@ def read(output: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]
     return list(map(json.loads, lines)), load_file(output / "checkpoint-000002" / "ema.safetensors")
 
 
+# Three interpreters that import torch: seconds on free cores, minutes on busy ones.
+@pytest.mark.timeout(900)
 def test_two_gloo_processes_equal_one_with_the_same_global_batch(
     finetune_config: MakeConfig, tmp_path: Path
 ) -> None:
@@ -39,7 +41,7 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(
     torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     trainer = ["-m", "fairy.training", *words]
     done = subprocess.run(
-        [sys.executable, "-m", *torchrun, *trainer], capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", *torchrun, *trainer], capture_output=True, text=True, timeout=850
     )
     assert done.returncode == 0, done.stderr[-2000:]
     (one, weights), (two, weights_of_two) = read(tmp_path / "one"), read(tmp_path / "two")
