@@ -81,8 +81,10 @@ TABLE = {
     (100, 128): LaunchConfig(block_m=128, block_n=64, num_warps=8, num_stages=2),
     (100, 160): LaunchConfig(block_m=128, block_n=64, num_warps=8, num_stages=2),
 }
-# Small enough for every card, in float32 too
+# Small enough for every card
 SMALL = LaunchConfig(block_m=64, block_n=32, num_warps=4, num_stages=1)
+# Without tensor cores: products are added up in registers
+FLOAT32 = LaunchConfig(block_m=16, block_n=16, num_warps=4, num_stages=1)
 # The interpreter's time goes by the number of programs and tiles; smaller blocks test more seams
 INTERPRETED = LaunchConfig(block_m=32, block_n=32, num_warps=4, num_stages=1)
 
@@ -94,7 +96,7 @@ def choose_config(
     if device.type == "cpu":
         return INTERPRETED
     if dtype == torch.float32:
-        return SMALL
+        return FLOAT32
     measured = find_measured(head_dim, device)
     config = measured or table_config(head_dim, generation(device))
     return fit_queries(config, num_queries)

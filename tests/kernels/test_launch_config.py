@@ -9,6 +9,7 @@ import torch
 
 from fairy_kernels import launch_config
 from fairy_kernels.launch_config import (
+    FLOAT32,
     INTERPRETED,
     SHARED_BYTES,
     SMALL,
@@ -96,7 +97,7 @@ def test_cards_with_little_shared_memory_and_unknown_ones_take_small_blocks(
 
 
 def test_float32_takes_small_blocks(card):
-    assert choose_config(40, 3072, torch.float32, CUDA) == SMALL
+    assert choose_config(40, 3072, torch.float32, CUDA) == FLOAT32
 
 
 def test_the_interpreter_takes_small_blocks():
