@@ -36,7 +36,7 @@ def tiny_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pairs(tmp_path_factory.mktemp("pairs"), "folder")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def autoencoder_config() -> MakeConfig:
     def make(output: Path, **overrides: object) -> TrainConfig:
         return load_recipe("tiny-test", {"output": output, **overrides})
@@ -44,7 +44,7 @@ def autoencoder_config() -> MakeConfig:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def editor_config(tiny_autoencoder: Path) -> MakeConfig:
     def make(output: Path, **overrides: object) -> TrainConfig:
         settings = {"stage": "editor", "autoencoder": tiny_autoencoder, "output": output}
@@ -53,7 +53,7 @@ def editor_config(tiny_autoencoder: Path) -> MakeConfig:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def finetune_config(tiny_model: Path, tiny_pairs: Path) -> MakeConfig:
     """The paper's augmentation at 16 px on the data set; two pairs a step."""
 

@@ -16,9 +16,10 @@ from tests.tiny import make_frames
 from tests.training.conftest import MakeConfig
 
 
-@pytest.fixture
-def folder(editor_config: MakeConfig, tmp_path: Path) -> Path:
-    return train(editor_config(tmp_path, validate_every=100))
+@pytest.fixture(scope="module")
+def folder(editor_config: MakeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new editor, exported after four steps."""
+    return train(editor_config(tmp_path_factory.mktemp("run"), validate_every=100))
 
 
 def test_plain_diffusers_loads_and_edits(folder: Path) -> None:
