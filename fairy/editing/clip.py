@@ -33,7 +33,7 @@ class UsedSettings:
         num_inference_steps: denoising steps.
         guidance_scale: weight of the instruction.
         image_guidance_scale: weight of the source image.
-        num_groups: guidance branches, 3 or 1.
+        num_groups: guidance branches, 1 to 3.
         anchor_indices: frames that are anchors.
         frame_batch_size: frames denoised together.
         height: of the frames the model saw.

@@ -1,7 +1,9 @@
 """Three-branch guidance of InstructPix2Pix: [text, image, uncond], group-major.
 
 `text` sees instruction and image, `image` the image alone, `uncond` neither (zero image latents).
-Row g*F+f is branch g of frame f. Without guidance there is only the text branch (G = 1).
+Row g*F+f is branch g of frame f. Only branches that count are computed: at an
+`image_guidance_scale` of 1 the weight of `uncond` is 0 (G = 2), without guidance there is only
+`text` (G = 1).
 Tests: tests/editing/test_guidance.py.
 """
 
@@ -27,13 +29,15 @@ class Guidance:
 
     @property
     def enabled(self) -> bool:
-        """Whether three branches are needed, decided exactly as diffusers' pipeline does."""
+        """Whether there is guidance, decided exactly as diffusers' pipeline does."""
         return self.guidance_scale > 1.0 and self.image_guidance_scale >= 1.0
 
     @property
     def num_groups(self) -> int:
-        """Guidance branches G: 3, or 1 when guidance is off."""
-        return 3 if self.enabled else 1
+        """Guidance branches G that are computed: the first G of [text, image, uncond]."""
+        if not self.enabled:
+            return 1
+        return 2 if self.image_guidance_scale == 1.0 else 3
 
     def expand_latents(self, latents: Tensor) -> Tensor:
         """Return latents (F,C,h,w) once per branch, (G*F,C,h,w)."""
@@ -41,9 +45,8 @@ class Guidance:
 
     def expand_image_latents(self, image_latents: Tensor) -> Tensor:
         """Return image_latents (F,C,h,w) per branch, (G*F,C,h,w): zeros for `uncond`."""
-        if not self.enabled:
-            return image_latents
-        return torch.cat([image_latents, image_latents, torch.zeros_like(image_latents)])
+        branches = [image_latents, image_latents, torch.zeros_like(image_latents)]
+        return torch.cat(branches[: self.num_groups])
 
     def expand_prompt(self, prompt_embeds: Tensor, num_frames: int) -> Tensor:
         """Return prompt_embeds (G,L,D), one row per branch, for every row: (G*F,L,D)."""
@@ -51,11 +54,10 @@ class Guidance:
 
     def combine(self, noise_pred: Tensor) -> Tensor:
         """Return the guided prediction (F,C,h,w) of all branches' (G*F,C,h,w)."""
-        if not self.enabled:
+        if self.num_groups == 1:
             return noise_pred
-        text, image, uncond = noise_pred.chunk(3)
-        return (
-            uncond
-            + self.guidance_scale * (text - image)
-            + self.image_guidance_scale * (image - uncond)
-        )
+        text, image, *uncond = noise_pred.chunk(self.num_groups)
+        guided = image + self.guidance_scale * (text - image)
+        if uncond:
+            guided = guided + (self.image_guidance_scale - 1) * (image - uncond[0])
+        return guided

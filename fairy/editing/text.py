@@ -1,4 +1,4 @@
-"""Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative].
+"""Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative], as many as count.
 
 diffusers encodes (textual inversion and LoRA included); this checks and orders.
 Tests: tests/editing/test_text.py.
@@ -33,4 +33,4 @@ def encode_instruction(
     embeds: Tensor = pipe._encode_prompt(
         prompt, pipe._execution_device, 1, guidance.enabled, negative_prompt
     )
-    return embeds
+    return embeds[: guidance.num_groups]

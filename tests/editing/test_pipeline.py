@@ -23,8 +23,9 @@ from tests.tiny import assert_same_frames, make_frames, make_tiny_pipeline
 FRAMES = make_frames(7, height=12, width=16)
 STEPS = 2
 ONE_BRANCH = {"guidance_scale": 1.0, "image_guidance_scale": 1.0}
+TWO_BRANCHES = {"guidance_scale": 7.5, "image_guidance_scale": 1.0}
 THREE_BRANCHES = {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
-GUIDANCE = [ONE_BRANCH, THREE_BRANCHES]
+GUIDANCE = [ONE_BRANCH, TWO_BRANCHES, THREE_BRANCHES]
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_cache_bytes_equal_the_formula(pipe, guidance):
     tokens_by_channels = {16: 6 * 8, 32: 3 * 4}
     layers = self_attention_layers(pipe.unet).values()
     values = sum(tokens_by_channels[layer.query_dim] * layer.inner_dim for layer in layers)
-    num_groups = 3 if guidance is THREE_BRANCHES else 1
+    num_groups = 1 + GUIDANCE.index(guidance)
     keys_and_values, element_bytes = 2, 4
     expected = keys_and_values * STEPS * num_groups * 3 * values * element_bytes
     assert pipe.used.anchor_cache_bytes == expected

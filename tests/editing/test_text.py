@@ -14,7 +14,7 @@ from fairy.errors import InstructionError
 def test_order_is_text_negative_negative(tiny_pipeline):
     text = encode_instruction(tiny_pipeline, "make it red", "", Guidance(1, 1))
     negative = encode_instruction(tiny_pipeline, "bad", "", Guidance(1, 1))
-    embeds = encode_instruction(tiny_pipeline, "make it red", "bad", Guidance(2, 1))
+    embeds = encode_instruction(tiny_pipeline, "make it red", "bad", Guidance(2, 3))
     assert torch.allclose(embeds, torch.cat([text, negative, negative]), atol=1e-5)
 
 
