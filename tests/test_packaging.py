@@ -80,6 +80,12 @@ def test_wheel_holds_the_bundled_model(wheel: set[str]):
     assert model <= wheel
 
 
+def test_wheel_holds_the_reports_page(wheel: set[str]):
+    page = shipped("fairy/evaluation/page")
+    assert "fairy/evaluation/page/report.html" in page
+    assert page <= wheel
+
+
 def test_wheel_holds_recipes_and_the_types_marker(wheel: set[str]):
     assert shipped("fairy/training/recipes", "*.yaml") <= wheel
     assert "fairy/py.typed" in wheel

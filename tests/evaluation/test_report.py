@@ -133,9 +133,13 @@ def test_a_browser_shows_the_clip_and_obeys_the_controls(page, tmp_path):
     </script>"""
     path = tmp_path / "page.html"
     path.write_text(page.replace("</body>", act + "</body>"), encoding="utf-8")
-    shown = browse(path, tmp_path, "--virtual-time-budget=8000", "--dump-dom")
-    title = re.search(r"<title>(.*?)</title>", shown)
-    assert title is not None
+    # Virtual time may run out before the film is decoded: then the page is given more of it
+    for budget_ms in (10_000, 40_000, 160_000):
+        shown = browse(path, tmp_path, f"--virtual-time-budget={budget_ms}", "--dump-dom")
+        title = re.search(r"<title>(.*?)</title>", shown)
+        assert title is not None
+        if title.group(1) != "made by hand":
+            break
     found = re.fullmatch(r"size true shown (\d+) asked (\d+) frames 8", title.group(1))
     assert found is not None, title.group(1)
     assert found.group(1) == found.group(2)

@@ -20,7 +20,7 @@ def ran() -> tuple[Results, list[ClipView], list[tuple[int, int]]]:
     pipe.defaults = type(pipe.defaults)(num_inference_steps=2, guidance_scale=1, size=32)
     plan = Plan(
         pipe=pipe, name="tiny", clips=rendered_clips(NUM_CLIPS, NUM_FRAMES, SIZE),
-        num_clips=NUM_CLIPS,        others={"other": pipe}, num_swept_clips=2,
+        num_clips=NUM_CLIPS, others={"other": pipe}, num_swept_clips=2,
         sweeps={"num_anchors": (1, 3), "num_inference_steps": (1, 2)},
         settings={"model": "tiny"},
     )  # fmt: skip
