@@ -27,7 +27,12 @@ TIMES = [9, 10, 17, 18, 19, 20, 21, 40, 41, 42, 43, 60, 61, 90]
 
 def write_segment(path: Path, suffix: str, images: np.ndarray, times: list[int]) -> None:
     encoder = VideoEncoder(
-        Path(os.devnull), choose_encoding(Path(f"a{suffix}")), INFO, 48, 64, tracks=False
+        Path(os.devnull),
+        choose_encoding(Path(f"a{suffix}"), num_pixels=48 * 64),
+        INFO,
+        48,
+        64,
+        tracks=False,
     )
     writer = SegmentWriter(path, encoder)
     for image, time in zip(images, times, strict=True):
@@ -82,7 +87,12 @@ def test_every_segment_begins_with_a_key_frame(tmp_path: Path):
 
 def test_unfinished_segment_has_another_name(tmp_path: Path):
     encoder = VideoEncoder(
-        Path(os.devnull), choose_encoding(Path("a.mp4")), INFO, 48, 64, tracks=False
+        Path(os.devnull),
+        choose_encoding(Path("a.mp4"), num_pixels=48 * 64),
+        INFO,
+        48,
+        64,
+        tracks=False,
     )
     writer = SegmentWriter(tmp_path / "part", encoder)
     writer.write(make_frames(1, 48, 64)[0], 0, TIME_BASE, 1)
