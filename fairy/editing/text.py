@@ -1,4 +1,4 @@
-"""Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative], as many as count.
+"""Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative].
 
 diffusers encodes (textual inversion and LoRA included); this checks and orders.
 Tests: tests/editing/test_text.py.

@@ -48,11 +48,14 @@ class SuiteClip:
     captions: tuple[str, str] | None = None
 
 
-def rendered_clips(count: int, num_frames: int, size: tuple[int, int]) -> Iterator[SuiteClip]:
+def rendered_clips(
+    count: int, num_frames: int, size: tuple[int, int], *, open_only: bool = False
+) -> Iterator[SuiteClip]:
     """Render clips of size (height, width), the same ones for the same arguments."""
+    kinds = (OPEN,) if open_only else (OPEN, EXACT)
     for index in range(count):
-        names = EXACT if index % 2 else OPEN
-        yield _rendered_clip(index, names[index // 2 % len(names)], num_frames, size)
+        names = kinds[index % len(kinds)]
+        yield _rendered_clip(index, names[index // len(kinds) % len(names)], num_frames, size)
 
 
 def folder_clips(

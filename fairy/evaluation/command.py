@@ -49,7 +49,8 @@ def eval_command(
         Fit, typer.Option(help="What the editor did to a picture of another shape.")
     ] = "refuse",
     suite: Annotated[
-        Literal["quick", "full"] | None, typer.Option(help="Edit and judge a fixed set of clips.")
+        Literal["quick", "open", "full"] | None,
+        typer.Option(help="Edit and judge a fixed set of clips."),
     ] = None,
     clips: Annotated[Path | None, typer.Option(help="A folder of clips for the suite.")] = None,
     instructions: Annotated[
@@ -168,7 +169,9 @@ def make_plan(
         )  # fmt: skip
         shape = f"longer side {longer}, at most {suite.num_frames} frames"
     else:
-        chosen = rendered_clips(num_clips, suite.num_frames, (height, width))
+        chosen = rendered_clips(
+            num_clips, suite.num_frames, (height, width), open_only=suite.open_only
+        )
         shape = f"{width}x{height}, {suite.num_frames} frames"
     settings = {
         "suite": suite.name, "model": model, **{f"also {name}": path for name, path in named},

@@ -39,19 +39,21 @@ class Suite:
 
     Attributes:
         name: as on the command line.
-        num_clips: rendered clips, half of them with an exact result.
+        num_clips: rendered clips.
         num_frames: of each clip.
         size_share: longer side, as a share of the size at which the model works best.
         num_swept_clips: the first clips, on which settings are varied.
         sweeps: settings of `FairyPipeline` and their values.
+        open_only: whether every instruction leaves a choice open; else every second one does.
     """
 
     name: str
     num_clips: int
     num_frames: int
     size_share: float
-    num_swept_clips: int
-    sweeps: dict[str, tuple[int, ...]]
+    num_swept_clips: int = 0
+    sweeps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    open_only: bool = False
 
     def size(self, pipe: FairyPipeline, longer: int | None = None) -> tuple[int, int]:
         """Return the (height, width) of rendered clips for a model; `longer` side if asked."""
@@ -65,6 +67,7 @@ SUITES = {
         name="quick", num_clips=12, num_frames=8, size_share=0.6, num_swept_clips=4,
         sweeps={"num_anchors": (1, 2, 3, 5), "num_inference_steps": (1, 2, 4, 8)},
     ),
+    "open": Suite(name="open", num_clips=20, num_frames=12, size_share=0.6, open_only=True),
     "full": Suite(
         name="full", num_clips=24, num_frames=24, size_share=1.0, num_swept_clips=8,
         sweeps={"num_anchors": (1, 2, 3, 5, 7, 9), "num_inference_steps": (1, 2, 4, 6, 10, 20)},

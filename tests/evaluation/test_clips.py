@@ -34,6 +34,12 @@ def test_exact_and_open_edits_take_turns():
     assert targets == [False, True] * 3
 
 
+def test_open_edits_alone_have_no_exact_result():
+    clips = list(rendered_clips(7, 2, SIZE, open_only=True))
+    assert all(clip.target is None for clip in clips)
+    assert len({clip.instruction for clip in clips}) == len(OPEN)
+
+
 def test_kinds_of_edit_are_what_they_are_called():
     assert all(EDITS_BY_NAME[name].deterministic for name in EXACT)
     assert not any(EDITS_BY_NAME[name].deterministic for name in OPEN)
