@@ -5,6 +5,7 @@
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
+#   make fuzz                                     2,000 damaged clips and random options (hours)
 #   make bench-gpu                                anchor attention on a CUDA device, against all others
 #   make lint | format | build | bench | clean
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: venv demo test test-full test-gpu lint format build bench bench-gpu clean
+.PHONY: venv demo test test-full test-gpu fuzz lint format build bench bench-gpu clean
 
 venv: $(STAMP)
 
@@ -42,6 +43,9 @@ test-full: $(STAMP)
 # Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu
+
+fuzz: $(STAMP)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 tests/fuzz
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

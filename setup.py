@@ -85,6 +85,7 @@ setup(
         "app": ["gradio>=4"],
         "dev": [
             "build",
+            "hypothesis",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout",

@@ -1,0 +1,144 @@
+"""Damaged clips and random options end as success or as one clear line, never otherwise.
+
+Slim in `make test`; `make fuzz` runs it whole (`FUZZ_EXAMPLES` files). What once failed stays in
+`tests/fuzz/corpus` as a case of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fairy.media import write_video
+from tests.fuzz.mutations import KINDS, Mutation, damaged
+from tests.fuzz.worker import Outcome, Worker
+from tests.tiny import make_frames
+
+CLIPS = Path(__file__).parents[2].parent / "shared" / "clips" / "stress"
+CORPUS = Path(__file__).parent / "corpus"
+NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "24"))
+MAX_BYTES = 2_000_000_000
+LARGEST_SEED = 120_000
+
+WHOLE = settings(
+    max_examples=NUM_EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=NUM_EXAMPLES < 100,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Small whole clips of every kind we write, and the small ones of the stress folder."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for suffix in (".mp4", ".mov", ".mkv", ".webm", ".gif"):
+        write_video(make_frames(4, 32, 48), folder / f"made{suffix}", fps=10)
+    write_video(make_frames(1, 32, 48), folder / "made.png")
+    write_video(make_frames(1, 32, 48), folder / "made.jpg")
+    for path in sorted(CLIPS.iterdir()) if CLIPS.is_dir() else ():
+        if path.stat().st_size <= LARGEST_SEED:
+            shutil.copy(path, folder)
+    return sorted(folder.iterdir())
+
+
+def assert_ends_well(outcome: Outcome, out: Path) -> None:
+    """Success with its file whole, or one clear line, exit code 2 and nothing at `out`."""
+    assert outcome.exit_code in (0, 2), outcome.said
+    assert "Traceback" not in outcome.said
+    assert outcome.peak_bytes < MAX_BYTES
+    if outcome.exit_code == 2:
+        last = outcome.said.strip().splitlines()[-1]
+        # Options of a wrong type are refused by typer, in its box.
+        assert last.startswith("fairy: ") or "Usage: " in outcome.said, outcome.said
+        assert not out.exists()
+    assert not any(path.name.endswith(".part") for path in out.parent.iterdir())
+
+
+MUTATIONS = st.lists(
+    st.builds(
+        Mutation,
+        kind=st.sampled_from(KINDS),
+        place=st.floats(0, 1, exclude_max=True),
+        length=st.sampled_from([1, 2, 4, 8, 40, 400, 4000]),
+        value=st.sampled_from([0, 1, 0x7F, 0xFF, 0x7FFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF])
+        | st.integers(0, 0xFFFFFFFF),
+    ),
+    max_size=4,
+)
+COMMANDS = st.sampled_from(["info", "copy", "copy", "copy", "edit"])
+SUFFIXES = st.sampled_from([".mp4", ".mov", ".mkv", ".webm", ".gif", "", ".png", ".xyz"])
+OPTIONS = st.lists(
+    st.sampled_from(
+        [
+            ["--codec", "hevc"], ["--codec", "ffv1"], ["--codec", "h265"], ["--crf", "0"],
+            ["--crf", "-3"], ["--crf", "99"], ["--crf", "good"], ["--pix-fmt", "yuv444p"],
+            ["--pix-fmt", "rgb"], ["--video-stream", "0"], ["--video-stream", "7"], ["--strict"],
+            ["--no-provenance"], ["--num-anchors", "99"], ["--anchors", "0,1"], ["--anchors", ","],
+            ["--size", "16"], ["--no-keep-size"], ["--seed", "-1"], ["--steps", "0"],
+            ["--frame-batch-size", "1"], ["--backend", "none"], ["--guidance-scale", "nan"],
+        ]
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+@WHOLE
+@given(data=st.data(), mutations=MUTATIONS, command=COMMANDS, suffix=SUFFIXES, options=OPTIONS)
+def test_any_damage_ends_well(worker, seeds, data, mutations, command, suffix, options):
+    seed = data.draw(st.sampled_from(seeds), label="seed")
+    with tempfile.TemporaryDirectory() as folder:
+        clip, out = Path(folder, seed.name), Path(folder, "out", f"out{suffix}")
+        out.parent.mkdir()
+        clip.write_bytes(damaged(seed.read_bytes(), mutations))
+        outcome = worker.run(*_arguments(command, clip, out, options))
+        assert_ends_well(outcome, out)
+
+
+def _arguments(command: str, clip: Path, out: Path, options: list[list[str]]) -> list[object]:
+    if command == "info":
+        return ["info", clip]
+    if command == "copy":
+        return ["copy", clip, out]
+    fixed = ["--steps", "1", "--size", "16", "--device", "cpu"]
+    return [
+        "edit",
+        clip,
+        "snow",
+        "--out",
+        out,
+        *fixed,
+        *(word for pair in options for word in pair),
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*")), ids=lambda path: path.name)
+def test_what_once_failed_ends_well(worker, tmp_path, path):
+    clip = tmp_path / path.name
+    shutil.copy(path, clip)
+    for number, command in enumerate(["info", "copy", "edit"]):
+        out = tmp_path / str(number) / "out.mp4"
+        out.parent.mkdir()
+        assert_ends_well(worker.run(*_arguments(command, clip, out, [])), out)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutation_changes_the_file(kind):
+    data = np.random.default_rng(0).integers(1, 255, 1000).astype(np.uint8).tobytes()
+    assert damaged(data, [Mutation(kind, 0.5, 40, 3)]) != data

@@ -1,0 +1,119 @@
+"""A process that runs commands of `fairy`, one line of JSON in, one out; a crash ends only it.
+
+The model is a tiny one with random weights: what is fuzzed is the reading, the options and the
+writing. `copy` reads a clip and writes it again without an edit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: exit code, what it said, its peak memory; None and why if it did not."""
+
+    exit_code: int | None
+    said: str
+    peak_bytes: int = 0
+
+
+class Worker:
+    """Starts the process when it is needed, and anew after a crash or a hang."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, *arguments: object) -> Outcome:
+        """Run `fairy ARGUMENTS` in the process."""
+        process = self._started()
+        process.stdin.write(json.dumps([str(a) for a in arguments]).encode() + b"\n")
+        process.stdin.flush()
+        if not select.select([process.stdout], [], [], LIMIT_S)[0]:
+            self.close()
+            return Outcome(None, f"hangs: more than {LIMIT_S} s")
+        line = process.stdout.readline()
+        if not line:
+            code = process.wait()
+            self._process = None
+            return Outcome(None, f"crashed with {code}")
+        return Outcome(**json.loads(line))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            path = f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.worker"],
+                env={**os.environ, "PYTHONPATH": path},
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            # The first line says that everything is imported: that is not the command's time.
+            self._process.stdout.readline()
+        return self._process
+
+
+def serve() -> None:
+    """Answer commands until the input ends."""
+    import fairy.jobs.edit
+    from fairy.editing.pipeline import FairyPipeline
+    from tests.tiny import make_tiny_pipeline
+
+    pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
+    fairy.jobs.edit.load = lambda config: pipe
+    answers, sys.stdout = sys.stdout, sys.stderr
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_run(json.loads(line))), file=answers, flush=True)
+
+
+def _run(arguments: list[str]) -> dict[str, object]:
+    from typer.testing import CliRunner
+
+    from fairy.cli import app
+
+    if not any(command.name == "copy" for command in app.registered_commands):
+        _add_copy(app)
+    result = CliRunner().invoke(app, arguments)
+    failed = result.exception is not None and not isinstance(result.exception, SystemExit)
+    said = f"{result.output}\n{result.exception!r}" if failed else result.output
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"exit_code": 1 if failed else result.exit_code, "said": said, "peak_bytes": peak}
+
+
+def _add_copy(app: object) -> None:
+    from fairy.console import user_facing
+    from fairy.media import VideoWriter, check_output, probe, read_frames
+
+    @app.command(name="copy")
+    @user_facing
+    def copy(source: Path, out: Path) -> None:
+        """Read a clip and write it again."""
+        check_output(out)
+        info = probe(source)
+        with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
+            for frame in read_frames(source):
+                writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
+
+
+if __name__ == "__main__":
+    serve()
