@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 
@@ -75,7 +76,10 @@ def parse_anchors(text: str | None) -> tuple[int, ...] | None:
 @app.command()
 @user_facing
 def edit(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A clip or a folder of images.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="A clip, a picture, a folder of them, or - (stdin)."),
+    ],
     instruction: Annotated[str, typer.Argument(help='What to change, as in "make it snow".')],
     out: Annotated[
         Path, typer.Option("--out", "-o", help=".mp4 .mov .mkv .webm .gif .png, or a PNG folder.")
@@ -157,6 +161,9 @@ def edit(
 
     After an interruption the same command goes on where it was.
     """
+    from fairy.media.stdin import clip_from
+
+    source = click.get_current_context().with_resource(clip_from(source))
     config = EditConfig(
         model=model,
         num_inference_steps=steps,
@@ -250,11 +257,17 @@ def batch(
 
 @app.command()
 @user_facing
-def info(clip: Annotated[Path, typer.Argument(help="A clip or a folder of images.")]) -> None:
+def info(
+    clip: Annotated[
+        Path, typer.Argument(help="A clip, a picture, a folder of them, or - (stdin).")
+    ],
+) -> None:
     """Say what a clip holds: frames, timestamps, size, rotation, colours, audio."""
     from fairy.jobs.info import describe_clip
+    from fairy.media.stdin import clip_from
 
     console = Console()
+    clip = click.get_current_context().with_resource(clip_from(clip))
     for name, value in describe_clip(clip):
         say(console, f"{name:<10}{value}")
 

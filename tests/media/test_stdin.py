@@ -1,0 +1,36 @@
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fairy.errors import MediaError
+from fairy.media import probe, write_video
+from fairy.media.stdin import STDIN, clip_from
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """A function that puts bytes on standard input."""
+    return lambda data: monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_piped_clip_is_read_like_a_file(tmp_path, scene, piped, suffix):
+    write_video(np.stack([scene] * 3), tmp_path / f"a{suffix}")
+    piped((tmp_path / f"a{suffix}").read_bytes())
+    with clip_from(STDIN) as path:
+        assert (probe(path).num_frames, probe(path).width) == (3, 64)
+    assert not path.exists() and not path.parent.exists()
+
+
+def test_an_empty_pipe_is_refused(piped):
+    piped(b"")
+    with pytest.raises(MediaError, match="nothing came on standard input"), clip_from(STDIN):
+        pass
+
+
+def test_other_names_are_left_alone():
+    with clip_from(Path("clip.mp4")) as path:
+        assert path == Path("clip.mp4")
