@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -76,6 +75,7 @@ def parse_anchors(text: str | None) -> tuple[int, ...] | None:
 @app.command()
 @user_facing
 def edit(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(metavar="IN", help="A clip, a picture, a folder of them, or - (stdin)."),
@@ -163,7 +163,7 @@ def edit(
     """
     from fairy.media.stdin import clip_from
 
-    source = click.get_current_context().with_resource(clip_from(source))
+    source = context.with_resource(clip_from(source))
     config = EditConfig(
         model=model,
         num_inference_steps=steps,
@@ -258,6 +258,7 @@ def batch(
 @app.command()
 @user_facing
 def info(
+    context: typer.Context,
     clip: Annotated[
         Path, typer.Argument(help="A clip, a picture, a folder of them, or - (stdin).")
     ],
@@ -267,7 +268,7 @@ def info(
     from fairy.media.stdin import clip_from
 
     console = Console()
-    clip = click.get_current_context().with_resource(clip_from(clip))
+    clip = context.with_resource(clip_from(clip))
     for name, value in describe_clip(clip):
         say(console, f"{name:<10}{value}")
 

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fairy.cli import app
 from fairy.errors import MediaError
 from fairy.media import probe, write_video
 from fairy.media.stdin import STDIN, clip_from
@@ -34,3 +36,9 @@ def test_an_empty_pipe_is_refused(piped):
 def test_other_names_are_left_alone():
     with clip_from(Path("clip.mp4")) as path:
         assert path == Path("clip.mp4")
+
+
+def test_the_command_line_reads_it(tmp_path, scene):
+    write_video(scene[None], tmp_path / "a.mp4")
+    result = CliRunner().invoke(app, ["info", "-"], input=(tmp_path / "a.mp4").read_bytes())
+    assert result.exit_code == 0 and "64x48 shown" in result.output
