@@ -180,7 +180,7 @@ def _table(rows: list[Row]) -> str:
     names = [name.replace("_", " ") for name in asdict(rows[0])]
     lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
     lines += [f"| {' | '.join(asdict(row).values())} |" for row in rows]
-    machine_line = f"Commit `{machine()['commit']}`, {machine()['processor']}, no GPU."
+    machine_line = f"Commit `{machine()['commit']}`, {machine()['processor']}."
     return "\n".join(["", *lines, "", machine_line, ""])
 
 

@@ -1,7 +1,7 @@
 """Damaged clips and random options end as success or as one clear line, never otherwise.
 
 Slim in `make test`; `make fuzz` runs it whole (`FUZZ_EXAMPLES` files). What once failed stays in
-`tests/fuzz/corpus` as a case of its own.
+`tests/fuzz/corpus` as a case of its own; the file of a new failure is put into `out/fuzz`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from fairy.media import write_video
@@ -23,6 +24,7 @@ from tests.fuzz.worker import Outcome, Worker
 from tests.tiny import make_frames
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips" / "stress"
+FAILED = Path(__file__).parents[2] / "out" / "fuzz"
 CORPUS = Path(__file__).parent / "corpus"
 NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "24"))
 MAX_BYTES = 2_000_000_000
@@ -34,6 +36,8 @@ WHOLE = settings(
     database=None,
     derandomize=NUM_EXAMPLES < 100,
     suppress_health_check=list(HealthCheck),
+    # A hang costs its whole limit each time: no search for the smallest file that does it.
+    phases=[Phase.explicit, Phase.generate],
 )
 
 
@@ -107,8 +111,14 @@ def test_any_damage_ends_well(worker, seeds, data, mutations, command, suffix, o
         clip, out = Path(folder, seed.name), Path(folder, "out", f"out{suffix}")
         out.parent.mkdir()
         clip.write_bytes(damaged(seed.read_bytes(), mutations))
-        outcome = worker.run(*_arguments(command, clip, out, options))
-        assert_ends_well(outcome, out)
+        arguments = _arguments(command, clip, out, options)
+        try:
+            assert_ends_well(worker.run(*arguments), out)
+        except AssertionError:
+            FAILED.mkdir(parents=True, exist_ok=True)
+            kept = shutil.copy(clip, FAILED / f"{zlib.crc32(clip.read_bytes()):08x}{clip.suffix}")
+            note(f"fairy {' '.join(map(str, arguments))} with {kept}")
+            raise
 
 
 def _arguments(command: str, clip: Path, out: Path, options: list[list[str]]) -> list[object]:
