@@ -15,6 +15,7 @@ from fairy.media.colours import Image
 # A GIF counts time in hundredths of a second, and players slow a step of one down to ten.
 GIF_TIME_BASE = Fraction(1, 100)
 GIF_MIN_STEP = 2
+PALETTE_SIDE = 320
 
 
 class GifPalette:
@@ -29,10 +30,12 @@ class GifPalette:
             time_base=GIF_TIME_BASE,
         )
         split, use = graph.add("split"), graph.add("paletteuse", "new=1:dither=bayer:bayer_scale=4")
+        small = graph.add("scale", "w={1}:h={0}:flags=neighbor".format(*_few_pixels(height, width)))
         palette, sink = graph.add("palettegen", "stats_mode=single"), graph.add("buffersink")
         source.link_to(split)
         split.link_to(use, 0, 0)
-        split.link_to(palette, 1, 0)
+        split.link_to(small, 1, 0)
+        small.link_to(palette)
         palette.link_to(use, 0, 1)
         use.link_to(sink)
         graph.configure()
@@ -47,3 +50,9 @@ class GifPalette:
         picture = self._graph.pull()
         assert isinstance(picture, av.VideoFrame)
         return picture
+
+
+def _few_pixels(height: int, width: int) -> tuple[int, int]:
+    """Return the size at which colours are counted: the palette is as good, and done sooner."""
+    share = min(1.0, PALETTE_SIDE / max(height, width))
+    return max(1, round(height * share)), max(1, round(width * share))
