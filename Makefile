@@ -5,7 +5,7 @@
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
-#   make fuzz                                     2,000 damaged clips and random options (hours)
+#   make fuzz                                     2,000 damaged clips and random options (ten minutes)
 #   make bench-gpu                                anchor attention on a CUDA device, against all others
 #   make lint | format | build | bench | clean
 
