@@ -54,10 +54,13 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_same_pictures(a: Path, b: Path) -> None:
-    """Equal but for the last bit: how a matrix is summed up can depend on where it lies."""
+    """Equal but for the last bit: how a matrix is summed up can depend on where it lies.
+
+    A bit may move a level, and a level what an encoder chooses; another frame differs by far more.
+    """
     first, second = read_video(a).astype(int), read_video(b).astype(int)
     assert first.shape == second.shape
-    assert np.abs(first - second).max() <= 1
+    assert np.abs(first - second).mean((1, 2, 3)).max() <= 0.5
 
 
 def test_stopped_again_and_again_the_pixels_are_those_of_one_run(edit: Edit, tmp_path: Path):
