@@ -40,11 +40,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "benchmarks")]
 
 from _record import machine, show  # noqa: E402
 
-from fairy.editing.backends import (  # noqa: E402
-    anchor_attention_concatenated,
-    anchor_attention_merged,
-)
+from fairy.editing.backends import anchor_attention_merged  # noqa: E402
 from fairy_kernels.availability import why_not  # noqa: E402
+from fairy_kernels.sdpa import anchor_attention_concatenated  # noqa: E402
 from fairy_kernels.testing import (  # noqa: E402
     Inputs,
     allowed_error,

@@ -25,10 +25,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
-from fairy.editing.backends import (  # noqa: E402
-    anchor_attention_concatenated,
-    anchor_attention_merged,
-)
+from fairy.editing.backends import anchor_attention_merged  # noqa: E402
+from fairy_kernels.sdpa import anchor_attention_concatenated  # noqa: E402
 from fairy_kernels.testing import Inputs, allowed_error, make_inputs, max_error  # noqa: E402
 
 WAYS = [anchor_attention_concatenated, anchor_attention_merged]

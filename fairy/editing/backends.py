@@ -17,17 +17,16 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from fairy.config import BACKENDS
 from fairy.errors import SettingsError
 from fairy_kernels.availability import why_not, why_not_chosen
 from fairy_kernels.reference import (
     anchor_attention_reference,
-    anchor_bias_of_keys,
     attention_reference,
     frames_per_group,
 )
+from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 
 logger = logging.getLogger(__name__)
 
@@ -111,37 +110,6 @@ def _sdpa(reason: str, anchor_bias: float) -> Backend:
     # frames are side by side (blocks of queries, vectors of `sigmoid`); on CUDA it is unmeasured
     attend_anchors = partial(anchor_attention_concatenated, anchor_bias=anchor_bias)
     return Backend("sdpa", reason, sdpa, attend_anchors)
-
-
-def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return torch's scaled dot-product attention of q (B,N,H,D) with k, v (B,M,H,D).
-
-    `bias` (M,) is added to the scaled scores; with one, torch takes other kernels.
-    """
-    mask = None if bias is None else bias.to(q.dtype).expand(q.shape[1], -1)
-    out = scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
-    )
-    return out.transpose(1, 2)
-
-
-def anchor_attention_concatenated(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    k_anchor: Tensor,
-    v_anchor: Tensor,
-    *,
-    anchor_bias: float = 0.0,
-) -> Tensor:
-    """Return anchor attention by one call on [k, k_anchor]: anchors are copied for every frame."""
-    if anchor_bias == -math.inf:
-        return sdpa(q, k, v)
-    num_frames = frames_per_group(q, k_anchor)
-    k_all = torch.cat([k, k_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
-    v_all = torch.cat([v, v_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
-    bias = anchor_bias_of_keys(k.shape[1], k_anchor.shape[1], anchor_bias, q.device)
-    return sdpa(q, k_all, v_all, bias)
 
 
 def anchor_attention_merged(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fairy.editing.anchors import select_anchor_indices
 from fairy.editing.attention import AnchorAttnProcessor, self_attention_layers
-from fairy.editing.backends import anchor_attention_concatenated, sdpa
+from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
-from fairy_kernels.reference import (
-    anchor_attention_reference,
-    anchor_bias_of_keys,
-    frames_per_group,
-)
+from fairy_kernels.reference import anchor_attention_reference
+from fairy_kernels.sdpa import anchor_attention_concatenated
 
 # An implementation may be off by this many times SDPA's own error, and by this many roundings
 ERROR_FACTOR = 2.0
@@ -54,31 +50,6 @@ def make_inputs(
     return Inputs(*(tensor.to(device=device, dtype=dtype) for tensor in drawn))
 
 
-def anchor_attention_plain(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    k_anchor: Tensor,
-    v_anchor: Tensor,
-    *,
-    scale: float | None = None,
-    anchor_bias: float = 0.0,
-) -> Tensor:
-    """Return anchor attention by one SDPA call on the concatenation, anchors copied per frame."""
-    num_frames = frames_per_group(q, k_anchor)
-    k_all = torch.cat([k, k_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
-    v_all = torch.cat([v, v_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
-    bias = anchor_bias_of_keys(k.shape[1], k_anchor.shape[1], anchor_bias, q.device)
-    out = scaled_dot_product_attention(
-        q.transpose(1, 2),
-        k_all.transpose(1, 2),
-        v_all.transpose(1, 2),
-        attn_mask=None if bias is None else bias.to(q.dtype).expand(q.shape[1], -1),
-        scale=scale,
-    )
-    return out.transpose(1, 2)
-
-
 def max_error(
     out: Tensor, inputs: Inputs, *, scale: float | None = None, anchor_bias: float = 0.0
 ) -> float:
@@ -97,7 +68,7 @@ def max_error(
 def allowed_error(inputs: Inputs, *, scale: float | None = None, anchor_bias: float = 0.0) -> float:
     """Return how far from the reference an implementation may be in the inputs' dtype."""
     rounding = torch.finfo(inputs.q.dtype).eps * inputs.v.nan_to_num(0.0).abs().max().item()
-    plain = anchor_attention_plain(*inputs, scale=scale, anchor_bias=anchor_bias)
+    plain = anchor_attention_concatenated(*inputs, scale=scale, anchor_bias=anchor_bias)
     error = max_error(plain, inputs, scale=scale, anchor_bias=anchor_bias)
     # Where SDPA itself overflows, that excuses nothing
     return ERROR_FACTOR * max(error if math.isfinite(error) else 0.0, rounding)

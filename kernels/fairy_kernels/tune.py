@@ -29,10 +29,10 @@ from fairy_kernels.launch_config import (
     tuned_file,
     write_row,
 )
+from fairy_kernels.sdpa import anchor_attention_concatenated
 from fairy_kernels.testing import (
     Inputs,
     allowed_error,
-    anchor_attention_plain,
     make_inputs,
     max_error,
     sampled,
@@ -118,7 +118,7 @@ def tune_head_dim(head_dim: int, path: Path) -> str:
     )
     inputs = make_inputs(*shape, torch.bfloat16, device="cuda")
     config, ms = tune(inputs, gpu_timer)
-    sdpa_ms = gpu_timer(lambda: anchor_attention_plain(*inputs))
+    sdpa_ms = gpu_timer(lambda: anchor_attention_concatenated(*inputs))
     name = torch.cuda.get_device_name()
     row = {"device": name, "head_dim": head_dim, "ms": ms, "sdpa_ms": sdpa_ms, "shape": shape}
     row |= {"torch": torch.__version__, "triton": triton.__version__}

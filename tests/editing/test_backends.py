@@ -9,12 +9,12 @@ import torch
 
 from fairy.editing import backends
 from fairy.editing.backends import (
-    anchor_attention_concatenated,
     anchor_attention_merged,
     choose_backend,
 )
 from fairy.errors import SettingsError
 from fairy_kernels.reference import attention_reference
+from fairy_kernels.sdpa import anchor_attention_concatenated
 from fairy_kernels.testing import allowed_error, make_inputs, max_error
 
 CPU = torch.device("cpu")

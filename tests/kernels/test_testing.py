@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from fairy_kernels.sdpa import anchor_attention_concatenated
 from fairy_kernels.testing import (
     allowed_error,
-    anchor_attention_plain,
     make_inputs,
     max_error,
 )
@@ -14,7 +14,7 @@ from fairy_kernels.testing import (
 
 def test_plain_attention_is_allowed():
     inputs = make_inputs(3, 2, 61, 3, 2, 24)
-    assert max_error(anchor_attention_plain(*inputs), inputs) <= allowed_error(inputs)
+    assert max_error(anchor_attention_concatenated(*inputs), inputs) <= allowed_error(inputs)
 
 
 def test_one_forgotten_key_is_not_allowed():
@@ -22,7 +22,7 @@ def test_one_forgotten_key_is_not_allowed():
     shorter = inputs._replace(
         k_anchor=inputs.k_anchor[:, 1:].contiguous(), v_anchor=inputs.v_anchor[:, 1:].contiguous()
     )
-    assert max_error(anchor_attention_plain(*shorter), inputs) > allowed_error(inputs)
+    assert max_error(anchor_attention_concatenated(*shorter), inputs) > allowed_error(inputs)
 
 
 def test_inputs_are_the_same_for_the_same_seed():

@@ -26,7 +26,7 @@ def run(monkeypatch):
 
     def launch(*inputs, scale, anchor_bias, config):
         settings.append(config)
-        return module.anchor_attention_plain(*inputs)
+        return module.anchor_attention_concatenated(*inputs)
 
     monkeypatch.setattr(module.kernel, "launch", launch)
     return settings
