@@ -8,6 +8,7 @@ Tests: tests/test_cli.py.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from fairy.errors import FairyError, SettingsError
 from fairy.jobs.stopping import Stopping
 
 DEFAULTS = EditConfig()
+# Of commands whose options stand in a module of their own, imported when they are called
+HANDED_OVER = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
     name="fairy",
@@ -289,11 +292,14 @@ def doctor() -> None:
         raise FairyError(f"an edit cannot run here: {', '.join(missing)}; see the lines marked !!")
 
 
-@app.command(
-    name="eval",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
+def hand_over(command: Callable[..., None], context: typer.Context, name: str) -> None:
+    """Let `command`, which declares its own options, read what was typed after `fairy NAME`."""
+    own = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    own.command()(user_facing(command))
+    own(args=context.args, prog_name=f"fairy {name}")
+
+
+@app.command(name="eval", add_help_option=False, context_settings=HANDED_OVER)
 @user_facing
 def evaluate(context: typer.Context) -> None:
     """Say how good an edit is: scores, intervals and a report (needs the extra [eval])."""
@@ -304,17 +310,10 @@ def evaluate(context: typer.Context) -> None:
         raise FairyError(
             f"an evaluation needs the package {error.name}: pip install 'fairy-video[eval]'"
         ) from error
-    evaluation = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-    evaluation.command()(user_facing(eval_command))
-    evaluation(args=context.args, prog_name="fairy eval")
+    hand_over(eval_command, context, "eval")
 
 
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
+@app.command(add_help_option=False, context_settings=HANDED_OVER)
 @user_facing
 def train(context: typer.Context) -> None:
     """Train a model like `mini` by a recipe (needs the extra [train])."""
@@ -325,28 +324,17 @@ def train(context: typer.Context) -> None:
         raise FairyError(
             f"training needs the package {error.name}: pip install 'fairy-video[train]'"
         ) from error
-    training = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-    training.command()(user_facing(train_command))
-    training(args=context.args, prog_name="fairy train")
+    hand_over(train_command, context, "train")
 
 
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
+@app.command(add_help_option=False, context_settings=HANDED_OVER)
 @user_facing
 def track(context: typer.Context) -> None:
     """Draw what a point attends to in the anchors, or measure how well each layer tracks."""
     quiet_libraries()
     from fairy.jobs.track_command import track_command
 
-    tracking = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-    tracking.command()(track_command)
-    tracking(args=context.args, prog_name="fairy track")
+    hand_over(track_command, context, "track")
 
 
 if __name__ == "__main__":
