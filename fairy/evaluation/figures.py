@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairy.evaluation.charts import Line, Spot, line_chart, scatter_chart
+from fairy.evaluation.charts import Line, Spot, line_chart, nice_ticks, scatter_chart
 from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.results import Case, Results
@@ -96,7 +96,9 @@ def _against_time(results: Results, key: str) -> Figure | None:
     if not lines or max(len(line.x) for line in lines) < least:
         return None
     many = max(len(results.of(method)) for method in results.methods) > 1
-    svg = line_chart(lines, x_label="frame", y_label=_axis(measure), dots=False)
+    last = max(line.x[-1] for line in lines)
+    ticks = [tick for tick in nice_ticks(0, last) if tick.is_integer() and tick >= lines[0].x[0]]
+    svg = line_chart(lines, x_label="frame", y_label=_axis(measure), ticks=ticks, dots=False)
     name = f"{measure.label} against time"
     return Figure(svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
 
