@@ -41,6 +41,8 @@ class TrainConfig:
             pairs, twice, are kept in memory by every process.
         device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
         seed: everything random depends on (seed, step) alone.
+        scope_weights: how often looks of the whole picture, local changes and one-to-many edits of
+            rendered scenes are drawn, relative to each other.
         sizes: (height, width) of the training images; one is drawn per step.
         resize_scale: images are loaded this much larger than `sizes`, for a random crop.
         affine_rotation_deg: source and target are turned by the same random angle, up to this.
@@ -111,6 +113,7 @@ class TrainConfig:
     shuffle_window: int = 1_000
     device: str = "auto"
     seed: int = 0
+    scope_weights: tuple[float, float, float] = (0.5, 8.0, 0.5)
     sizes: tuple[tuple[int, int], ...] = ((64, 64),)
     resize_scale: float = 1.0
     affine_rotation_deg: float = 0.0
@@ -222,6 +225,8 @@ class TrainConfig:
             raise SettingsError(f"change_share is {self.change_share}: it must lie in [0, 1]")
         if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
             raise SettingsError("drop_text + drop_image + drop_both must lie between 0 and 1")
+        if min(self.scope_weights) < 0 or sum(self.scope_weights) == 0:
+            raise SettingsError("scope_weights must not be negative, and not all 0")
         if self.resize_scale < 1:
             raise SettingsError(f"resize_scale is {self.resize_scale}: it must be at least 1")
         if self.max_loss_rise <= 1:

@@ -54,6 +54,7 @@ class ScenePairs:
         self.device = device
         self.photos = None if config.images is None else photos.PhotoPool(config.images)
         self.sampler = scenes.SceneSampler(self.photos)
+        self.scope_weights = config.scope_weights
 
     def images(
         self,
@@ -93,7 +94,9 @@ class ScenePairs:
     ) -> PairBatch:
         """Return a part's edits; `split="test"` draws the phrasings kept from training."""
         gen = generator(self.seed, step, f"pairs-{split}", part=part)
-        pairs = edits.sample_pairs(self.sampler, batch_size, size, gen, split=split)
+        pairs = edits.sample_pairs(
+            self.sampler, batch_size, size, gen, split=split, scope_weights=self.scope_weights
+        )
         source, target = pairs.source.to(self.device), pairs.target.to(self.device)
         return PairBatch(_to_model(source), _to_model(target), pairs.instructions)
 

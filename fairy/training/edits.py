@@ -32,6 +32,7 @@ from fairy.training.scenes import (
 from fairy.training.shapes import SHAPE_NAMES
 
 Split = Literal["train", "test"]
+Scope = Literal["global", "local", "one-to-many"]
 Words = dict[str, str]
 # Makes the target of some scenes, and the words each instruction fills in.
 Apply = Callable[[SceneBatch, Rendered, torch.Generator], tuple[Tensor, list[Words]]]
@@ -49,7 +50,7 @@ class Edit:
     """
 
     name: str
-    scope: Literal["global", "local", "one-to-many"]
+    scope: Scope
     needs_objects: bool
     apply: Apply
 
@@ -215,11 +216,12 @@ EDITS: tuple[Edit, ...] = (
     Edit("dots", "one-to-many", True, _random_pattern(DOTS)),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
-# How often each edit is drawn. Local edits have parameters (which shape, which colour), and these
-# looks have hard edges between few levels: they need more examples than a change of tone.
+# These looks have hard edges between few levels: they need more examples than a change of tone.
 HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
-SCOPE_WEIGHTS = {"global": 0.5, "local": 8.0, "one-to-many": 0.5}
-WEIGHTS = torch.tensor([2.5 if e.name in HARD_LOOKS else SCOPE_WEIGHTS[e.scope] for e in EDITS])
+HARD_LOOK_FACTOR = 5.0
+SCOPES: tuple[Scope, ...] = ("global", "local", "one-to-many")
+# Local edits have parameters (which shape, which colour): most examples are of them.
+SCOPE_WEIGHTS = (0.5, 8.0, 0.5)
 
 
 def sample_pairs(
@@ -229,7 +231,8 @@ def sample_pairs(
     generator: torch.Generator,
     *,
     split: Split = "train",
-    edits: tuple[Edit, ...] | None = None,
+    edits: tuple[Edit, ...] = EDITS,
+    scope_weights: tuple[float, float, float] = SCOPE_WEIGHTS,
     rows_per_edit: int = 4,
 ) -> Pairs:
     """Draw scenes and edit them.
@@ -240,19 +243,20 @@ def sample_pairs(
         size: (height, width) in pixels.
         generator: all randomness comes from it.
         split: which phrasings are used; "test" ones are never trained on.
-        edits: edits to draw from evenly; all of them by `WEIGHTS` when None.
+        edits: edits to draw from.
+        scope_weights: how often a global, a local and a one-to-many edit is drawn, relative to
+            each other; a look of `HARD_LOOKS` `HARD_LOOK_FACTOR` times as often as other looks.
         rows_per_edit: neighbouring rows that share an edit (and are drawn together).
     """
     num_groups = -(-batch_size // rows_per_edit)
-    chosen_from = edits or EDITS
-    weights = torch.ones(len(edits)) if edits else WEIGHTS
+    weights = torch.tensor([_weight(edit, scope_weights) for edit in edits])
     drawn = torch.multinomial(weights, num_groups, replacement=True, generator=generator)
     sources: list[Tensor] = []
     targets: list[Tensor] = []
     instructions: list[str] = []
     names: list[str] = []
     for index in drawn.tolist():
-        edit, rows = chosen_from[index], min(rows_per_edit, batch_size - len(names))
+        edit, rows = edits[index], min(rows_per_edit, batch_size - len(names))
         scene = sampler.sample(_num_objects(edit, rows, generator), size, generator)
         source = render(scene)
         target, words = edit.apply(scene, source, generator)
@@ -261,6 +265,11 @@ def sample_pairs(
         instructions += [phrases.phrase(edit.name, split, generator, **fill) for fill in words]
         names += [edit.name] * rows
     return Pairs(torch.cat(sources), torch.cat(targets), instructions, names)
+
+
+def _weight(edit: Edit, scope_weights: tuple[float, float, float]) -> float:
+    factor = HARD_LOOK_FACTOR if edit.name in HARD_LOOKS else 1.0
+    return factor * scope_weights[SCOPES.index(edit.scope)]
 
 
 def _num_objects(edit: Edit, rows: int, generator: torch.Generator) -> Tensor:

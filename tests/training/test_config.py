@@ -23,6 +23,7 @@ FINETUNE = {"stage": "finetune", "model": "mini"}
         ({**FINETUNE, "clip_frames": 4, "clip_anchors": 5}, "clip_anchors is 5: use 1 to"),
         ({**FINETUNE, "affine_scale": (1.1, 0.9)}, "two numbers over 0, rising"),
         ({**FINETUNE, "affine_shear_deg": -5.0}, "affine_shear_deg is -5.0"),
+        ({**FINETUNE, "scope_weights": (1.0, -1.0, 1.0)}, "scope_weights must not be negative"),
         ({**FINETUNE, "resize_scale": 0.9}, "resize_scale is 0.9"),
         ({**FINETUNE, "max_loss_rise": 1.0}, "max_loss_rise is 1.0"),
         ({**FINETUNE, "num_validation": 0}, "num_validation is 0: it must be at least 1"),

@@ -54,3 +54,9 @@ def test_same_seed_same_pairs() -> None:
     assert torch.equal(first.target, again.target)
     assert first.instructions == again.instructions
     assert not torch.equal(first.target, other.target)
+
+
+def test_a_scope_without_weight_is_not_drawn() -> None:
+    weights, generator = (0.0, 0.0, 1.0), torch.Generator().manual_seed(0)
+    pairs = sample_pairs(SceneSampler(), 40, (16, 16), generator, scope_weights=weights)
+    assert {EDITS_BY_NAME[name].scope for name in pairs.names} == {"one-to-many"}
