@@ -4,23 +4,25 @@
     python benchmarks/eval_mini.py --sweep guidance    four pairs of guidance scales
     python benchmarks/eval_mini.py --sweep sampler     samplers and numbers of steps
     python benchmarks/eval_mini.py --photos ../shared/photos --sheet sheet.png
+    python benchmarks/eval_mini.py --clips ../shared/clips --size 160    frames of real clips
+    python benchmarks/eval_mini.py --clips ../shared/clips --autoencoder
 
-Scenes of unseen seeds, instructions in phrasings kept from training, deterministic edits. An edit
-is *right* if the output is nearest (mean squared error) to its own target among the targets of
-all deterministic edits of that source: every global look, and one example of each local edit.
-PSNR is to the own target. Images (B,3,H,W) in [0,1].
+Scenes of unseen seeds, instructions in phrasings kept from training, deterministic edits; or the
+looks on frames of clips. An edit is *right* if the output is nearest (mean squared error) to its
+own target among the targets of all deterministic edits of that source: every look and, of
+scenes, one example of each local edit. PSNR is to the own target. A local edit is *named only* if
+it changed what was named and left the rest. Images (B,3,H,W) in [0,1].
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from _held_out import Cases, frame_cases, kept_to_the_named, scene_cases, score
 from _record import show
 from diffusers import (
     DDIMScheduler,
@@ -32,17 +34,11 @@ from PIL import Image
 from torch import Tensor
 
 from fairy import FairyPipeline
+from fairy.editing.latents import decode_latents, encode_images
 from fairy.evaluation.methods import edit_alone
 from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
-from fairy.training.edits import EDITS
-from fairy.training.photos import PhotoPool
-from fairy.training.phrases import phrase
-from fairy.training.scenes import SceneSampler, render
 
-DETERMINISTIC = [edit for edit in EDITS if edit.deterministic]
-# Far from every training seed, which are hashes of small numbers.
-FIRST_SEED = 9_000_000
 GUIDANCE = [(1.0, 1.0), (1.5, 1.0), (3.0, 1.5), (7.5, 1.5)]
 SAMPLERS: dict[str, Any] = {
     "Euler": EulerDiscreteScheduler,
@@ -53,52 +49,10 @@ SAMPLERS: dict[str, Any] = {
 STEPS = (4, 6, 10, 20)
 
 
-@dataclass(frozen=True)
-class Cases:
-    """S held-out sources (S,3,H,W), each with one instruction and the targets of all edits.
-
-    Attributes:
-        sources: (S,3,H,W).
-        targets: (S,E,3,H,W), E deterministic edits.
-        asked: (S,) index of the edit that the instruction asks for.
-        instructions: S texts.
-    """
-
-    sources: Tensor
-    targets: Tensor
-    asked: Tensor
-    instructions: list[str]
-
-
-def make_cases(count: int, size: tuple[int, int], photos: Path | None) -> Cases:
-    """Draw the held-out scenes; every edit is asked for equally often."""
-    sampler = SceneSampler(PhotoPool(photos) if photos else None)
-    sources, targets, instructions = [], [], []
-    for index in range(count):
-        generator = torch.Generator().manual_seed(FIRST_SEED + index)
-        scene = sampler.sample(torch.randint(1, 5, (1,), generator=generator), size, generator)
-        drawn = render(scene)
-        results = [edit.apply(scene, drawn, generator) for edit in DETERMINISTIC]
-        asked = index % len(DETERMINISTIC)
-        words = results[asked][1][0]
-        instructions.append(phrase(DETERMINISTIC[asked].name, "test", generator, **words))
-        sources.append(drawn.image)
-        targets.append(torch.cat([target for target, _ in results]))
-    asked_edits = torch.arange(count) % len(DETERMINISTIC)
-    return Cases(torch.cat(sources), torch.stack(targets), asked_edits, instructions)
-
-
 def edit_all(pipe: FairyPipeline, cases: Cases, **settings: Any) -> Tensor:
     """Edit each source as its instruction says: (S,3,H,W)."""
     seeds = range(len(cases.sources))
     return edit_alone(pipe, cases.sources, cases.instructions, seeds, **settings)
-
-
-def score(outputs: Tensor, cases: Cases) -> tuple[Tensor, Tensor]:
-    """Return whether each edit is right (S,) bool, and its PSNR in dB (S,)."""
-    error = (outputs[:, None] - cases.targets).square().mean((2, 3, 4))
-    own = error.gather(1, cases.asked[:, None])[:, 0]
-    return error.argmin(1) == cases.asked, -10 * own.clamp_min(1e-10).log10()
 
 
 def measure(name: str, pipe: FairyPipeline, cases: Cases, **settings: Any) -> dict[str, Any]:
@@ -143,28 +97,53 @@ def by_edit(pipe: FairyPipeline, cases: Cases, sheet: Path | None) -> list[dict[
     """One row for each edit, and one for all; draws a sheet of one example of each edit."""
     outputs = edit_all(pipe, cases)
     right, psnr_db = score(outputs, cases)
-    rows = defaultdict(list)
-    for index, edit in enumerate(cases.asked.tolist()):
-        rows[DETERMINISTIC[edit].name].append(index)
+    kept = kept_to_the_named(outputs, cases)
+    names = [cases.edits[index].name for index in cases.asked.tolist()]
+    rows = {name: torch.tensor([other == name for other in names]) for name in dict.fromkeys(names)}
+    if bool(cases.is_local.any()):
+        rows["local edits"] = cases.is_local
+    rows["all"] = torch.ones(len(names), dtype=torch.bool)
     if sheet:
         draw_sheet(sheet, outputs, cases)
-    rows["all"] = list(range(len(right)))
     return [
         {
             "edit": name,
             "right_percent": 100 * float(right[members].float().mean()),
             "psnr_db": float(psnr_db[members].mean()),
-            "images": len(members),
+            "named_only_percent": _percent(kept[members & cases.is_local]),
+            "images": int(members.sum()),
         }
         for name, members in rows.items()
     ]
 
 
+def _percent(holds: Tensor) -> float | str:
+    return 100 * float(holds.float().mean()) if len(holds) else ""
+
+
+def reconstruction(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
+    """How near sources and targets come back from the autoencoder alone."""
+    rows = []
+    for name, images in (("sources", cases.sources), ("targets", cases.own_targets)):
+        back = torch.cat([_through(pipe.vae, batch) for batch in images.split(16)])
+        error = (back - images).square().mean((1, 2, 3))
+        psnr_db = -10 * error.clamp_min(1e-10).log10()
+        rows.append({"images": name, "psnr_db": float(psnr_db.mean()), "count": len(images)})
+    return rows
+
+
+@torch.no_grad()
+def _through(vae: Any, images: Tensor) -> Tensor:
+    """Encode and decode images (B,3,H,W) in [0,1]."""
+    latents = encode_images(vae, (images * 2 - 1).to(vae.device, vae.dtype))
+    decoded = decode_latents(vae, latents * vae.config.scaling_factor)
+    return (decoded.cpu() + 1) / 2
+
+
 def draw_sheet(path: Path, outputs: Tensor, cases: Cases) -> None:
     """Write the first case of each edit: source, target and output, one above the other."""
-    shown = range(min(len(DETERMINISTIC), len(outputs)))
-    targets = torch.stack([cases.targets[i, cases.asked[i]] for i in shown])
-    rows = [cases.sources[: len(targets)], targets, outputs[: len(targets)]]
+    shown = slice(0, len(cases.edits))
+    rows = [cases.sources[shown], cases.own_targets[shown], outputs[shown]]
     arrays = [list(to_images(row * 2 - 1)) for row in rows]
     Image.fromarray(contact_sheet(arrays, ["source", "target", "output"])).save(path)
 
@@ -173,22 +152,31 @@ def main() -> None:
     """Parse, measure, show."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--size", type=int, default=64, help="height and width in px")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--size", type=int, nargs="+", default=[64], help="height [width] in px")
     parser.add_argument("--photos", type=Path, help="folder of photographs for backgrounds")
+    parser.add_argument("--clips", type=Path, help="folder of clips: looks on their frames")
     parser.add_argument("--sweep", choices=["guidance", "sampler"])
+    parser.add_argument("--autoencoder", action="store_true", help="the autoencoder alone")
     parser.add_argument("--sheet", type=Path, help="PNG of one example of each edit")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     pipe = FairyPipeline.from_pretrained(args.model, device=args.device, dtype="auto")
-    cases = make_cases(args.scenes, (args.size, args.size), args.photos)
-    if args.sweep == "guidance":
+    size = (args.size[0], args.size[-1])
+    if args.clips:
+        cases = frame_cases(args.clips, args.images, size)
+    else:
+        cases = scene_cases(args.images, size, args.photos)
+    if args.autoencoder:
+        rows = reconstruction(pipe, cases)
+    elif args.sweep == "guidance":
         rows = sweep_guidance(pipe, cases)
     elif args.sweep == "sampler":
         rows = sweep_sampler(pipe, cases)
     else:
         rows = by_edit(pipe, cases, args.sheet)
-    title = f"{args.model} on {args.scenes} held-out scenes of {args.size}x{args.size}"
+    kind = "frames of clips" if args.clips else "held-out scenes"
+    title = f"{args.model} on {args.images} {kind} of {size[0]}x{size[1]}"
     show(title, rows, photos=bool(args.photos), sweep=args.sweep)
 
 
