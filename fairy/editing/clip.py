@@ -19,6 +19,7 @@ from torch import Tensor
 from fairy.editing.batches import FrameBatches
 from fairy.editing.denoise import Denoiser
 from fairy.editing.latents import decode_latents, encode_images
+from fairy.editing.stages import Stages
 from fairy.editing.store import load_anchors, save_anchors
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ class ClipEdit:
         anchor_indices: which frames are the anchors, sorted.
         batches: how many frames at a time.
         decode: whether results are images (F,3,H,W); else latents (F,C,h,w).
+
+    Attributes:
+        stages: seconds of "vae_encode", "anchors", "frames" and "vae_decode".
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class ClipEdit:
         self._anchor_indices = anchor_indices
         self._batches = batches
         self._decode = decode
+        self.stages = Stages(denoiser.prompt_embeds.device)
         self._anchors: dict[int, Tensor] = {}
 
     def edit_anchors(self, images: Tensor, store: Path | None = None) -> None:
@@ -127,7 +132,8 @@ class ClipEdit:
             self._anchors = load_anchors(store, self._denoiser.cache)
             return
         image_latents = self._batches.run(images, self._encode)
-        latents = self._denoiser.edit_anchors(image_latents)
+        with self.stages("anchors"):
+            latents = self._denoiser.edit_anchors(image_latents)
         results = self._batches.run(latents, self._finish)
         self._anchors = dict(zip(self._anchor_indices, results, strict=True))
         if store is not None:
@@ -150,7 +156,10 @@ class ClipEdit:
         return torch.stack([results[i] for i in batch])
 
     def _edit_images(self, images: Tensor) -> Tensor:
-        return self._finish(self._denoiser.edit_frames(self._encode(images)))
+        image_latents = self._encode(images)
+        with self.stages("frames"):
+            latents = self._denoiser.edit_frames(image_latents)
+        return self._finish(latents)
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
@@ -158,16 +167,18 @@ class ClipEdit:
         if images.shape[1:] == self._denoiser.noise.initial.shape[1:]:
             # Latents already: several edits share them
             return images.to(prompt_embeds)
-        image_latents = encode_images(self._pipe.vae, images.to(prompt_embeds.device))
-        return image_latents.to(prompt_embeds.dtype)
+        with self.stages("vae_encode"):
+            image_latents = encode_images(self._pipe.vae, images.to(prompt_embeds.device))
+            return image_latents.to(prompt_embeds.dtype)
 
     @torch.no_grad()
     def _finish(self, latents: Tensor) -> Tensor:
         """Return the results, on the CPU: images (F,3,H,W) in [-1,1], or the latents."""
         if not self._decode:
             return latents.cpu()
-        images = decode_latents(self._pipe.vae, latents)
-        return check_safety(self._pipe, images).cpu()
+        with self.stages("vae_decode"):
+            images = decode_latents(self._pipe.vae, latents)
+            return check_safety(self._pipe, images).cpu()
 
 
 def check_safety(pipe: FairyPipeline, images: Tensor) -> Tensor:

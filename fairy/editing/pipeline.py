@@ -35,6 +35,7 @@ from fairy.editing.images import (
     to_output,
 )
 from fairy.editing.latents import ClipNoise, make_generator
+from fairy.editing.stages import Stages
 from fairy.editing.text import encode_instruction
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.registry import load_pipeline
@@ -59,9 +60,11 @@ class FairyPipeline(SafePipeline):
     Attributes:
         defaults: settings used where a call gives none (of `SafePipeline`).
         used: what the settings of the last edit came to.
+        stages: seconds of the last edit's arithmetic, by stage.
     """
 
     used: UsedSettings | None = None
+    stages: Stages | None = None
 
     @classmethod
     def from_pretrained(
@@ -246,7 +249,7 @@ class FairyPipeline(SafePipeline):
         batches = FrameBatches(_given(frame_batch_size, self._free_batch(denoiser, size)))
         edit = ClipEdit(self, denoiser, indices, batches, decode=output_type != "latent")
         edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))), anchor_store)
-        self.used = UsedSettings.of(denoiser, indices, batches.size, size)
+        self.used, self.stages = UsedSettings.of(denoiser, indices, batches.size, size), edit.stages
         indices_of = count() if frame_indices is None else frame_indices
         numbered = zip(indices_of, read_at_size(frames, size), strict=False)
         return self._outputs(edit.edit(numbered), output_type)

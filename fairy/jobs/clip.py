@@ -7,7 +7,7 @@ Tests: tests/jobs/test_edit.py, tests/jobs/test_resume.py, tests/jobs/test_shots
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -64,6 +64,7 @@ class ClipJob:
         self._workspace, self._stopping, self._shared = workspace, stopping, shared
         # Frames that the pipeline has and the encoder has not yet, in order: one batch.
         self._pending: deque[Frame] = deque()
+        self._model_seconds: Counter[str] = Counter()
         info = plan.info
         self._model_size = fit_size(
             info.height,
@@ -145,6 +146,8 @@ class ClipJob:
                     store if store.exists() else None,
                 )
             yield from self._kept(batches, start)
+            assert self._pipe.stages is not None
+            self._model_seconds.update(self._pipe.stages.seconds())
 
     def _inputs_at(self, indices: Sequence[int]) -> Iterator[ModelInput]:
         """Return what the model takes for the frames at `indices`, which grow, one by one."""
@@ -224,6 +227,7 @@ class ClipJob:
             size=size,
             seconds=self._watch.seconds(),
             codec_seconds=codec_seconds,
+            model_seconds={name: round(s, 4) for name, s in self._model_seconds.items()},
             shots=plan.shots,
             num_frames_kept=num_kept,
             peak_memory_bytes=peak_memory_bytes(),

@@ -68,6 +68,8 @@ class EditReport:
         seconds: time per stage (load, read, anchors, edit, write) and "total"; "read" and
             "write" are what the edit waited for the codecs, which run beside it.
         codec_seconds: time that the codecs' threads were busy: "read" and "write".
+        model_seconds: time of the model's stages on its device ("vae_encode", "anchors", "frames",
+            "vae_decode"), which are parts of "anchors" and "edit".
         peak_memory_bytes: largest resident size that the process has had.
         peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
         shots: (first frame, frame after the last) of each shot.
@@ -88,6 +90,7 @@ class EditReport:
     size: tuple[int, int]
     seconds: dict[str, float]
     codec_seconds: dict[str, float]
+    model_seconds: dict[str, float]
     peak_memory_bytes: int
     peak_device_memory_bytes: int | None
     shots: tuple[Shot, ...] = ()

@@ -99,6 +99,9 @@ def test_the_report_is_the_one_written(source: Path, pipe: FairyPipeline):
     stages = sum(seconds for stage, seconds in report.seconds.items() if stage != "total")
     assert stages <= report.seconds["total"] + 1e-3
     assert report.codec_seconds["read"] > 0 and report.codec_seconds["write"] > 0
+    assert {"vae_encode", "anchors", "frames", "vae_decode"} == set(report.model_seconds)
+    edited = report.seconds["anchors"] + report.seconds["edit"]
+    assert 0 < sum(report.model_seconds.values()) <= edited + 1e-3
 
 
 def test_failure_on_the_way_leaves_no_output(source: Path, pipe: FairyPipeline):

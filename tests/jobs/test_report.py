@@ -46,6 +46,7 @@ def report() -> EditReport:
         size=(48, 64),
         seconds={"load": 2.0, "edit": 8.0, "total": 12.0},
         codec_seconds={"read": 0.5, "write": 1.5},
+        model_seconds={"frames": 7.0},
         peak_memory_bytes=1,
         peak_device_memory_bytes=None,
     )
