@@ -49,6 +49,76 @@ class MediaConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shortcuts:
+    """Ways to a result that is there sooner, and near the exact one; the defaults are exact.
+
+    What each costs and saves is measured in docs/speed.md.
+
+    Attributes:
+        guidance_interval: (first, end) as fractions of the steps: guidance is computed from step
+            round(first * steps) up to, not including, round(end * steps); the other steps follow
+            the instruction alone, as at a guidance_scale of 1.
+        reuse: the UNet's lower levels are computed in every `reuse`-th step only, and its top level
+            in all.
+        anchor_merge: frames see squares of `anchor_merge` by `anchor_merge` tokens of an anchor as
+            one, at the UNet's top level.
+    """
+
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    reuse: int = 1
+    anchor_merge: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no edit can have."""
+        first, end = self.guidance_interval
+        if not 0 <= first < end <= 1:
+            raise SettingsError(
+                f"guidance_interval is {first:g} {end:g}: give two fractions of the steps, the "
+                "smaller first, as in 0 0.6"
+            )
+        for name in ("reuse", "anchor_merge"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}: 1 is off, 2 or more is on")
+
+    @classmethod
+    def of(
+        cls,
+        quality: str = "exact",
+        *,
+        guidance_interval: tuple[float, float] | None = None,
+        reuse: int | None = None,
+        anchor_merge: int | None = None,
+    ) -> Shortcuts:
+        """Return what `quality` bundles, with what is given in its place.
+
+        Raises:
+            SettingsError: an unknown quality.
+        """
+        if quality not in QUALITIES:
+            raise SettingsError(f"quality {quality!r} is unknown: use {', '.join(QUALITIES)}")
+        bundle = QUALITIES[quality]
+        return cls(
+            guidance_interval=guidance_interval or bundle.guidance_interval,
+            reuse=bundle.reuse if reuse is None else reuse,
+            anchor_merge=bundle.anchor_merge if anchor_merge is None else anchor_merge,
+        )
+
+    @property
+    def quality(self) -> str:
+        """The name of the bundle that these are; "custom" if they are none."""
+        return next((name for name, bundle in QUALITIES.items() if bundle == self), "custom")
+
+
+EXACT = Shortcuts()
+# What measured best for its time (docs/speed.md)
+QUALITIES = {
+    "exact": EXACT,
+    "balanced": Shortcuts(guidance_interval=(0.0, 0.6)),
+    "fast": Shortcuts(guidance_interval=(0.0, 0.6), reuse=2),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditConfig:
     """How one clip is edited.
 
@@ -72,6 +142,7 @@ class EditConfig:
         backend: how anchor attention is computed, one of `BACKENDS`.
         frame_batch_size: frames denoised together; from free memory when None.
         anchor_cache_device: where the anchors' keys and values live; the model's device when None.
+        shortcuts: ways to a result sooner that is not the exact one; none.
         media: how the clip is read and the result written.
     """
 
@@ -92,6 +163,7 @@ class EditConfig:
     backend: str = "auto"
     frame_batch_size: int | None = None
     anchor_cache_device: str | None = None
+    shortcuts: Shortcuts = EXACT
     media: MediaConfig = MediaConfig()
 
     def __post_init__(self) -> None:

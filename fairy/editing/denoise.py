@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import copy
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from fairy.editing.attention import AnchorPass, anchor_attention
+from fairy.config import EXACT, Shortcuts
+from fairy.editing.attention import AnchorPass, anchor_attention, self_attention_head_dims
 from fairy.editing.backends import Backend
 from fairy.editing.cache import AnchorCache
 from fairy.editing.guidance import Guidance
 from fairy.editing.latents import ClipNoise, avoid_single_row
+from fairy.editing.merge import MergedCache, choose_merged_backend
+from fairy.editing.reuse import LowerLevels
+from fairy.editing.steps import plan_steps
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +39,13 @@ class Denoiser:
         scheduler: a diffusers scheduler; copied for every pass, since schedulers hold state.
         num_inference_steps: denoising steps.
         prompt_embeds: (G,L,D), one row per guidance branch.
-        guidance: how branches are made and combined.
+        guidance: how branches are made and combined, in guided steps.
         noise: the clip's noise.
         backend: how attention is computed.
         cache: filled by `edit_anchors`, read by `edit_frames`.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
+        shortcuts: which steps are guided, and which reuse the UNet's lower levels.
     """
 
     unet: UNet2DConditionModel
@@ -49,6 +58,7 @@ class Denoiser:
     cache: AnchorCache
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
+    shortcuts: Shortcuts = EXACT
 
     @torch.no_grad()
     def edit_anchors(self, image_latents: Tensor) -> Tensor:
@@ -59,13 +69,14 @@ class Denoiser:
     def edit_frames(self, image_latents: Tensor) -> Tensor:
         """Return the latents (F,C,h,w) of frames that are not anchors; reads the cache."""
         num_frames = image_latents.shape[0]
-        if self.guidance.num_groups == 1:
+        one_branch = self.shortcuts.guidance_interval != EXACT.guidance_interval
+        if one_branch or self.guidance.num_groups == 1:
             image_latents = avoid_single_row(image_latents)
         return self._denoise(image_latents, writing=False)[:num_frames]
 
     def _denoise(self, image_latents: Tensor, *, writing: bool) -> Tensor:
         """Run all steps for image_latents (F,C,h,w)."""
-        num_frames, num_groups = image_latents.shape[0], self.guidance.num_groups
+        num_frames = image_latents.shape[0]
         scheduler = copy.deepcopy(self.scheduler)
         scheduler.set_timesteps(self.num_inference_steps, device=image_latents.device)
         step_kwargs = self._step_kwargs(scheduler, num_frames)
@@ -74,14 +85,22 @@ class Denoiser:
         latents: Tensor = (
             self.noise.initial.expand(num_frames, -1, -1, -1) * scheduler.init_noise_sigma
         )
-        state = AnchorPass(self.cache, self.backend, num_groups, writing)
+        state = AnchorPass(self.cache, self.backend, self.guidance.num_groups, writing)
+        levels = LowerLevels(self.unet) if self.shortcuts.reuse > 1 else None
+        steps = plan_steps(len(scheduler.timesteps), self.guidance, self.shortcuts)
         with anchor_attention(self.unet, state):
-            for state.step, timestep in enumerate(scheduler.timesteps):
+            for state.step, (timestep, step) in enumerate(
+                zip(scheduler.timesteps, steps, strict=True)
+            ):
+                guidance, state.num_groups = step.guidance, step.guidance.num_groups
                 if not writing:
                     self.cache.begin_step(state.step)
-                rows = scheduler.scale_model_input(self.guidance.expand_latents(latents), timestep)
-                rows = torch.cat([rows, conditions], dim=1)
-                noise_pred = self.guidance.combine(self._predict(rows, timestep, prompt_embeds))
+                rows = scheduler.scale_model_input(guidance.expand_latents(latents), timestep)
+                # Fewer branches are the first ones
+                rows = torch.cat([rows, conditions[: len(rows)]], dim=1)
+                with levels.at(reused=step.reuses) if levels else nullcontext():
+                    predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
+                noise_pred = guidance.combine(predicted)
                 latents = scheduler.step(noise_pred, timestep, latents, **step_kwargs).prev_sample
         self.cache.end_pass()
         return latents
@@ -102,3 +121,53 @@ class Denoiser:
         offered = {"eta": self.eta, "generator": self.noise.generators(num_frames)}
         taken = inspect.signature(scheduler.step).parameters
         return {name: value for name, value in offered.items() if name in taken}
+
+
+def make_denoiser(
+    pipe: StableDiffusionInstructPix2PixPipeline,
+    prompt_embeds: Tensor,
+    size: tuple[int, int],
+    num_anchors: int,
+    *,
+    guidance: Guidance,
+    num_inference_steps: int,
+    generator: torch.Generator,
+    anchor_strength: float,
+    backend: str | Backend,
+    anchor_cache_device: str | torch.device | None,
+    shortcuts: Shortcuts,
+    eta: float,
+    cross_attention_kwargs: dict[str, Any] | None,
+) -> Denoiser:
+    """Return the loops for a clip of frames of `size` (height, width) with A anchors.
+
+    prompt_embeds is (G,L,D); `FairyPipeline.stream` says what the settings are.
+
+    Raises:
+        SettingsError: a backend that cannot run here.
+    """
+    device, side = prompt_embeds.device, shortcuts.anchor_merge
+    head_dims = self_attention_head_dims(pipe.unet)
+    latents_size = (size[0] // pipe.vae_scale_factor, size[1] // pipe.vae_scale_factor)
+    shape = (pipe.vae.config.latent_channels, *latents_size)
+    return Denoiser(
+        unet=pipe.unet,
+        scheduler=pipe.scheduler,
+        num_inference_steps=num_inference_steps,
+        prompt_embeds=prompt_embeds,
+        guidance=guidance,
+        noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
+        backend=choose_merged_backend(
+            backend, device, head_dims, anchor_strength, num_anchors=num_anchors, side=side
+        ),
+        cache=MergedCache(
+            torch.device(anchor_cache_device or device),
+            device,
+            num_anchors=num_anchors,
+            size=latents_size,
+            side=side,
+        ),
+        eta=eta,
+        cross_attention_kwargs=cross_attention_kwargs,
+        shortcuts=shortcuts,
+    )

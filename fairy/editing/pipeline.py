@@ -17,13 +17,12 @@ import torch
 from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
+from fairy.config import EXACT, Shortcuts
 from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
-from fairy.editing.attention import self_attention_head_dims
-from fairy.editing.backends import Backend, choose_backend
+from fairy.editing.backends import Backend
 from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
-from fairy.editing.cache import AnchorCache
 from fairy.editing.clip import ClipEdit, UsedSettings
-from fairy.editing.denoise import Denoiser
+from fairy.editing.denoise import Denoiser, make_denoiser
 from fairy.editing.guidance import Guidance
 from fairy.editing.images import (
     OUTPUT_TYPES,
@@ -34,7 +33,7 @@ from fairy.editing.images import (
     read_at_size,
     to_output,
 )
-from fairy.editing.latents import ClipNoise, make_generator
+from fairy.editing.latents import make_generator
 from fairy.editing.stages import Stages
 from fairy.editing.text import encode_instruction
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
@@ -125,6 +124,7 @@ class FairyPipeline(SafePipeline):
         generator: torch.Generator | int | None = None,
         backend: str | Backend = "auto",
         anchor_cache_device: str | torch.device | None = None,
+        shortcuts: Shortcuts = EXACT,
         height: int | None = None,
         width: int | None = None,
         output_type: str = "np",
@@ -154,6 +154,7 @@ class FairyPipeline(SafePipeline):
             generator=generator,
             backend=backend,
             anchor_cache_device=anchor_cache_device,
+            shortcuts=shortcuts,
             height=height,
             width=width,
             output_type=output_type,
@@ -180,6 +181,7 @@ class FairyPipeline(SafePipeline):
         generator: torch.Generator | int | None = None,
         backend: str | Backend = "auto",
         anchor_cache_device: str | torch.device | None = None,
+        shortcuts: Shortcuts = EXACT,
         height: int | None = None,
         width: int | None = None,
         output_type: str = "np",
@@ -208,6 +210,7 @@ class FairyPipeline(SafePipeline):
             generator: a seed or a torch generator; a random seed when None.
             backend: "auto", "triton", "sdpa", "reference", or a `Backend` made elsewhere.
             anchor_cache_device: where the anchors' keys and values live; the model's when None.
+            shortcuts: ways to a result sooner that is not the exact one; none.
             height: at which the model works, rounded to its grid; the frames' own when None.
             width: likewise.
             output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
@@ -230,19 +233,22 @@ class FairyPipeline(SafePipeline):
                 "pass one frame for each index, sorted and without repeats"
             )
         size = fit_to_grid(frame_size(anchor_frames[0]), height, width, self.vae_scale_factor)
-        device, head_dims = self._execution_device, self_attention_head_dims(self.unet)
-        denoiser = self._denoiser(
-            prompt,
-            negative_prompt,
+        guidance = Guidance(
+            _given(guidance_scale, self.defaults.guidance_scale),
+            _given(image_guidance_scale, self.defaults.image_guidance_scale),
+        )
+        denoiser = make_denoiser(
+            self,
+            encode_instruction(self, prompt, negative_prompt, guidance),
             size,
-            guidance=Guidance(
-                _given(guidance_scale, self.defaults.guidance_scale),
-                _given(image_guidance_scale, self.defaults.image_guidance_scale),
-            ),
+            len(indices),
+            guidance=guidance,
             num_inference_steps=_given(num_inference_steps, self.defaults.num_inference_steps),
             generator=make_generator(generator),
-            backend=choose_backend(backend, device, head_dims, anchor_strength),
+            anchor_strength=anchor_strength,
+            backend=backend,
             anchor_cache_device=anchor_cache_device,
+            shortcuts=shortcuts,
             eta=eta,
             cross_attention_kwargs=cross_attention_kwargs,
         )
@@ -253,36 +259,6 @@ class FairyPipeline(SafePipeline):
         indices_of = count() if frame_indices is None else frame_indices
         numbered = zip(indices_of, read_at_size(frames, size), strict=False)
         return self._outputs(edit.edit(numbered), output_type)
-
-    def _denoiser(
-        self,
-        prompt: str,
-        negative_prompt: str,
-        size: tuple[int, int],
-        *,
-        guidance: Guidance,
-        num_inference_steps: int,
-        generator: torch.Generator,
-        backend: Backend,
-        anchor_cache_device: str | torch.device | None,
-        eta: float,
-        cross_attention_kwargs: dict[str, Any] | None,
-    ) -> Denoiser:
-        device = self._execution_device
-        prompt_embeds = encode_instruction(self, prompt, negative_prompt, guidance)
-        shape = (self.vae.config.latent_channels, *(x // self.vae_scale_factor for x in size))
-        return Denoiser(
-            unet=self.unet,
-            scheduler=self.scheduler,
-            num_inference_steps=num_inference_steps,
-            prompt_embeds=prompt_embeds,
-            guidance=guidance,
-            noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
-            backend=backend,
-            cache=AnchorCache(torch.device(anchor_cache_device or device), device),
-            eta=eta,
-            cross_attention_kwargs=cross_attention_kwargs,
-        )
 
     def _free_batch(self, denoiser: Denoiser, size: tuple[int, int]) -> int:
         # The reference holds all scores of a batch in memory at once
