@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from fairy.errors import SettingsError
+from fairy.media.shots import Shot
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,31 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
         )
         num_anchors = num_frames
     return [(2 * span + 1) * num_frames // (2 * num_anchors) for span in range(num_anchors)]
+
+
+def select_shot_anchors(
+    shots: Sequence[Shot], num_anchors: int, anchor_indices: Sequence[int] | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """Return for each shot of a clip its anchors, sorted: `num_anchors` spread evenly over it.
+
+    Anchors named by hand serve the shot they are in; a shot without one gets its own as usual.
+
+    >>> select_shot_anchors([(0, 6), (6, 12)], num_anchors=2)
+    ((1, 4), (7, 10))
+
+    Raises:
+        SettingsError: an anchor named by hand is not in the clip, or a count below 1.
+    """
+    named = [] if anchor_indices is None else check_anchor_indices(anchor_indices, shots[-1][1])
+    anchors = []
+    for first, end in shots:
+        here = tuple(index for index in named if first <= index < end)
+        if not here:
+            # That a short shot among others has fewer is no news
+            wanted = num_anchors if len(shots) == 1 else min(num_anchors, end - first)
+            here = tuple(first + index for index in select_anchor_indices(end - first, wanted))
+        anchors.append(here)
+    return tuple(anchors)
 
 
 def check_anchor_indices(anchor_indices: Sequence[int], num_frames: int | None = None) -> list[int]:

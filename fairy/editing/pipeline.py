@@ -8,8 +8,8 @@ Tests: tests/editing/test_pipeline.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +18,9 @@ from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
 from fairy.config import EXACT, Shortcuts
-from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.editing.anchors import check_anchor_indices, select_shot_anchors
 from fairy.editing.backends import Backend
-from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
+from fairy.editing.batches import FrameBatches, choose_frame_batch_size, free_bytes
 from fairy.editing.clip import ClipEdit, UsedSettings
 from fairy.editing.denoise import Denoiser, make_denoiser
 from fairy.editing.guidance import Guidance
@@ -34,9 +34,12 @@ from fairy.editing.images import (
     to_output,
 )
 from fairy.editing.latents import make_generator
+from fairy.editing.memory import EditShape, edit_memory
 from fairy.editing.stages import Stages
 from fairy.editing.text import encode_instruction
+from fairy.media.shots import shots_from
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
+from fairy.models.blueprint import Blueprint
 from fairy.models.registry import load_pipeline
 
 Number = TypeVar("Number", int, float)
@@ -119,6 +122,7 @@ class FairyPipeline(SafePipeline):
         negative_prompt: str = "",
         num_anchors: int = 3,
         anchor_indices: Sequence[int] | None = None,
+        shots: Sequence[int] = (),
         anchor_strength: float = 1.0,
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
@@ -134,34 +138,41 @@ class FairyPipeline(SafePipeline):
         """Edit a clip in memory.
 
         `frames` is uint8 (T,H,W,3), float (T,3,H,W) in [-1,1] or a list of PIL images; `prompt`
-        the instruction. `num_anchors` are spread evenly over the clip, unless `anchor_indices`
-        names them. The other arguments are those of `stream`.
+        the instruction. `shots` names the first frames of shots, if it has cuts: each shot is
+        edited as a clip of its own, with the same noise. `num_anchors` are spread evenly over
+        each shot, unless `anchor_indices` names them. The other arguments are those of `stream`.
         """
-        if anchor_indices is None:
-            anchor_indices = select_anchor_indices(len(frames), num_anchors)
-        anchor_indices = check_anchor_indices(anchor_indices, len(frames))
-        batches = self.stream(
-            iter(frames),
-            prompt,
-            anchor_frames=[frames[i] for i in anchor_indices],
-            anchor_indices=anchor_indices,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            image_guidance_scale=image_guidance_scale,
-            negative_prompt=negative_prompt,
-            anchor_strength=anchor_strength,
-            frame_batch_size=frame_batch_size,
-            generator=generator,
-            backend=backend,
-            anchor_cache_device=anchor_cache_device,
-            shortcuts=shortcuts,
-            height=height,
-            width=width,
-            output_type=output_type,
-            eta=eta,
-            cross_attention_kwargs=cross_attention_kwargs,
-        )
-        return FairyPipelineOutput(frames=join_outputs(list(batches), output_type))
+        generator = make_generator(generator)
+        clip_shots, noise = shots_from(shots, len(frames)), generator.get_state()
+        anchors = select_shot_anchors(clip_shots, num_anchors, anchor_indices)
+        batches: list[Any] = []
+        for (first, end), indices in zip(clip_shots, anchors, strict=True):
+            generator.set_state(noise)
+            batches += self.stream(
+                iter(frames[first:end]),
+                prompt,
+                anchor_frames=[frames[i] for i in indices],
+                anchor_indices=indices,
+                frame_indices=range(first, end),
+                num_inference_steps=num_inference_steps,
+                guidance_scale=guidance_scale,
+                image_guidance_scale=image_guidance_scale,
+                negative_prompt=negative_prompt,
+                anchor_strength=anchor_strength,
+                frame_batch_size=frame_batch_size,
+                generator=generator,
+                backend=backend,
+                anchor_cache_device=anchor_cache_device,
+                shortcuts=shortcuts,
+                height=height,
+                width=width,
+                output_type=output_type,
+                eta=eta,
+                cross_attention_kwargs=cross_attention_kwargs,
+            )
+        assert self.used is not None
+        self.used = replace(self.used, anchor_indices=tuple(chain.from_iterable(anchors)))
+        return FairyPipelineOutput(frames=join_outputs(batches, output_type))
 
     def stream(
         self,
@@ -252,7 +263,9 @@ class FairyPipeline(SafePipeline):
             eta=eta,
             cross_attention_kwargs=cross_attention_kwargs,
         )
-        batches = FrameBatches(_given(frame_batch_size, self._free_batch(denoiser, size)))
+        if frame_batch_size is None:
+            frame_batch_size = self._free_batch(denoiser, size, len(indices))
+        batches = FrameBatches(frame_batch_size)
         edit = ClipEdit(self, denoiser, indices, batches, decode=output_type != "latent")
         edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))), anchor_store)
         self.used, self.stages = UsedSettings.of(denoiser, indices, batches.size, size), edit.stages
@@ -260,12 +273,12 @@ class FairyPipeline(SafePipeline):
         numbered = zip(indices_of, read_at_size(frames, size), strict=False)
         return self._outputs(edit.edit(numbered), output_type)
 
-    def _free_batch(self, denoiser: Denoiser, size: tuple[int, int]) -> int:
-        # The reference holds all scores of a batch in memory at once
-        if denoiser.backend.name == "reference":
-            return 1
-        num_bytes = frame_bytes(self, size, denoiser.guidance.num_groups)
-        return choose_frame_batch_size(self._execution_device, num_bytes)
+    def _free_batch(self, denoiser: Denoiser, size: tuple[int, int], num_anchors: int) -> int:
+        """Return how many frames at a time the free memory has room for."""
+        shape = EditShape.of(self, denoiser, size, num_anchors)
+        memory = edit_memory(Blueprint.of(self.unet), Blueprint.of(self.vae), shape)
+        device = self._execution_device
+        return choose_frame_batch_size(device.type, free_bytes(device), memory)
 
     def _outputs(self, results: Iterator[Tensor], output_type: str) -> Iterator[Any]:
         try:

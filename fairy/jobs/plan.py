@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from fairy.config import EditConfig, MediaConfig
-from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.editing.anchors import select_shot_anchors
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
 from fairy.jobs.manifest import (
     ClipFile,
@@ -101,7 +101,7 @@ def plan_edit(
         overwrite=overwrite,
         media=config.media,
         shots=shots,
-        anchors=choose_anchors(shots, config),
+        anchors=select_shot_anchors(shots, config.num_anchors, config.anchor_indices),
     )
 
 
@@ -168,24 +168,3 @@ def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
 def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
     """Return the shots of the clip at `path`, as its files stand on the disk."""
     return find_shots(read_frames(path, media))
-
-
-def choose_anchors(shots: tuple[Shot, ...], config: EditConfig) -> tuple[tuple[int, ...], ...]:
-    """Return for each shot its anchor frames, sorted.
-
-    Anchors named by hand serve the shot they are in; a shot without one gets its own as usual.
-
-    Raises:
-        SettingsError: an anchor named by hand is not in the clip.
-    """
-    num_frames = shots[-1][1]
-    named = check_anchor_indices(config.anchor_indices or (0,), num_frames)
-    anchors = []
-    for first, end in shots:
-        here = tuple(index for index in named if first <= index < end)
-        if config.anchor_indices is None or not here:
-            wanted = config.num_anchors if len(shots) == 1 else min(config.num_anchors, end - first)
-            spread = select_anchor_indices(end - first, wanted)
-            here = tuple(first + index for index in spread)
-        anchors.append(here)
-    return tuple(anchors)

@@ -46,7 +46,7 @@ def read_shots(path: Path, num_frames: int) -> tuple[Shot, ...]:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        starts = sorted({int(line) for text in lines if (line := text.split("#")[0].strip())})
+        starts = [int(line) for text in lines if (line := text.split("#")[0].strip())]
     except OSError as error:
         raise SettingsError(
             f"--shots {path}: cannot be read ({error.strerror}): use auto, off, or a file of frame "
@@ -54,13 +54,12 @@ def read_shots(path: Path, num_frames: int) -> tuple[Shot, ...]:
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"--shots {path}: {error}: give one frame number per line, as in 120"
+            f"--shots {path}: not a list of frame numbers ({error}): give one per line, as in 120"
         ) from error
-    if outside := [start for start in starts if not 0 <= start < num_frames]:
-        raise SettingsError(
-            f"--shots {path}: frame {outside[0]} is not in the clip: use 0 to {num_frames - 1}"
-        )
-    return shots_between([start for start in starts if start > 0], num_frames)
+    try:
+        return shots_from(starts, num_frames)
+    except SettingsError as error:
+        raise SettingsError(f"--shots {path}: {error}") from error
 
 
 class CutFinder:
@@ -95,6 +94,20 @@ class CutFinder:
     def cuts(self) -> list[int]:
         """Return the frames that begin a new shot, but not frame 0."""
         return list(self._cuts)
+
+
+def shots_from(starts: Iterable[int], num_frames: int) -> tuple[Shot, ...]:
+    """Return the shots of a clip of `num_frames` that begin at the frames `starts`, in any order.
+
+    Frame 0 begins a shot, named or not.
+
+    Raises:
+        SettingsError: a frame that is not in the clip.
+    """
+    ordered = sorted({*starts})
+    if outside := [start for start in ordered if not 0 <= start < num_frames]:
+        raise SettingsError(f"frame {outside[0]} is not in the clip: use 0 to {num_frames - 1}")
+    return shots_between([start for start in ordered if start > 0], num_frames)
 
 
 def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:

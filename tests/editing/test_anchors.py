@@ -8,7 +8,7 @@ import math
 import pytest
 
 from fairy.editing import anchors
-from fairy.editing.anchors import check_anchor_indices, select_anchor_indices
+from fairy.editing.anchors import check_anchor_indices, select_anchor_indices, select_shot_anchors
 from fairy.errors import SettingsError
 
 
@@ -45,3 +45,31 @@ def test_chosen_by_hand_sorted_without_repeats():
 def test_outside_the_clip_is_refused(indices):
     with pytest.raises(SettingsError):
         check_anchor_indices(indices, 6)
+
+
+def test_anchors_by_hand_are_sorted_and_single():
+    assert select_shot_anchors([(0, 10)], 3, (7, 2, 7)) == ((2, 7),)
+
+
+@pytest.mark.parametrize("index", [-1, 10])
+def test_anchor_by_hand_outside_the_clip_is_refused(index):
+    with pytest.raises(SettingsError, match=f"{index} is not in the clip.* 0 to 9"):
+        select_shot_anchors([(0, 10)], 3, (2, index))
+
+
+def test_more_anchors_than_frames_makes_every_frame_one(caplog):
+    assert select_shot_anchors([(0, 2)], 5) == ((0, 1),)
+    assert "5 anchors asked, the clip has 2 frames" in caplog.text
+
+
+def test_every_shot_has_anchors_of_its_own():
+    assert select_shot_anchors([(0, 6), (6, 12)], 3) == ((1, 3, 5), (7, 9, 11))
+
+
+def test_a_short_shot_has_fewer_anchors_and_nobody_is_told(caplog):
+    assert select_shot_anchors([(0, 1), (1, 9)], 2) == ((0,), (3, 7))
+    assert caplog.text == ""
+
+
+def test_anchors_by_hand_serve_their_shot_and_others_get_their_own():
+    assert select_shot_anchors([(0, 5), (5, 10)], 1, (1, 3)) == ((1, 3), (7,))

@@ -323,3 +323,23 @@ def test_strength_of_anchors_changes_the_other_frames_alone(pipe):
     )
     assert torch.allclose(weak[0], strong[0], atol=1e-5)
     assert (weak[1] - strong[1]).abs().max() > 1e-3
+
+
+def test_shots_named_in_memory_are_edited_as_each_alone(pipe):
+    whole = edit(pipe, shots=[3], num_anchors=2, output_type="np")
+    assert pipe.used.anchor_indices == (0, 2, 4, 6)
+    alone = [edit(pipe, part, num_anchors=2, output_type="np") for part in (FRAMES[:3], FRAMES[3:])]
+    assert_same_frames(whole, np.concatenate(alone))
+    one_shot = edit(pipe, num_anchors=4, output_type="np").astype(int)
+    assert np.abs(whole - one_shot).max() > 1
+
+
+def test_shots_share_the_noise_of_a_generator(pipe):
+    settings = {"num_anchors": 1, "output_type": "np", "shots": [3]}
+    given = edit(pipe, generator=torch.Generator().manual_seed(3), **settings)
+    assert_same_frames(given, edit(pipe, generator=3, **settings))
+
+
+def test_a_shot_that_begins_outside_the_clip_is_refused(pipe):
+    with pytest.raises(SettingsError, match="frame 7 is not in the clip: use 0 to 6"):
+        edit(pipe, shots=[7])

@@ -76,7 +76,7 @@ def test_shots_are_read_from_a_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("twelve\n", "give one frame number per line"),
+        ("twelve\n", "give one per line"),
         ("50\n", "frame 50 is not in the clip: use 0"),
     ],
 )
