@@ -16,36 +16,14 @@ from torch import Tensor
 from fairy.errors import SettingsError
 
 if TYPE_CHECKING:
-    from diffusers import StableDiffusionInstructPix2PixPipeline
+    from fairy.editing.memory import EditMemory
 
 logger = logging.getLogger(__name__)
 
 # More frames at a time gain nothing: the device is busy
-MAX_FRAMES_CPU = 8
-MAX_FRAMES_GPU = 32
-# The rest is for other programs, fragmentation and what the estimate leaves out
-USABLE_FRACTION = 0.5
-# Tensors of the widest level alive at once. UNet: 8 in the feed-forward, 12 kept for the skip
-# connections, as many temporaries. Autoencoder: convolutions at full resolution and their inputs
-UNET_TENSORS_PER_ROW = 32
-VAE_TENSORS_PER_FRAME = 8
-
-
-def frame_bytes(
-    pipe: StableDiffusionInstructPix2PixPipeline, size: tuple[int, int], num_groups: int
-) -> int:
-    """Return roughly the memory one more frame in a batch takes.
-
-    Args:
-        pipe: the models.
-        size: (height, width) of the frames.
-        num_groups: guidance branches G.
-    """
-    num_pixels, shrink = size[0] * size[1], pipe.vae_scale_factor**2
-    unet_channels = pipe.unet.config.block_out_channels[0]
-    unet = num_pixels // shrink * unet_channels * UNET_TENSORS_PER_ROW * num_groups
-    vae = num_pixels * pipe.vae.config.block_out_channels[0] * VAE_TENSORS_PER_FRAME
-    return int(max(unet, vae) * pipe.unet.dtype.itemsize)
+MAX_FRAMES = {"cpu": 8, "cuda": 32}
+# The rest is for other programs, fragmentation and what libraries take for themselves
+USABLE_FRACTION = {"cpu": 0.5, "cuda": 0.9}
 
 
 def free_bytes(device: torch.device) -> int:
@@ -56,10 +34,17 @@ def free_bytes(device: torch.device) -> int:
     return int(torch.cuda.mem_get_info(device)[0]) + held
 
 
-def choose_frame_batch_size(device: torch.device, bytes_per_frame: int) -> int:
-    """Return how many frames fit into the free memory, between 1 and the device's most."""
-    most = MAX_FRAMES_CPU if device.type == "cpu" else MAX_FRAMES_GPU
-    return max(1, min(most, int(free_bytes(device) * USABLE_FRACTION) // bytes_per_frame))
+def choose_frame_batch_size(device_type: str, num_bytes: int, memory: EditMemory) -> int:
+    """Return how many frames at a time to edit, between 1 and the device's most.
+
+    Args:
+        device_type: "cpu" or "cuda"; others are taken as "cuda".
+        num_bytes: free on the device, the weights being there already.
+        memory: what the edit takes.
+    """
+    kind = "cpu" if device_type == "cpu" else "cuda"
+    fit = memory.most_frames(int(num_bytes * USABLE_FRACTION[kind]))
+    return max(1, min(MAX_FRAMES[kind], fit))
 
 
 class FrameBatches:

@@ -25,6 +25,7 @@ from fairy.models.schedulers import make_scheduler
 __all__ = [
     "MINI",
     "ModelDefaults",
+    "find_model",
     "load_pipeline",
     "model_defaults",
     "resolve_device",
@@ -72,7 +73,7 @@ def load_pipeline(
     kwargs[DTYPE_KEYWORD] = resolve_dtype(dtype, device)
     if "config" in kwargs:
         kwargs["config"] = str(kwargs["config"])
-    source = _source(name)
+    source = find_model(name)
     try:
         pipe = _load(source, kwargs)
     except LocalEntryNotFoundError as error:
@@ -124,8 +125,12 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
 _ALLOWED = "use mini, a folder in diffusers format, a .safetensors file or a hub id"
 
 
-def _source(name: str | Path) -> str | Path:
-    """Return the folder or file of `name`, or `name` itself if it may be a hub id."""
+def find_model(name: str | Path) -> str | Path:
+    """Return the folder or file of `name`, or `name` itself as a string if it may be a hub id.
+
+    Raises:
+        ModelError: no such model, or one that is never loaded.
+    """
     if str(name) == "mini":
         if not (MINI / "model_index.json").is_file():
             raise ModelError("model mini is not in this installation; train it or name another one")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairy.editing import batches
-from fairy.editing.batches import FrameBatches, choose_frame_batch_size, frame_bytes
+from fairy.editing.batches import FrameBatches, choose_frame_batch_size
+from fairy.editing.memory import EditMemory
 from fairy.errors import SettingsError
 
 
@@ -46,12 +46,18 @@ def test_other_errors_pass():
         FrameBatches(4).run(torch.arange(4), work)
 
 
-@pytest.mark.parametrize(("free", "expected"), [(0, 1), (10**3, 5), (10**12, 8)])
-def test_chosen_from_free_memory(monkeypatch, free, expected):
-    monkeypatch.setattr(batches, "free_bytes", lambda device: free)
-    assert choose_frame_batch_size(torch.device("cpu"), bytes_per_frame=100) == expected
+MEMORY = EditMemory(cache=500, held=500, anchors=700, frame=100)
 
 
-def test_more_branches_and_pixels_take_more(tiny_pipeline):
-    base = frame_bytes(tiny_pipeline, (24, 32), 3)
-    assert frame_bytes(tiny_pipeline, (24, 32), 1) < base < frame_bytes(tiny_pipeline, (48, 64), 3)
+@pytest.mark.parametrize(
+    ("device_type", "free", "expected"),
+    [
+        ("cpu", 0, 1),
+        ("cpu", 2 * 1050, 5),
+        ("cpu", 10**12, 8),
+        ("cuda", 1200, 5),
+        ("mps", 10**12, 32),
+    ],
+)
+def test_as_many_frames_as_fit_beside_the_anchors(device_type, free, expected):
+    assert choose_frame_batch_size(device_type, free, MEMORY) == expected

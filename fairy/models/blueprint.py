@@ -1,0 +1,148 @@
+"""Models without weights: enough to reckon with, built in no time on torch's meta device.
+
+A blueprint is a model's class and configuration. `blueprints` reads those of a model's parts by the
+names that the registry takes, and knows one more: "sd15", Stable Diffusion 1.5's InstructPix2Pix.
+Tests: tests/models/test_blueprint.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.pipelines.stable_diffusion import safety_checker
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from fairy.errors import ModelError
+from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.quiet import without_expected_messages
+from fairy.models.registry import find_model
+
+META = torch.device("meta")
+# As model_index.json names them
+LIBRARIES = {
+    "diffusers": diffusers,
+    "transformers": transformers,
+    "stable_diffusion": safety_checker,
+}
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A model's class and its configuration as JSON; equal ones make models of equal shapes."""
+
+    kind: type[Any]
+    config: str
+
+    @classmethod
+    def of(cls, model: Any) -> Blueprint:
+        """Return the blueprint of a model of diffusers, compiled or not."""
+        model = getattr(model, "_orig_mod", model)
+        return cls(type(model), json.dumps(dict(model.config), sort_keys=True, default=str))
+
+    def build(self, dtype: torch.dtype = torch.float32) -> Any:
+        """Return the model on the meta device: shapes, and no numbers."""
+        config = json.loads(self.config)
+        with META, without_expected_messages():
+            if issubclass(self.kind, transformers.PreTrainedModel):
+                model = self.kind(self.kind.config_class.from_dict(config))
+            else:
+                model = self.kind.from_config(config)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+        return model.eval()
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in the model's weights."""
+        return sum(parameter.numel() for parameter in self.build().parameters())
+
+
+# What diffusers' and transformers' own defaults leave to say of Stable Diffusion 1.5, as the
+# configurations published with timbrooks/instruct-pix2pix do; without its safety checker
+SD15 = {
+    "unet": Blueprint(
+        diffusers.UNet2DConditionModel,
+        json.dumps({"sample_size": 64, "in_channels": 8, "cross_attention_dim": 768}),
+    ),
+    "vae": Blueprint(
+        diffusers.AutoencoderKL,
+        json.dumps(
+            {
+                "block_out_channels": (128, 256, 512, 512),
+                "down_block_types": ("DownEncoderBlock2D",) * 4,
+                "up_block_types": ("UpDecoderBlock2D",) * 4,
+                "layers_per_block": 2,
+                "sample_size": 512,
+            }
+        ),
+    ),
+    "text_encoder": Blueprint(
+        transformers.CLIPTextModel,
+        json.dumps(
+            {
+                "hidden_size": 768,
+                "intermediate_size": 3072,
+                "num_hidden_layers": 12,
+                "num_attention_heads": 12,
+                "projection_dim": 768,
+            }
+        ),
+    ),
+}
+
+
+def blueprints(name: str | Path) -> tuple[dict[str, Blueprint], ModelDefaults]:
+    """Return the parts of a model that have weights, by their names in diffusers; its defaults.
+
+    Args:
+        name: "sd15", "mini", a folder in diffusers format or a hub id, of which the configurations
+            alone are fetched.
+
+    Raises:
+        ModelError: no such model, or one that is a single file.
+    """
+    if str(name) == "sd15":
+        return SD15, ModelDefaults()
+    folder = _folder(name)
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        parts = {part: _read(folder / part, entry) for part, entry in index.items()}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"model {name}: its configuration cannot be read ({error})") from error
+    return {part: found for part, found in parts.items() if found}, model_defaults(folder)
+
+
+def _folder(name: str | Path) -> Path:
+    source = find_model(name)
+    if isinstance(source, str):
+        try:
+            patterns = ["model_index.json", "*/config.json"]
+            return Path(snapshot_download(source, allow_patterns=patterns))
+        except (LocalEntryNotFoundError, HfHubHTTPError) as error:
+            raise ModelError(
+                f"model {name}: its configuration is not in the cache, and the hub cannot be "
+                "reached; sd15 stands for every model of Stable Diffusion 1.5's shape"
+            ) from error
+    if source.is_file():
+        raise ModelError(
+            f"model {name}: a single file holds weights and no configuration; name a folder, a "
+            "hub id, or sd15 for a model of Stable Diffusion 1.5's shape"
+        )
+    return source
+
+
+def _read(folder: Path, entry: Any) -> Blueprint | None:
+    """Return the blueprint in `folder`; None of what has no weights: samplers, tokenizers."""
+    if not isinstance(entry, list) or None in entry or not (folder / "config.json").is_file():
+        return None
+    library, kind = entry
+    return Blueprint(
+        getattr(LIBRARIES[library], kind), (folder / "config.json").read_text(encoding="utf-8")
+    )
