@@ -17,7 +17,7 @@ from rich.console import Console
 
 from fairy import __version__
 from fairy.config import EditConfig, MediaConfig
-from fairy.console import frame_progress, logged_to, quiet_libraries, say, user_facing
+from fairy.console import OneLineGroup, frame_progress, logged_to, quiet_libraries, say, user_facing
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.stopping import Stopping
 
@@ -27,6 +27,7 @@ HANDED_OVER = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(
     name="fairy",
+    cls=OneLineGroup,
     help="Edit videos by an instruction.",
     no_args_is_help=True,
     add_completion=False,
@@ -296,7 +297,8 @@ def hand_over(command: Callable[..., None], context: typer.Context, name: str) -
     """Let `command`, which declares its own options, read what was typed after `fairy NAME`."""
     own = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     own.command()(user_facing(command))
-    own(args=context.args, prog_name=f"fairy {name}")
+    code = own(args=context.args, prog_name=f"fairy {name}", standalone_mode=False)
+    raise typer.Exit(code or 0)
 
 
 @app.command(name="eval", add_help_option=False, context_settings=HANDED_OVER)

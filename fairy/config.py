@@ -14,6 +14,10 @@ from fairy.errors import SettingsError
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+# Timesteps that diffusion models of this class are trained with
+MAX_STEPS = 1000
+# What a generator of torch takes
+SEEDS = range(-(2**63), 2**64)
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 
 
@@ -172,12 +176,15 @@ class EditConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} is {value}: it must be at least 1")
-        for name in ("guidance_scale", "image_guidance_scale"):
+        if self.num_inference_steps is not None and self.num_inference_steps > MAX_STEPS:
+            steps = self.num_inference_steps
+            raise SettingsError(f"num_inference_steps is {steps}: it must be at most {MAX_STEPS}")
+        for name in ("guidance_scale", "image_guidance_scale", "anchor_strength"):
             value = getattr(self, name)
-            if value is not None and value < 0:
-                raise SettingsError(f"{name} is {value}: it must not be negative")
-        if not 0 <= self.anchor_strength < math.inf:
-            raise SettingsError(f"anchor_strength is {self.anchor_strength}: use 0 or more")
+            if value is not None and not 0 <= value < math.inf:
+                raise SettingsError(f"{name} is {value}: use 0 or more")
+        if self.seed not in SEEDS:
+            raise SettingsError(f"seed is {self.seed}: use a number of at most 19 digits")
         if self.size is not None and self.size < 16:
             raise SettingsError(f"size is {self.size}: the longer side must be at least 16 pixels")
         if self.backend not in BACKENDS:

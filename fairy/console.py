@@ -7,11 +7,12 @@ Tests: tests/test_cli.py.
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -25,11 +26,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+from typer.core import TyperGroup
 
 from fairy.errors import FairyError, JobInterrupted
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# typer has its own copy of click since 0.26; of either, this is the error of a wrong word
+UsageError: Any = typer.BadParameter.__base__
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -50,6 +55,13 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
         except FairyError as error:
             say(Console(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_USER_ERROR) from error
+        except OSError as error:
+            # Nobody reads what is printed, as in `fairy info clip.mp4 | head -1`: typer ends then
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            say(Console(stderr=True), f"fairy: {where}{error.strerror or error}")
+            raise typer.Exit(EXIT_USER_ERROR) from error
         except JobInterrupted as interrupt:
             say(Console(stderr=True), f"fairy: {interrupt}")
             raise typer.Exit(128 + interrupt.signal_number) from interrupt
@@ -58,6 +70,35 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
     return guarded
+
+
+class OneLineGroup(TyperGroup):
+    """Commands that tell of a wrong option in one line, as of everything else."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read what stands before the command's name."""
+        with usage_in_one_line():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command's own words and run it."""
+        with usage_in_one_line():
+            return super().invoke(*args, **kwargs)
+
+
+@contextmanager
+def usage_in_one_line() -> Iterator[None]:
+    """Say what typer refuses, and where to find what is allowed."""
+    try:
+        yield
+    except UsageError as error:
+        message = error.format_message().rstrip(".")
+        if "\n" in message:
+            # The whole help, which is what `fairy` alone asks for
+            raise
+        command = "fairy" if error.ctx is None else error.ctx.command_path
+        say(Console(stderr=True), f"fairy: {message}: see {command} --help")
+        raise typer.Exit(EXIT_USER_ERROR) from error
 
 
 class ConsoleHandler(logging.Handler):

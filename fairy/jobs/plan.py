@@ -90,7 +90,9 @@ def plan_edit(
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
     check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
     info = probe(source, config.media)
-    check_holds(out, info.num_frames)
+    for path in (out, compare):
+        if path is not None:
+            check_holds(path, info.num_frames)
     shots = choose_shots(info, config)
     return EditPlan(
         instruction=instruction,
@@ -124,6 +126,8 @@ def check_outputs(
     for role, path in outputs.items():
         if path is None:
             continue
+        if path.name in ("", ".."):
+            raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out.mp4'}")
         taken = named.setdefault(path.resolve(), role)
         if taken != role:
             raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
@@ -142,10 +146,10 @@ def check_report(path: Path, *, overwrite: bool) -> None:
     Raises:
         FairyError: it exists and may not be replaced, or its folder does not exist.
     """
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path}: exists already; give --overwrite or another name")
     if path.is_dir():
         raise MediaError(f"{path}: is a folder; name a file, as in {path / 'report.json'}")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: exists already; give --overwrite or another name")
     if not path.parent.is_dir():
         raise MediaError(f"{path}: the folder {path.parent} does not exist; make it first")
 

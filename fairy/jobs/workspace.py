@@ -68,9 +68,12 @@ class Workspace:
         Raises:
             MediaError: another process works on the same output, or the folder is not ours.
         """
-        self._check_ours()
         try:
+            self._check_ours()
             self.path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise MediaError(f"{self._out}: cannot be written: {error.strerror}") from error
+        try:
             self._lock.acquire(blocking=False)
         except (Timeout, FileNotFoundError) as error:
             raise MediaError(
