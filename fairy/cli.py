@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from fairy import __version__
-from fairy.config import EditConfig, MediaConfig
+from fairy.config import EditConfig, MediaConfig, Shortcuts
 from fairy.console import OneLineGroup, frame_progress, logged_to, quiet_libraries, say, user_facing
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.stopping import Stopping
@@ -124,6 +124,25 @@ def edit(
     frame_batch_size: Annotated[
         int | None, typer.Option(help="Frames denoised together. Default: from free memory.")
     ] = None,
+    quality: Annotated[
+        str, typer.Option(help="exact, balanced or fast: a bundle of the next three options.")
+    ] = "exact",
+    guidance_interval: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Guidance in this part of the steps only, in fractions: 0 0.6."),
+    ] = None,
+    reuse: Annotated[
+        int | None, typer.Option(help="Compute the UNet's lower levels every REUSE steps only.")
+    ] = None,
+    anchor_merge: Annotated[
+        int | None, typer.Option(help="See anchors' tokens in squares of this side as one.")
+    ] = None,
+    fp8: Annotated[
+        bool, typer.Option("--fp8", help="Linear layers in float8 (needs the extra [fp8]).")
+    ] = False,
+    decoder: Annotated[
+        str | None, typer.Option(help="A tiny autoencoder to decode with: madebyollin/taesd.")
+    ] = None,
     keep_size: Annotated[
         bool, typer.Option(help="Scale the result back to the source's size.")
     ] = DEFAULTS.keep_size,
@@ -184,6 +203,14 @@ def edit(
         dtype=dtype,
         backend=backend,
         frame_batch_size=frame_batch_size,
+        shortcuts=Shortcuts.of(
+            quality,
+            guidance_interval=guidance_interval,
+            reuse=reuse,
+            anchor_merge=anchor_merge,
+        ),
+        fp8=fp8,
+        decoder=decoder,
         media=MediaConfig(
             video_stream=video_stream,
             strict=strict,

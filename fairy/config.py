@@ -147,6 +147,8 @@ class EditConfig:
         frame_batch_size: frames denoised together; from free memory when None.
         anchor_cache_device: where the anchors' keys and values live; the model's device when None.
         shortcuts: ways to a result sooner that is not the exact one; none.
+        fp8: compute the UNet's linear layers in float8, on cards that can.
+        decoder: a tiny autoencoder to decode with, a folder or a hub id; the model's own when None.
         media: how the clip is read and the result written.
     """
 
@@ -168,6 +170,8 @@ class EditConfig:
     frame_batch_size: int | None = None
     anchor_cache_device: str | None = None
     shortcuts: Shortcuts = EXACT
+    fp8: bool = False
+    decoder: str | None = None
     media: MediaConfig = MediaConfig()
 
     def __post_init__(self) -> None:

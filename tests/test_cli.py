@@ -112,6 +112,28 @@ def test_compare_and_report(clip: Path, edit: Edit):
     assert document["used"]["backend_reason"]
 
 
+def test_an_option_beats_the_quality_and_the_report_says_what_was_used(clip: Path, edit: Edit):
+    report, out = clip.with_name("report.json"), clip.with_name("out.mp4")
+    options = ["--quality", "fast", "--reuse", 3, "--guidance-interval", 0.25, 0.75]
+    assert edit(clip, "make it snow", out, *options, "--report", report).exit_code == 0
+    used = json.loads(report.read_text())["used"]
+    assert used["quality"] == "custom"
+    assert (used["shortcuts"]["reuse"], used["shortcuts"]["guidance_interval"]) == (3, [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--quality", "best"], "quality 'best' is unknown: use exact, balanced, fast"),
+        (["--guidance-interval", "0.6", "0.2"], "guidance_interval is 0.6 0.2: give two"),
+        (["--fp8"], "fp8 needs a CUDA card of compute capability 8.9 or more: this is cpu"),
+    ],
+)
+def test_modes_that_cannot_be_are_refused(clip: Path, edit: Edit, options: list[str], words: str):
+    result = edit(clip, "make it snow", clip.with_name("out.mp4"), *options)
+    assert_refused(result, words, clip.parent, {"clip.mp4"})
+
+
 def test_options_reach_the_edit(clip: Path, edit: Edit):
     report = clip.with_name("report.json")
     options = ["--steps", 1, "--guidance-scale", 3, "--image-guidance-scale", 2, "--seed", 9]

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from fairy.config import EditConfig
+from fairy.config import EXACT, QUALITIES, EditConfig, Shortcuts
 from fairy.errors import FairyError, SettingsError
 
 
@@ -33,6 +33,44 @@ from fairy.errors import FairyError, SettingsError
 def test_impossible_settings_are_refused(settings: dict[str, object], words: str):
     with pytest.raises(SettingsError, match=words):
         EditConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("shortcuts", "words"),
+    [
+        ({"guidance_interval": (0.6, 0.2)}, "guidance_interval is 0.6 0.2: give two fractions"),
+        ({"guidance_interval": (0.0, 1.5)}, "as in 0 0.6"),
+        ({"reuse": 0}, "reuse is 0: 1 is off, 2 or more is on"),
+        ({"anchor_merge": -2}, "anchor_merge is -2: 1 is off"),
+    ],
+)
+def test_impossible_shortcuts_are_refused(shortcuts: dict[str, object], words: str):
+    with pytest.raises(SettingsError, match=words):
+        Shortcuts(**shortcuts)
+
+
+def test_nothing_that_changes_the_picture_is_on_by_default():
+    assert EditConfig().shortcuts == Shortcuts.of() == Shortcuts.of("exact") == EXACT
+    assert Shortcuts(guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
+    assert (EditConfig().fp8, EditConfig().decoder) == (False, None)
+
+
+def test_what_is_given_beats_the_bundle():
+    fast = QUALITIES["fast"]
+    assert Shortcuts.of("fast") == fast
+    assert Shortcuts.of("fast", guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
+    given = Shortcuts.of("fast", anchor_merge=7)
+    assert given == dataclasses.replace(fast, anchor_merge=7)
+
+
+def test_bundles_are_known_by_their_values():
+    assert [Shortcuts.of(name).quality for name in QUALITIES] == list(QUALITIES)
+    assert Shortcuts(reuse=9).quality == "custom"
+
+
+def test_an_unknown_quality_is_refused():
+    with pytest.raises(SettingsError, match="quality 'best' is unknown: use exact, balanced, fast"):
+        Shortcuts.of("best")
 
 
 def test_defaults_leave_the_model_its_own():

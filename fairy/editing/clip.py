@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from fairy.config import Shortcuts
 from fairy.editing.batches import FrameBatches
 from fairy.editing.denoise import Denoiser
 from fairy.editing.latents import decode_latents, encode_images
@@ -34,7 +35,7 @@ class UsedSettings:
         num_inference_steps: denoising steps.
         guidance_scale: weight of the instruction.
         image_guidance_scale: weight of the source image.
-        num_groups: guidance branches, 1 to 3.
+        num_groups: guidance branches, 1 to 3, in guided steps.
         anchor_indices: frames that are anchors.
         frame_batch_size: frames denoised together.
         height: of the frames the model saw.
@@ -46,6 +47,8 @@ class UsedSettings:
         backend_reason: why so.
         anchor_cache_device: where the anchors' keys and values lived.
         anchor_cache_bytes: their size.
+        quality: name of the bundle of shortcuts that was used; "custom" if it is none.
+        shortcuts: those that were used.
     """
 
     num_inference_steps: int
@@ -63,6 +66,8 @@ class UsedSettings:
     backend_reason: str
     anchor_cache_device: str
     anchor_cache_bytes: int
+    quality: str
+    shortcuts: Shortcuts
 
     @classmethod
     def of(
@@ -89,6 +94,8 @@ class UsedSettings:
             backend_reason=denoiser.backend.reason,
             anchor_cache_device=str(denoiser.cache.device),
             anchor_cache_bytes=denoiser.cache.num_bytes,
+            quality=denoiser.shortcuts.quality,
+            shortcuts=denoiser.shortcuts,
         )
 
 
@@ -177,7 +184,7 @@ class ClipEdit:
         if not self._decode:
             return latents.cpu()
         with self.stages("vae_decode"):
-            images = decode_latents(self._pipe.vae, latents)
+            images = decode_latents(self._pipe.decoder or self._pipe.vae, latents)
             return check_safety(self._pipe, images).cpu()
 
 

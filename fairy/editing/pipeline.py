@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from diffusers import AutoencoderTiny
 from diffusers.utils.outputs import BaseOutput
 from torch import Tensor
 
@@ -61,10 +62,12 @@ class FairyPipeline(SafePipeline):
 
     Attributes:
         defaults: settings used where a call gives none (of `SafePipeline`).
+        decoder: a tiny autoencoder to decode with in place of `vae` (`fairy.editing.decoder`).
         used: what the settings of the last edit came to.
         stages: seconds of the last edit's arithmetic, by stage.
     """
 
+    decoder: AutoencoderTiny | None = None
     used: UsedSettings | None = None
     stages: Stages | None = None
 

@@ -97,7 +97,7 @@ class _Runner:
     def __init__(self, add: Callable[[JobResult], None], stopping: Stopping | None) -> None:
         self._add, self._stopping = add, stopping
         self._pipe: FairyPipeline | None = None
-        self._loaded: tuple[str, str, str] | None = None
+        self._loaded: tuple[object, ...] | None = None
 
     def run(self, group: Sequence[Job]) -> None:
         """Run jobs of one clip and one model."""
@@ -204,8 +204,9 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     return [group for clips in models.values() for group in clips.values()]
 
 
-def _model_key(job: Job) -> tuple[str, str, str]:
-    return job.config.model, job.config.device, job.config.dtype
+def _model_key(job: Job) -> tuple[object, ...]:
+    config = job.config
+    return config.model, config.device, config.dtype, config.fp8, config.decoder
 
 
 def _result(

@@ -182,6 +182,7 @@ class ClipJob:
             generator=config.seed,
             backend=config.backend,
             anchor_cache_device=config.anchor_cache_device,
+            shortcuts=config.shortcuts,
             height=self._model_size[0],
             width=self._model_size[1],
         )

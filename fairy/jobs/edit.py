@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairy.config import EditConfig
+from fairy.editing.decoder import load_decoder
+from fairy.editing.fp8 import check_fp8, to_fp8
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import InstructionError, JobInterrupted, MediaError
 from fairy.jobs.clip import ClipJob, Progress
@@ -26,6 +28,7 @@ from fairy.jobs.shared import SharedClip
 from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.models.defaults import ModelDefaults, unknown_words
+from fairy.models.registry import resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +157,20 @@ def how_to_go_on(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
 
 
 def load(config: EditConfig) -> FairyPipeline:
-    """Return the pipeline that the settings name, on its device."""
-    return FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
+    """Return the pipeline that the settings name, on its device.
+
+    Raises:
+        ModelError: the model or the decoder cannot be found or loaded.
+        SettingsError: the device is not there or lacks float8, or the decoder is for another model.
+    """
+    if config.fp8:
+        check_fp8(resolve_device(config.device))
+    pipe = FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
+    if config.decoder is not None:
+        pipe.decoder = load_decoder(config.decoder, pipe, config.model)
+    if config.fp8:
+        to_fp8(pipe.unet)
+    return pipe
 
 
 def check_words(instruction: str, defaults: ModelDefaults) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fairy.config import EditConfig, MediaConfig
+from fairy.config import EditConfig, MediaConfig, Shortcuts
 from fairy.errors import SettingsError
 
 NEEDED = ("input", "instruction", "output")
@@ -102,15 +102,22 @@ def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job
 def _with_options(config: EditConfig, given: Mapping[str, Any]) -> EditConfig:
     """Return `config` with the options by field name put in."""
     media = {field.name for field in fields(MediaConfig)}
-    known = {field.name for field in fields(EditConfig)} - {"media"}
-    if unknown := sorted(given.keys() - known - media):
+    shortcuts = {"quality"} | {field.name for field in fields(Shortcuts)}
+    known = {field.name for field in fields(EditConfig)} - {"media", "shortcuts"}
+    if unknown := sorted(given.keys() - known - media - shortcuts):
         raise SettingsError(
-            f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known | media))}"
+            f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known | media | shortcuts))}"
         )
-    hints = get_type_hints(EditConfig) | get_type_hints(MediaConfig)
+    hints = {"quality": str}
+    for kind in (EditConfig, MediaConfig, Shortcuts):
+        hints |= get_type_hints(kind)
     values = {name: _convert(name, value, hints[name]) for name, value in given.items()}
-    of_media = {name: value for name, value in values.items() if name in media}
-    of_edit = {name: value for name, value in values.items() if name in known}
+    of_media, of_shortcuts, of_edit = (
+        {name: value for name, value in values.items() if name in names}
+        for names in (media, shortcuts, known)
+    )
+    if of_shortcuts:
+        of_edit["shortcuts"] = Shortcuts.of(**of_shortcuts)
     return replace(config, media=replace(config.media, **of_media), **of_edit)
 
 
@@ -121,6 +128,8 @@ def _field_name(name: str) -> str:
 
 def _convert(name: str, value: Any, hint: Any) -> Any:
     """Return a text, or JSON's value, as the type that a setting has."""
+    if name == "guidance_interval":
+        return _fractions(name, value)
     kinds = get_args(hint) or (hint,)
     text = str(value).strip()
     try:
@@ -142,6 +151,15 @@ def _frame_numbers(name: str, value: Any) -> tuple[int, ...]:
         return tuple(int(part) for part in parts)
     except (ValueError, TypeError) as error:
         raise SettingsError(f"{name} is {value!r}: give frame numbers, as in 0,40,80") from error
+
+
+def _fractions(name: str, value: Any) -> tuple[float, float]:
+    parts = value if isinstance(value, list) else str(value).split()
+    try:
+        first, end = (float(part) for part in parts)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{name} is {value!r}: give two fractions, as in 0 0.6") from error
+    return first, end
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fairy.config import EditConfig
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import MediaError
@@ -120,8 +122,9 @@ class ModelIdentity:
         for part in (pipe.unet, pipe.vae, pipe.text_encoder):
             for key, weight in part.state_dict().items():
                 digest.update(f"{key} {tuple(weight.shape)}".encode())
-                # Weights that are offloaded piece by piece are nowhere when they are not in use
-                if not weight.is_meta:
+                # Weights that are offloaded piece by piece are nowhere when they are not in use,
+                # and those in float8 are no plain tensors: that they are stands in the settings
+                if not weight.is_meta and type(weight) is torch.Tensor:
                     digest.update(weight.flatten()[:16].cpu().double().numpy().tobytes())
         return cls(
             name=name,
@@ -219,7 +222,8 @@ def _in_words(name: str, before: object, now: object) -> str:
         return "the clip's content has changed"
     if name == "model.weights":
         return "the model is another one"
-    plain = name.removeprefix("settings.").removeprefix("versions.").removeprefix("model.")
+    plain = name.removeprefix("settings.").removeprefix("shortcuts.")
+    plain = plain.removeprefix("versions.").removeprefix("model.")
     return f"{plain} was {_short(before)}, is {_short(now)}"
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import fairy
-from fairy.config import EditConfig
+from fairy.config import EXACT, EditConfig
 from fairy.editing.clip import UsedSettings
 from fairy.media.shots import Shot
 
@@ -45,9 +45,18 @@ def provenance(instruction: str, config: EditConfig) -> str:
             "instruction": instruction,
             "model": config.model,
             "seed": config.seed,
+            "quality": config.shortcuts.quality,
+            **_not_exact(config),
         },
         ensure_ascii=False,
     )
+
+
+def _not_exact(config: EditConfig) -> dict[str, object]:
+    """Return what of the settings departs from an exact edit."""
+    chosen = asdict(config.shortcuts) | {"fp8": config.fp8, "decoder": config.decoder}
+    exact = asdict(EXACT) | {"fp8": False, "decoder": None}
+    return {name: value for name, value in chosen.items() if value != exact[name]}
 
 
 @dataclass(frozen=True, kw_only=True)

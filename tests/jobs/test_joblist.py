@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairy.config import EditConfig
+from fairy.config import EditConfig, Shortcuts
 from fairy.errors import SettingsError
 from fairy.jobs.joblist import make_job, read_lines
 
@@ -47,6 +47,14 @@ def test_options_go_by_either_name_and_are_typed():
     assert job.compare == Path("side.mp4")
 
 
+def test_a_quality_is_what_the_other_shortcuts_are_put_into():
+    options = {"quality": "fast", "--reuse": "1", "guidance-interval": "0 0.5"}
+    job = make_job(1, JOB | options, EditConfig())
+    assert job.config.shortcuts == Shortcuts.of("fast", reuse=1, guidance_interval=(0.0, 0.5))
+    job = make_job(1, JOB | {"guidance_interval": [0, 0.5], "fp8": True}, EditConfig())
+    assert job.config == EditConfig(shortcuts=Shortcuts(guidance_interval=(0.0, 0.5)), fp8=True)
+
+
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
@@ -55,6 +63,8 @@ def test_options_go_by_either_name_and_are_typed():
         ({"seed": "three"}, "seed is 'three': give a number"),
         ({"keep_size": "maybe"}, "keep_size is 'maybe': give true or false"),
         ({"anchors": "0;4"}, "give frame numbers, as in 0,40,80"),
+        ({"guidance_interval": "0.5"}, "guidance_interval is '0.5': give two fractions"),
+        ({"quality": "best"}, "quality 'best' is unknown: use exact, balanced, fast"),
         ({"steps": "0"}, "num_inference_steps is 0: it must be at least 1"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairy.config import EditConfig, MediaConfig
+from fairy.config import EditConfig, MediaConfig, Shortcuts
 from fairy.editing.pipeline import FairyPipeline
 from fairy.jobs.manifest import (
     Manifest,
@@ -74,6 +74,13 @@ def test_a_renamed_image_of_a_folder_is_a_difference(tmp_path: Path):
         (EditConfig(seed=3), "seed was 0, is 3"),
         (EditConfig(size=64), "size was the default, is 64"),
         (EditConfig(media=MediaConfig(crf=20)), "media.crf was the default, is 20"),
+        (EditConfig(shortcuts=Shortcuts(reuse=2)), "reuse was 1, is 2"),
+        (
+            EditConfig(shortcuts=Shortcuts(guidance_interval=(0.0, 0.5))),
+            "guidance_interval was [0.0, 1.0], is [0.0, 0.5]",
+        ),
+        (EditConfig(fp8=True), "fp8 was false, is true"),
+        (EditConfig(decoder="tiny"), 'decoder was the default, is "tiny"'),
     ],
 )
 def test_a_changed_setting_is_said(clip: Path, config: EditConfig, words: str):

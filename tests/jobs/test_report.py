@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairy.config import EditConfig
+from fairy.config import EXACT, EditConfig, Shortcuts
 from fairy.editing.clip import UsedSettings
 from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, provenance, versions
 
@@ -39,6 +39,8 @@ def report() -> EditReport:
             backend_reason="asked for",
             anchor_cache_device="cpu",
             anchor_cache_bytes=1,
+            quality="exact",
+            shortcuts=EXACT,
         ),
         num_frames=5,
         num_frames_out=5,
@@ -68,6 +70,15 @@ def test_provenance_is_one_line_of_json():
     document = json.loads(line)
     assert document["version"] == versions()["fairy"]
     assert (document["model"], document["seed"]) == ("mini", 7)
+
+
+def test_provenance_says_what_is_not_exact_and_nothing_else():
+    assert json.loads(provenance("snow", EditConfig()))["quality"] == "exact"
+    assert "reuse" not in json.loads(provenance("snow", EditConfig()))
+    config = EditConfig(shortcuts=Shortcuts.of("fast", reuse=5), decoder="tiny")
+    document = json.loads(provenance("snow", config))
+    assert (document["quality"], document["reuse"], document["decoder"]) == ("custom", 5, "tiny")
+    assert not {"anchor_merge", "fp8"} & document.keys()
 
 
 def test_loading_does_not_count_as_editing(report: EditReport):

@@ -1,0 +1,106 @@
+"""Shortcuts in the loops: what is left out, and that anchors, frames and batches still agree."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairy.config import EXACT, QUALITIES, Shortcuts
+from fairy.editing.cache import AnchorCache
+from fairy.editing.pipeline import FairyPipeline
+from tests.tiny import make_frames
+
+FRAMES = make_frames(5, height=12, width=16)
+GUIDED = {"guidance_scale": 7.5, "image_guidance_scale": 1.5}
+UNGUIDED = {"guidance_scale": 1.0, "image_guidance_scale": 1.0}
+EACH = [
+    Shortcuts(guidance_interval=(0.0, 0.5)),
+    Shortcuts(guidance_interval=(0.5, 1.0)),
+    Shortcuts(reuse=2),
+    Shortcuts(anchor_merge=2),
+    Shortcuts(guidance_interval=(0.5, 1.0), reuse=3, anchor_merge=2),
+]
+
+
+@pytest.fixture
+def pipe(tiny_pipeline) -> FairyPipeline:
+    return FairyPipeline.from_pipe(tiny_pipeline)
+
+
+def edit(pipe: FairyPipeline, shortcuts: Shortcuts = EXACT, frames=FRAMES, **settings):
+    settings = {"num_inference_steps": 4, "generator": 3, "output_type": "pt"} | GUIDED | settings
+    return pipe(
+        frames, "make it red", anchor_indices=[0, 2], shortcuts=shortcuts, **settings
+    ).frames
+
+
+@pytest.mark.parametrize("shortcuts", EACH)
+def test_a_shortcut_changes_the_result(pipe, shortcuts):
+    assert (edit(pipe, shortcuts)[1] - edit(pipe)[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("shortcuts", EACH)
+def test_with_shortcuts_too_the_batch_does_not_matter(pipe, shortcuts):
+    expected = edit(pipe, shortcuts, frame_batch_size=5)
+    for frame_batch_size in (1, 2):
+        out = edit(pipe, shortcuts, frame_batch_size=frame_batch_size)
+        assert torch.allclose(out, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shortcuts", EACH)
+def test_with_shortcuts_too_the_cache_may_lie_elsewhere(pipe, shortcuts):
+    # For the cache "cpu:0" is another device than "cpu"
+    elsewhere = edit(pipe, shortcuts, anchor_cache_device="cpu:0")
+    assert torch.allclose(elsewhere, edit(pipe, shortcuts), atol=1e-5)
+
+
+def test_guidance_in_no_step_is_no_guidance(pipe):
+    none = edit(pipe, Shortcuts(guidance_interval=(0.0, 0.1)))
+    assert torch.allclose(none, edit(pipe, **UNGUIDED), atol=1e-5)
+
+
+def test_unguided_steps_have_one_row_for_each_frame(pipe):
+    rows = []
+    hook = pipe.unet.conv_out.register_forward_hook(lambda m, a, out: rows.append(out.shape[0]))
+    edit(pipe, Shortcuts(guidance_interval=(0.25, 0.75)), frame_batch_size=5)
+    hook.remove()
+    num_anchors, num_frames = 2, 3
+    per_frame = [1, 3, 3, 1]
+    assert rows == [n * num_anchors for n in per_frame] + [n * num_frames for n in per_frame]
+
+
+def kept(pipe: FairyPipeline, shortcuts: Shortcuts, monkeypatch) -> dict[tuple[int, str], int]:
+    """Return how many tokens of how many groups each (step, layer) of the cache has."""
+    shapes = {}
+    put = AnchorCache.put
+
+    def see(self, step, layer, k, v):
+        shapes[step, layer] = k.shape[0] * k.shape[1]
+        put(self, step, layer, k, v)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AnchorCache, "put", see)
+        edit(pipe, shortcuts)
+    return shapes
+
+
+def test_unguided_steps_keep_one_group_of_the_anchors(pipe, monkeypatch):
+    tokens = kept(pipe, Shortcuts(guidance_interval=(0.0, 0.5)), monkeypatch)
+    lower = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    assert tokens[0, lower] == tokens[1, lower] == 3 * tokens[2, lower] == 3 * tokens[3, lower]
+
+
+def test_layers_left_out_keep_nothing(pipe, monkeypatch):
+    layers = kept(pipe, Shortcuts(reuse=2), monkeypatch)
+    whole = {layer for step, layer in layers if step == 0}
+    top = {layer for step, layer in layers if step == 1}
+    assert top == {name for name in whole if name.startswith(("down_blocks.0", "up_blocks.1"))}
+    assert len(top) == 3
+    assert len(whole) == 7
+
+
+def test_the_report_names_the_shortcuts(pipe):
+    edit(pipe, QUALITIES["fast"])
+    assert (pipe.used.quality, pipe.used.shortcuts) == ("fast", QUALITIES["fast"])
+    edit(pipe)
+    assert (pipe.used.quality, pipe.used.shortcuts) == ("exact", EXACT)
