@@ -80,7 +80,7 @@ setup(
             "tensorboardX>=2.6",
         ],
         "eval": ["jinja2", "kornia>=0.7"],
-        "fp8": ["torchao>=0.15"],
+        "fp8": ["torchao>=0.18"],
         "lora": ["peft>=0.15"],
         "cluster": ["ray>=2.9"],
         "app": ["gradio>=4"],
