@@ -26,14 +26,14 @@ class AnchorPass:
     Attributes:
         cache: the anchors' keys and values.
         backend: how attention is computed.
-        num_groups: guidance branches G in every batch.
+        num_frames: frames F (or anchors A) of each guidance branch in a batch.
         writing: True while the anchors are denoised, False for frames.
         step: the current step; the denoising loop sets it.
     """
 
     cache: AnchorCache
     backend: Backend
-    num_groups: int
+    num_frames: int
     writing: bool
     step: int = 0
 
@@ -82,7 +82,7 @@ class AnchorAttnProcessor:
         if not state.writing:
             return state.backend.attend_anchors(q, k, v, *state.cache.get(state.step, self.layer))
         # (G*A,N,H,D) -> (G,A*N,H,D): every anchor's queries meet the keys of all anchors
-        together = (state.num_groups, -1, *q.shape[2:])
+        together = (-1, state.num_frames * q.shape[1], *q.shape[2:])
         folded, k, v = q.reshape(together), k.reshape(together), v.reshape(together)
         state.cache.put(state.step, self.layer, k, v)
         return state.backend.attend(folded, k, v).reshape(q.shape)

@@ -19,6 +19,7 @@ from torch import Tensor
 from fairy.config import EXACT, Shortcuts
 from fairy.editing.attention import AnchorPass, anchor_attention, self_attention_head_dims
 from fairy.editing.backends import Backend
+from fairy.editing.branches import shared_branches
 from fairy.editing.cache import AnchorCache
 from fairy.editing.guidance import Guidance
 from fairy.editing.latents import ClipNoise, avoid_single_row
@@ -85,14 +86,14 @@ class Denoiser:
         latents: Tensor = (
             self.noise.initial.expand(num_frames, -1, -1, -1) * scheduler.init_noise_sigma
         )
-        state = AnchorPass(self.cache, self.backend, self.guidance.num_groups, writing)
+        state = AnchorPass(self.cache, self.backend, num_frames, writing)
         levels = LowerLevels(self.unet) if self.shortcuts.reuse > 1 else None
         steps = plan_steps(len(scheduler.timesteps), self.guidance, self.shortcuts)
-        with anchor_attention(self.unet, state):
+        with anchor_attention(self.unet, state), shared_branches(self.unet, state):
             for state.step, (timestep, step) in enumerate(
                 zip(scheduler.timesteps, steps, strict=True)
             ):
-                guidance, state.num_groups = step.guidance, step.guidance.num_groups
+                guidance = step.guidance
                 if not writing:
                     self.cache.begin_step(state.step)
                 rows = scheduler.scale_model_input(guidance.expand_latents(latents), timestep)

@@ -33,9 +33,9 @@ LAYERS = {
 }
 
 
-def make_pass(writing: bool, num_groups: int = 1, cache: AnchorCache | None = None) -> AnchorPass:
+def make_pass(writing: bool, num_frames: int = 1, cache: AnchorCache | None = None) -> AnchorPass:
     cache = cache or AnchorCache(CPU, CPU)
-    return AnchorPass(cache, choose_backend("sdpa", CPU), num_groups, writing)
+    return AnchorPass(cache, choose_backend("sdpa", CPU), num_frames, writing)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -45,7 +45,7 @@ def test_one_anchor_alone_equals_diffusers(layer, shape):
     attn, hidden_states = LAYERS[layer]().eval(), torch.randn(shape)
     expected = AttnProcessor2_0()(attn, hidden_states)
     # Three branches with one anchor each
-    out = AnchorAttnProcessor("layer", make_pass(True, num_groups=3))(attn, hidden_states)
+    out = AnchorAttnProcessor("layer", make_pass(True))(attn, hidden_states)
     assert torch.equal(out, expected)
 
 
@@ -63,7 +63,7 @@ def test_frame_equal_to_its_only_anchor_equals_plain_attention():
 @torch.no_grad()
 def test_anchors_see_each_other():
     attn, hidden_states = LAYERS["plain"]().eval(), torch.randn(2, 12, 16)
-    together = AnchorAttnProcessor("layer", make_pass(True))(attn, hidden_states)
+    together = AnchorAttnProcessor("layer", make_pass(True, num_frames=2))(attn, hidden_states)
     alone = AnchorAttnProcessor("layer", make_pass(True))(attn, hidden_states[:1])
     assert not torch.allclose(together[:1], alone, atol=1e-3)
 
@@ -71,9 +71,9 @@ def test_anchors_see_each_other():
 @torch.no_grad()
 def test_anchors_do_not_see_other_branches():
     attn, hidden_states = LAYERS["plain"]().eval(), torch.randn(4, 12, 16)
-    before = AnchorAttnProcessor("layer", make_pass(True, num_groups=2))(attn, hidden_states)
+    before = AnchorAttnProcessor("layer", make_pass(True, num_frames=2))(attn, hidden_states)
     hidden_states[2:] += 1.0
-    after = AnchorAttnProcessor("layer", make_pass(True, num_groups=2))(attn, hidden_states)
+    after = AnchorAttnProcessor("layer", make_pass(True, num_frames=2))(attn, hidden_states)
     assert torch.equal(before[:2], after[:2])
 
 

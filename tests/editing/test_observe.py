@@ -45,10 +45,11 @@ def test_steps_follow_each_other(pipe, seen):
 
 
 def test_anchors_keys_of_all_guidance_branches_are_shown(seen):
-    first = seen[0]
-    num_tokens = first.q.shape[1]
-    assert first.k_anchor.shape[:2] == (3, 2 * num_tokens)
-    assert first.q.shape == first.k.shape
+    first, second = seen[:2]
+    # Before the first text, `text` and `image` are one
+    assert first.k_anchor.shape[:2] == (2, 2 * first.q.shape[1])
+    assert second.k_anchor.shape[:2] == (3, 2 * second.q.shape[1])
+    assert all(a.q.shape == a.k.shape for a in seen)
 
 
 def test_what_is_watched_does_not_change(pipe):

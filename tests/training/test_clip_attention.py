@@ -39,7 +39,7 @@ def test_a_clip_is_attended_as_in_an_edit(
         return rows.unflatten(0, (clips, 4))[:, list(indices)].flatten(0, 1)
 
     with torch.no_grad():
-        state = AnchorPass(AnchorCache(CPU, CPU), choose_backend("sdpa", CPU), clips, writing=True)
+        state = AnchorPass(AnchorCache(CPU, CPU), choose_backend("sdpa", CPU), 2, writing=True)
         with anchor_attention(unet, state):
             anchors = predict(frames(LAYOUT.anchors))
             state.writing = False
