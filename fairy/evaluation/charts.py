@@ -27,6 +27,7 @@ class Line:
         x, y: the points.
         low, high: of a band around them, or empty.
         faint: drawn thin, without marks: one of many.
+        plain: drawn without marks: a bound, or what needs no reading off.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Line:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     faint: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _path(line: Line, frame: Frame, *, dots: bool) -> str:
     marks = "".join(
         f'<circle class="dot" cx="{frame.left(x):.1f}" cy="{frame.top(y):.1f}" r="3.2">'
         f"<title>{escape(line.name)}: {x:g}, {y:.4g}</title></circle>"
-        for x, y in (points if dots and not line.faint else [])
+        for x, y in (points if dots and not (line.faint or line.plain) else [])
     )
     return f'<g class="s{line.style}"><path class="{kind}" d="M{path}"/>{marks}</g>'
 

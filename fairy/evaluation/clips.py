@@ -8,9 +8,11 @@ choose anew in every frame. Tests: tests/evaluation/test_clips.py.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -48,20 +50,34 @@ class SuiteClip:
     captions: tuple[str, str] | None = None
 
 
-def rendered_clips(
-    count: int, num_frames: int, size: tuple[int, int], *, open_only: bool = False
-) -> Iterator[SuiteClip]:
-    """Render clips of size (height, width), the same ones for the same arguments."""
-    kinds = (OPEN,) if open_only else (OPEN, EXACT)
-    for index in range(count):
-        names = kinds[index % len(kinds)]
-        yield _rendered_clip(index, names[index // len(kinds) % len(names)], num_frames, size)
+# Clips are made where and when they are edited, one at a time
+MakeClip = Callable[[], SuiteClip]
+
+
+def plan_rendered(
+    num_open: int, num_exact: int, num_frames: int, size: tuple[int, int]
+) -> list[MakeClip]:
+    """Return what renders each clip of size (height, width): the same ones for the same arguments.
+
+    Open and exact ones take turns until one kind is used up.
+    """
+    names = [_names(OPEN, num_open), _names(EXACT, num_exact)]
+    in_turns = [name for pair in zip_longest(*names) for name in pair if name is not None]
+    return [
+        partial(render_clip, index, name, num_frames, size) for index, name in enumerate(in_turns)
+    ]
+
+
+def rendered_clips(count: int, num_frames: int, size: tuple[int, int]) -> Iterator[SuiteClip]:
+    """Render clips, open and exact ones in turns."""
+    for make in plan_rendered((count + 1) // 2, count // 2, num_frames, size):
+        yield make()
 
 
 def folder_clips(
     folder: Path, instructions: Path, *, num_frames: int, size: int, multiple: int
-) -> Iterator[SuiteClip]:
-    """Read a user's clips, each once for every instruction meant for it.
+) -> list[MakeClip]:
+    """Return what reads each of a user's clips, once for every instruction meant for it.
 
     Args:
         folder: of clips.
@@ -75,14 +91,32 @@ def folder_clips(
     Raises:
         SettingsError: no clips, no instructions, or instructions for a clip that is not there.
     """
-    for path, rows in plan_folder(folder, instructions):
-        frames, info = _read(path, num_frames, size, multiple)
-        flow, visible = estimate_flow(frames)
-        for row in rows:
-            yield SuiteClip(
-                name=path.name, instruction=row.instruction, frames=frames, flow=flow,
-                visible=visible, flow_method="DIS", fps=info.fps, captions=row.captions,
-            )  # fmt: skip
+    return [
+        partial(
+            real_clip, path, row.instruction, captions=row.captions,
+            num_frames=num_frames, size=size, multiple=multiple,
+        )
+        for path, rows in plan_folder(folder, instructions)
+        for row in rows
+    ]  # fmt: skip
+
+
+def real_clip(
+    path: Path,
+    instruction: str,
+    *,
+    captions: tuple[str, str] | None = None,
+    num_frames: int,
+    size: int,
+    multiple: int,
+) -> SuiteClip:
+    """Read a clip's first frames, with its motion by DIS; arguments as of `folder_clips`."""
+    frames, info = _read(path, num_frames, size, multiple)
+    flow, visible = estimate_flow(frames)
+    return SuiteClip(
+        name=path.name, instruction=instruction, frames=frames, flow=flow,
+        visible=visible, flow_method="DIS", fps=info.fps, captions=captions,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +165,12 @@ def _csv_row(path: Path, row: dict[str, str]) -> Asked:
     return Asked(row["clip"], row["instruction"], (source, target) if source and target else None)
 
 
-def _rendered_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
+def _names(kind: tuple[str, ...], count: int) -> list[str]:
+    return [kind[i % len(kind)] for i in range(count)]
+
+
+def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
+    """Render the clip of number `index` for the edit `name`; size is (height, width)."""
     from fairy.training.clips import sample_clip
     from fairy.training.edits import EDITS_BY_NAME
     from fairy.training.phrases import PHRASES

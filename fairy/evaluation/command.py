@@ -16,7 +16,7 @@ from fairy.console import logged_to, say
 from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import SettingsError
 from fairy.evaluation import tables
-from fairy.evaluation.clips import folder_clips, plan_folder, rendered_clips
+from fairy.evaluation.clips import folder_clips, plan_rendered
 from fairy.evaluation.compare import compare
 from fairy.evaluation.measures import measure
 from fairy.evaluation.pair import DEFAULT_SIZE, Fit, PairBy, load_pair
@@ -49,7 +49,7 @@ def eval_command(
         Fit, typer.Option(help="What the editor did to a picture of another shape.")
     ] = "refuse",
     suite: Annotated[
-        Literal["quick", "open", "full"] | None,
+        Literal["quick", "open", "full", "ablation"] | None,
         typer.Option(help="Edit and judge a fixed set of clips."),
     ] = None,
     clips: Annotated[Path | None, typer.Option(help="A folder of clips for the suite.")] = None,
@@ -75,6 +75,9 @@ def eval_command(
         int | None, typer.Option(help="Longer side at which clips are edited and compared.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share a suite's clips, on a CPU.")
+    ] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
 ) -> None:
@@ -106,7 +109,8 @@ def eval_command(
                 clips=clips, instructions=instructions, encoder=_encoder(clip_model, device),
             )  # fmt: skip
             with edit_progress(f"{chosen.name} suite") as progress:
-                results, views = run_suite(plan, _title(model, chosen, clips), progress)
+                title = _title(model, chosen, clips)
+                results, views = run_suite(plan, title, progress, workers=workers)
         write_report(report, results, views)
     show_results(Console(), results)
     say(Console(), f"wrote {', '.join(map(str, report_paths(report)))}")
@@ -153,10 +157,6 @@ def make_plan(
     """
     if (clips is None) != (instructions is None):
         raise SettingsError("--clips and --instructions belong together: give both")
-    if clips is not None and instructions is not None:
-        num_clips = sum(len(rows) for _, rows in plan_folder(clips, instructions))
-    else:
-        num_clips = suite.num_clips
     named = [_named(text) for text in also]
     pipe = _load(model, device)
     others = {name: _load(path, device) for name, path in named}
@@ -169,21 +169,20 @@ def make_plan(
         )  # fmt: skip
         shape = f"longer side {longer}, at most {suite.num_frames} frames"
     else:
-        chosen = rendered_clips(
-            num_clips, suite.num_frames, (height, width), open_only=suite.open_only
-        )
+        chosen = plan_rendered(suite.num_open, suite.num_exact, suite.num_frames, (height, width))
         shape = f"{width}x{height}, {suite.num_frames} frames"
     settings = {
         "suite": suite.name, "model": model, **{f"also {name}": path for name, path in named},
-        "clips": f"{num_clips}, {shape}",
+        "clips": f"{len(chosen)}, {shape}",
         "clips from": "rendered" if clips is None else clips.name,
         "steps": pipe.defaults.num_inference_steps,
         "guidance scales": f"{pipe.defaults.guidance_scale}, {pipe.defaults.image_guidance_scale}",
     }  # fmt: skip
     return Plan(
-        pipe=pipe, name=Path(model).name, others=others, clips=chosen, num_clips=num_clips,
-        num_swept_clips=suite.num_swept_clips, sweeps=suite.sweeps, encoder=encoder,
-        settings=settings,
+        pipe=pipe, name=Path(model).name, others=others, clips=chosen, baselines=suite.baselines,
+        num_swept_clips=suite.num_swept_clips, sweeps=suite.sweeps,
+        num_shown_clips=suite.num_shown_clips, num_tracked_clips=suite.num_tracked_clips,
+        encoder=encoder, settings=settings,
     )  # fmt: skip
 
 

@@ -60,8 +60,9 @@ def clip_curve(view: ClipView) -> str:
     if all(value is None for line in lines for value in line.y):
         return ""
     return line_chart(
-        lines, x_label="frame", y_label=_axis(measure), size=CURVE_SIZE, dots=view.num_frames <= 48
-    )
+        lines, x_label="frame", y_label=_axis(measure), size=CURVE_SIZE,
+        ticks=_frame_ticks(lines), dots=view.num_frames <= 48,
+    )  # fmt: skip
 
 
 def _trade_off(results: Results) -> Figure | None:
@@ -96,9 +97,9 @@ def _against_time(results: Results, key: str) -> Figure | None:
     if not lines or max(len(line.x) for line in lines) < least:
         return None
     many = max(len(results.of(method)) for method in results.methods) > 1
-    last = max(line.x[-1] for line in lines)
-    ticks = [tick for tick in nice_ticks(0, last) if tick.is_integer() and tick >= lines[0].x[0]]
-    svg = line_chart(lines, x_label="frame", y_label=_axis(measure), ticks=ticks, dots=False)
+    svg = line_chart(
+        lines, x_label="frame", y_label=_axis(measure), ticks=_frame_ticks(lines), dots=False
+    )
     name = f"{measure.label} against time"
     return Figure(svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
 
@@ -143,6 +144,12 @@ def _at(rows: Sequence[Sequence[float | None]], t: int) -> Estimate | None:
     """Return the estimate over clips of the value at frame t."""
     values = [value for row in rows if t < len(row) and (value := row[t]) is not None]
     return estimate_mean(values) if values else None
+
+
+def _frame_ticks(lines: Sequence[Line]) -> list[float]:
+    """Return round frame numbers within the lines: whole, as half a frame does not exist."""
+    first, last = min(line.x[0] for line in lines), max(line.x[-1] for line in lines)
+    return [tick for tick in nice_ticks(0, last) if tick.is_integer() and tick >= first]
 
 
 def _against_frames(series: Sequence[float | None]) -> tuple[list[float], list[float | None]]:

@@ -82,6 +82,7 @@ def edit_alone(
     images: Tensor,
     instructions: Sequence[str],
     seeds: Sequence[int],
+    images_at_once: int = IMAGES_AT_ONCE,
     **settings: Any,
 ) -> Tensor:
     """Return images (B,3,H,W) in [0,1], edited without anchors; equal seeds share their noise.
@@ -91,6 +92,7 @@ def edit_alone(
         images: (B,3,H,W) in [0,1].
         instructions: B texts.
         seeds: B seeds of the noise, of all steps.
+        images_at_once: images in one call of diffusers' pipeline.
         **settings: of diffusers' pipeline, in place of the model's defaults.
     """
     parts = {**pipe.components, "requires_safety_checker": False}
@@ -103,8 +105,8 @@ def edit_alone(
         **settings,
     }
     outputs = []
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        rows = slice(start, start + IMAGES_AT_ONCE)
+    for start in range(0, len(images), images_at_once):
+        rows = slice(start, start + images_at_once)
         result = plain(
             list(instructions[rows]),
             image=images[rows],

@@ -16,6 +16,8 @@ from fairy.metrics.equivariance import equivariance_error
 from fairy.metrics.transfer import anchor_transfer
 
 NUM_MOVED = 4
+# Frames far from the anchors that are edited three times: a mean over more hardly moves
+NUM_FRAMES_FOR_TRANSFER = 8
 # Section 3 of the paper: the maps of its equivariant finetuning
 ROTATION_DEG, TRANSLATION, SCALE, SHEAR_DEG = 5.0, 0.05, 0.05, 5.0
 PROPERTIES = (
@@ -41,7 +43,7 @@ def measure_properties(
         num_anchors: anchor frames, spread evenly.
         seed: of the noise and of the maps.
     """
-    moved = clip.frames[:: max(1, len(clip.frames) // NUM_MOVED)][:NUM_MOVED]
+    moved = _spread(clip.frames, NUM_MOVED)
 
     def edit(frames: Tensor) -> Tensor:
         count = len(frames)
@@ -50,11 +52,17 @@ def measure_properties(
     height, width = moved.shape[2:]
     theta = draw_maps(len(moved), width / height, torch.Generator().manual_seed(seed))
     found = {"equivariance_error": equivariance_error(edit, moved, theta)}
-    if len(clip.frames) > num_anchors:
+    frames = _spread(clip.frames, NUM_FRAMES_FOR_TRANSFER)
+    if len(frames) > num_anchors:
         found["anchor_transfer"] = anchor_transfer(
-            pipe, clip.frames, clip.instruction, num_anchors=num_anchors, seed=seed
+            pipe, frames, clip.instruction, num_anchors=num_anchors, seed=seed
         )
     return found
+
+
+def _spread(frames: Tensor, count: int) -> Tensor:
+    """Return at most `count` of the frames, evenly spread."""
+    return frames[:: max(1, len(frames) // count)][:count]
 
 
 def draw_maps(count: int, aspect: float, generator: torch.Generator) -> Tensor:

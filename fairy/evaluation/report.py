@@ -20,6 +20,7 @@ from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
+from fairy.evaluation.tracking_figures import tracking_charts, tracking_legend
 
 PAGE = Path(__file__).parent / "page"
 SUFFIXES = (".html", ".json", ".csv")
@@ -81,6 +82,8 @@ def render(results: Results, views: Sequence[ClipView]) -> str:
         tests=tables.reference_tests(results),
         findings=tables.findings(results),
         figures=[(Markup(f.svg), f.caption) for f in overview_figures(results)],
+        tracking=[(Markup(svg), caption) for svg, caption in tracking_charts(results.tracking)],
+        tracking_legend=tracking_legend(results.tracking),
         clips=[(view, Markup(clip_curve(view))) for view in views],
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
         script=Markup((PAGE / "player.js").read_text(encoding="utf-8")),

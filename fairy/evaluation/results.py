@@ -22,6 +22,7 @@ from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES, Measure, Scores
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
 from fairy.jobs.report import versions
+from fairy.metrics.tracking import LayerAccuracy, TrackingAccuracy
 
 FORMAT = "fairy evaluation 1"
 
@@ -83,6 +84,7 @@ class Results:
         cases: every clip under every method.
         sweeps: by setting ("num_anchors"), cases whose `method` is its value ("3").
         properties: what was measured of each model itself; `method` is its name.
+        tracking: by model, how well its layers' attention tracks points of rendered clips.
         settings: what the edits and measures were made with.
         notes: what a reader must know, such as how clips were aligned.
         origin: versions, machine and commit.
@@ -94,9 +96,15 @@ class Results:
     cases: list[Case]
     sweeps: dict[str, list[Case]] = field(default_factory=dict)
     properties: list[Case] = field(default_factory=list)
+    tracking: dict[str, TrackingAccuracy] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=provenance)
+
+    @property
+    def num_clips(self) -> int:
+        """How many clips, each under an instruction, were judged."""
+        return len({case.key for case in self.cases})
 
     @property
     def measures(self) -> list[Measure]:
@@ -160,7 +168,11 @@ def read_results(path: Path) -> Results:
             raise ValueError("another format")
         sweeps = {name: _cases(cases) for name, cases in document.pop("sweeps").items()}
         cases, properties = (_cases(document.pop(name)) for name in ("cases", "properties"))
-        return Results(**document, cases=cases, properties=properties, sweeps=sweeps)
+        tracked = document.pop("tracking", {}).items()
+        tracking = {model: _tracking(accuracy) for model, accuracy in tracked}
+        return Results(
+            **document, cases=cases, properties=properties, sweeps=sweeps, tracking=tracking
+        )
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -189,3 +201,19 @@ def paired_values(
 
 def _cases(documents: list[dict[str, Any]]) -> list[Case]:
     return [Case(**{**case, "scores": Scores(**case["scores"])}) for case in documents]
+
+
+def _tracking(document: dict[str, Any]) -> TrackingAccuracy:
+    """Return what JSON holds, where numbers that are keys have become text."""
+    layers = [
+        LayerAccuracy(
+            row["layer"], row["step"], tuple(row["grid"]), _by_px(row["within"]),
+            _by_px(row["limit"]),
+        )
+        for row in document["layers"]
+    ]  # fmt: skip
+    return TrackingAccuracy(layers, _by_px(document["standing_still"]), document["num_points"])
+
+
+def _by_px(shares: dict[str, float]) -> dict[int, float]:
+    return {int(px): share for px, share in shares.items()}

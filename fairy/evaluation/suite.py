@@ -6,13 +6,14 @@ Tests: tests/evaluation/test_suite.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from fairy.editing.anchors import select_anchor_indices
 from fairy.editing.pipeline import FairyPipeline
-from fairy.evaluation.clips import SuiteClip
+from fairy.evaluation.clips import MakeClip, SuiteClip
 from fairy.evaluation.measures import Scores, measure
 from fairy.evaluation.methods import (
     Method,
@@ -24,12 +25,21 @@ from fairy.evaluation.pair import Pair
 from fairy.evaluation.pictures import ClipView, view_clip
 from fairy.evaluation.properties import measure_properties
 from fairy.evaluation.results import Case, Results
+from fairy.evaluation.workers import working
+from fairy.jobs.track import tracked_clips
 from fairy.media.frames import fit_size
 from fairy.metrics.semantic import Encoder
+from fairy.metrics.tracking import TrackingAccuracy, tracking_accuracy
 
 NUM_ANCHORS = 3
 # Shape of rendered clips, (height, width)
 ASPECT = (2, 3)
+# What anchors are compared with, by the name that a suite gives
+BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
+    "own noise": partial(frame_by_frame, own_noise=True),
+    "shared noise": partial(frame_by_frame, own_noise=False),
+    "first frame": first_frame_attention,
+}
 Progress = Callable[[int, int], None]
 
 
@@ -39,21 +49,27 @@ class Suite:
 
     Attributes:
         name: as on the command line.
-        num_clips: rendered clips.
+        num_open: rendered clips whose instruction leaves a choice open.
+        num_exact: rendered clips whose instruction fixes the result.
         num_frames: of each clip.
         size_share: longer side, as a share of the size at which the model works best.
-        num_swept_clips: the first clips, on which settings are varied.
+        baselines: what anchors are compared with, of `BASELINES`.
+        num_swept_clips: the first clips, on which settings are varied and models measured.
         sweeps: settings of `FairyPipeline` and their values.
-        open_only: whether every instruction leaves a choice open; else every second one does.
+        num_shown_clips: the first clips, which the report shows.
+        num_tracked_clips: rendered clips with exact tracks, on which attention is looked at.
     """
 
     name: str
-    num_clips: int
+    num_open: int
+    num_exact: int
     num_frames: int
     size_share: float
+    baselines: tuple[str, ...] = tuple(BASELINES)
     num_swept_clips: int = 0
     sweeps: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    open_only: bool = False
+    num_shown_clips: int = 8
+    num_tracked_clips: int = 0
 
     def size(self, pipe: FairyPipeline, longer: int | None = None) -> tuple[int, int]:
         """Return the (height, width) of rendered clips for a model; `longer` side if asked."""
@@ -64,13 +80,20 @@ class Suite:
 SUITES = {
     # Twelve clips: with fewer, no paired test survives the correction for all that are made
     "quick": Suite(
-        name="quick", num_clips=12, num_frames=8, size_share=0.6, num_swept_clips=2,
-        sweeps={"num_anchors": (1, 3, 5), "num_inference_steps": (1, 2, 4)},
+        name="quick", num_open=6, num_exact=6, num_frames=8, size_share=0.6, num_swept_clips=2,
+        sweeps={"num_anchors": (1, 3, 5), "num_inference_steps": (1, 2, 4)}, num_tracked_clips=2,
     ),
-    "open": Suite(name="open", num_clips=20, num_frames=12, size_share=0.6, open_only=True),
+    "open": Suite(name="open", num_open=20, num_exact=0, num_frames=12, size_share=0.6),
+    # Figures 2, 19 and 20 of the paper
     "full": Suite(
-        name="full", num_clips=24, num_frames=24, size_share=1.0, num_swept_clips=8,
-        sweeps={"num_anchors": (1, 2, 3, 5, 7, 9), "num_inference_steps": (1, 2, 4, 6, 10, 20)},
+        name="full", num_open=12, num_exact=12, num_frames=24, size_share=0.7, num_swept_clips=6,
+        sweeps={"num_anchors": (1, 2, 3, 5, 7), "num_inference_steps": (1, 2, 4, 5, 10, 20)},
+        num_shown_clips=6, num_tracked_clips=8,
+    ),
+    # The paper's ablation: frame by frame, anchors, and finetuned models by --also
+    "ablation": Suite(
+        name="ablation", num_open=100, num_exact=0, num_frames=8, size_share=0.6,
+        baselines=("shared noise",),
     ),
 }  # fmt: skip
 
@@ -82,66 +105,111 @@ class Plan:
     Attributes:
         pipe: the model under test.
         name: of the model.
-        clips: to edit.
-        num_clips: how many those are.
+        clips: what makes each clip.
         others: further models, edited with anchors as one more method each, by name.
-        num_swept_clips: first clips on which settings are varied.
+        baselines: as of `Suite`.
+        num_swept_clips: first clips on which settings are varied and models measured.
         sweeps: settings and their values.
+        num_shown_clips: first clips of which a view is made.
+        num_tracked_clips: rendered clips on which attention is looked at.
         encoder: CLIP or its like; without it what needs it is not measured.
         settings: said in the results.
     """
 
     pipe: FairyPipeline
     name: str
-    clips: Iterable[SuiteClip]
-    num_clips: int
+    clips: Sequence[MakeClip]
     others: dict[str, FairyPipeline] = field(default_factory=dict)
+    baselines: tuple[str, ...] = tuple(BASELINES)
     num_swept_clips: int = 0
     sweeps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    num_shown_clips: int = 8
+    num_tracked_clips: int = 0
     encoder: Encoder | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def models(self) -> dict[str, FairyPipeline]:
+        """The model under test and the others, by name."""
+        return {self.name: self.pipe, **self.others}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one clip.
+
+    Attributes:
+        cases: one for each method, in their order.
+        swept: by setting, one for each value but the default.
+        properties: one for each model.
+        view: for the report; None for clips that it does not show.
+    """
+
+    cases: list[Case]
+    swept: dict[str, list[Case]]
+    properties: list[Case]
+    view: ClipView | None
+
 
 def run_suite(
-    plan: Plan, title: str, progress: Progress | None = None
+    plan: Plan, title: str, progress: Progress | None = None, *, workers: int = 1
 ) -> tuple[Results, list[ClipView]]:
     """Edit every clip in every way, measure, and vary settings on the first clips.
 
     Args:
         plan: what to do.
         title: of the results.
-        progress: told (edits done, edits in all).
+        progress: told (clips done, clips in all).
+        workers: processes that share the clips; for a CPU.
     """
+    judged: list[Judged] = []
+    with working(replace(plan, clips=()), workers) as each:
+        for one in each(judge_clip, enumerate(plan.clips)):
+            judged.append(one)
+            if progress is not None:
+                progress(len(judged), len(plan.clips))
+        names = list(plan.models) if plan.num_tracked_clips else []
+        tracking = dict(zip(names, each(track_model, names), strict=True))
+    cases = [case for one in judged for case in one.cases]
     methods = suite_methods(plan)
-    swept = {name: _swept_methods(plan, name) for name in plan.sweeps}
-    counter = _Counter(progress, plan, len(methods), sum(map(len, swept.values())))
-    cases, properties, views = list[Case](), list[Case](), list[ClipView]()
-    sweeps: dict[str, list[Case]] = {name: [] for name in swept}
-    for seed, clip in enumerate(plan.clips):
-        made = [_judge(clip, method, seed, plan.encoder, counter) for method in methods]
-        cases += [case for _, case in made]
-        edits = [(case.method, pair, case.scores) for pair, case in made]
-        views.append(view_clip(clip.name, clip.instruction, edits))
-        if seed < plan.num_swept_clips:
-            for name, ways in swept.items():
-                sweeps[name] += [_judge(clip, w, seed, plan.encoder, counter)[1] for w in ways]
-            properties += _properties(plan, clip, seed)
     reference = next(m.name for m in methods if m.num_anchors == NUM_ANCHORS)
-    names = [method.name for method in methods]
+    sweeps = {name: [c for one in judged for c in one.swept.get(name, [])] for name in plan.sweeps}
     _add_default(sweeps, plan, [case for case in cases if case.method == reference])
     results = Results(
-        title=title, methods=names, reference=reference, cases=cases, sweeps=sweeps,
-        properties=properties, settings=plan.settings,
+        title=title, methods=[method.name for method in methods], reference=reference,
+        cases=cases, sweeps=sweeps, properties=[c for one in judged for c in one.properties],
+        tracking=tracking, settings=plan.settings,
     )  # fmt: skip
-    return results, views
+    return results, [one.view for one in judged if one.view is not None]
+
+
+def judge_clip(plan: Plan, numbered: tuple[int, MakeClip]) -> Judged:
+    """Do all that a plan asks of one clip; its number is the seed."""
+    seed, clip = numbered[0], numbered[1]()
+    made = [_judge(clip, method, seed, plan.encoder) for method in suite_methods(plan)]
+    view, swept, properties = None, dict[str, list[Case]](), list[Case]()
+    if seed < plan.num_shown_clips:
+        edits = [(case.method, pair, case.scores) for pair, case in made]
+        view = view_clip(clip.name, clip.instruction, edits)
+    if seed < plan.num_swept_clips:
+        for name in plan.sweeps:
+            ways = _swept_methods(plan, name)
+            swept[name] = [_judge(clip, way, seed, plan.encoder)[1] for way in ways]
+        properties = _properties(plan, clip, seed)
+    return Judged([case for _, case in made], swept, properties, view)
+
+
+def track_model(plan: Plan, name: str) -> TrackingAccuracy:
+    """Measure what one of the models' attention knows of motion: as `fairy track -o` does."""
+    return tracking_accuracy(
+        plan.models[name], tracked_clips(plan.num_tracked_clips), num_anchors=NUM_ANCHORS
+    )
 
 
 def suite_methods(plan: Plan) -> list[Method]:
     """Return the columns: from every frame alone to anchors, then other models' anchors."""
     return [
-        frame_by_frame(plan.pipe, own_noise=True),
-        frame_by_frame(plan.pipe, own_noise=False),
-        first_frame_attention(plan.pipe),
+        *(BASELINES[name](plan.pipe) for name in plan.baselines),
         with_anchors(plan.pipe, NUM_ANCHORS),
         *(
             with_anchors(other, NUM_ANCHORS, name=f"{NUM_ANCHORS} anchors, {name}")
@@ -152,13 +220,12 @@ def suite_methods(plan: Plan) -> list[Method]:
 
 def _properties(plan: Plan, clip: SuiteClip, seed: int) -> list[Case]:
     """Measure each model itself on a clip."""
-    models = {plan.name: plan.pipe, **plan.others}
     return [
         Case(
             clip=clip.name, instruction=clip.instruction, method=name, seed=seed,
             scores=Scores(measure_properties(pipe, clip, NUM_ANCHORS, seed), {}),
         )
-        for name, pipe in models.items()
+        for name, pipe in plan.models.items()
     ]  # fmt: skip
 
 
@@ -184,7 +251,7 @@ def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[
 
 
 def _judge(
-    clip: SuiteClip, method: Method, seed: int, encoder: Encoder | None, counter: _Counter
+    clip: SuiteClip, method: Method, seed: int, encoder: Encoder | None
 ) -> tuple[Pair, Case]:
     """Edit a clip in one way and measure it."""
     start_s = time.perf_counter()
@@ -199,21 +266,4 @@ def _judge(
         clip=clip.name, instruction=clip.instruction, method=method.name, seed=seed,
         scores=measure(pair, encoder), seconds=round(seconds, 3),
     )  # fmt: skip
-    counter.step()
     return pair, case
-
-
-class _Counter:
-    """Counts edits for a progress bar."""
-
-    def __init__(
-        self, progress: Progress | None, plan: Plan, num_methods: int, num_swept: int
-    ) -> None:
-        swept_clips = min(plan.num_swept_clips, plan.num_clips)
-        self.total = plan.num_clips * num_methods + swept_clips * num_swept
-        self.done, self.progress = 0, progress
-
-    def step(self) -> None:
-        self.done += 1
-        if self.progress is not None:
-            self.progress(self.done, self.total)

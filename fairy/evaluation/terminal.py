@@ -1,4 +1,4 @@
-"""What `fairy eval` prints: scores, a comparison, and a bar of edits done.
+"""What `fairy eval` prints: scores, a comparison, and a bar of clips done.
 
 Tests: tests/evaluation/test_command.py.
 """
@@ -58,13 +58,13 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 
 @contextmanager
 def edit_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of edits done, on a terminal only; yields the callback."""
+    """Show a bar of clips done, on a terminal only; yields the callback."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("edits"),
+        TextColumn("clips"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:

@@ -155,7 +155,7 @@ def measure_tracking(
     """
     config = config or EditConfig()
     path = None if out is None else checked_png(out, overwrite=overwrite)
-    clips: Iterable[TrackedClip] = rendered_clips(num_clips, num_frames)
+    clips: Iterable[TrackedClip] = tracked_clips(num_clips, num_frames)
     if tapvid is not None:
         clips = (clip.thinned(num_frames) for clip in islice(read_tapvid(tapvid), num_clips))
     accuracy = tracking_accuracy(
@@ -177,7 +177,7 @@ def measure_tracking(
     return accuracy
 
 
-def rendered_clips(num_clips: int, num_frames: int = NUM_FRAMES) -> Iterator[TrackedClip]:
+def tracked_clips(num_clips: int, num_frames: int = NUM_FRAMES) -> Iterator[TrackedClip]:
     """Yield clips of rendered scenes with the exact tracks of a grid of points."""
     height, width = RENDERED_SIZE
     start = grid_points(height, width, POINT_STEP_PX)

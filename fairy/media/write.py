@@ -196,16 +196,21 @@ class VideoWriter:
 
 def write_video(
     frames: Image | Iterable[Image], path: str | Path, fps: Fraction | int = 25, *,
-    overwrite: bool = False,
+    overwrite: bool = False, media: MediaConfig | None = None,
 ) -> None:  # fmt: skip
-    """Write uint8 (T,H,W,3), or an iterable of uint8 (H,W,3), at a steady rate, without audio."""
+    """Write uint8 (T,H,W,3), or an iterable of uint8 (H,W,3), at a steady rate, without audio.
+
+    `media` says how, such as its `crf`; by default as the name asks for.
+    """
     images = iter(frames)
     first = next(images, None)
     if first is None:
         raise ValueError("no frames: give at least one")
     height, width = first.shape[:2]
     info = still_info(Path(path), 0, height, width, Fraction(fps), "rgb24")
-    with VideoWriter(path, info=info, height=height, width=width, overwrite=overwrite) as writer:
+    with VideoWriter(
+        path, info=info, height=height, width=width, overwrite=overwrite, media=media
+    ) as writer:
         writer.write(first, 0, info.time_base, 1)
         for index, image in enumerate(images, start=1):
             writer.write(image, index, info.time_base, 1)

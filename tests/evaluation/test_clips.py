@@ -11,6 +11,7 @@ from fairy.evaluation.clips import (
     OPEN,
     folder_clips,
     plan_folder,
+    plan_rendered,
     read_instructions,
     rendered_clips,
 )
@@ -34,8 +35,13 @@ def test_exact_and_open_edits_take_turns():
     assert targets == [False, True] * 3
 
 
+def test_what_is_left_of_one_kind_comes_last():
+    targets = [make().target is not None for make in plan_rendered(4, 1, 2, SIZE)]
+    assert targets == [False, True, False, False, False]
+
+
 def test_open_edits_alone_have_no_exact_result():
-    clips = list(rendered_clips(7, 2, SIZE, open_only=True))
+    clips = [make() for make in plan_rendered(7, 0, 2, SIZE)]
     assert all(clip.target is None for clip in clips)
     assert len({clip.instruction for clip in clips}) == len(OPEN)
 
@@ -67,7 +73,8 @@ def folder(tmp_path):
 def test_every_line_is_asked_of_every_clip(folder, tmp_path):
     asked = tmp_path / "asked.txt"
     asked.write_text("make it night\n\nmake it snow\n")
-    clips = list(folder_clips(folder, asked, num_frames=4, size=24, multiple=8))
+    makers = folder_clips(folder, asked, num_frames=4, size=24, multiple=8)
+    clips = [make() for make in makers]
     assert [(c.name, c.instruction) for c in clips] == [
         ("a.mp4", "make it night"), ("a.mp4", "make it snow"),
         ("b.mp4", "make it night"), ("b.mp4", "make it snow"),

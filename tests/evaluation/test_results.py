@@ -11,12 +11,18 @@ import pytest
 from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.results import read_results
+from fairy.metrics.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from tests.evaluation.conftest import NUM_CLIPS, make_results
 
 
 def test_json_reads_back_as_it_was(results, tmp_path):
     path = tmp_path / "a.json"
-    results = replace(results, sweeps={"num_anchors": results.cases[:3]}, notes=["aligned"])
+    shares = dict.fromkeys(THRESHOLDS_PX, 0.25)
+    layers = [LayerAccuracy("down", 0, (4, 6), shares, shares)]
+    results = replace(
+        results, sweeps={"num_anchors": results.cases[:3]}, notes=["aligned"],
+        tracking={"mini": TrackingAccuracy(layers, shares, 100)},
+    )  # fmt: skip
     path.write_text(results.to_json(), encoding="utf-8")
     assert read_results(path) == results
 

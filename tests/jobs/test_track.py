@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from fairy.cli import app
 from fairy.config import EditConfig
 from fairy.errors import OutputExistsError, SettingsError
-from fairy.jobs.track import measure_tracking, rendered_clips, track_point
+from fairy.jobs.track import measure_tracking, track_point, tracked_clips
 from fairy.media.write import write_video
 from tests.tiny import make_frames, save_tiny_pipeline
 
@@ -82,7 +82,7 @@ def test_tapvid_file_is_measured(config, tmp_path):
 
 
 def test_rendered_clips_are_the_same_every_time():
-    first, again = next(rendered_clips(1, 3)), next(rendered_clips(1, 3))
+    first, again = next(tracked_clips(1, 3)), next(tracked_clips(1, 3))
     assert (first.frames - again.frames).abs().amax() < 1e-5
     assert (first.points - again.points).abs().amax() < 1e-3
 

@@ -1,0 +1,58 @@
+"""The work of an evaluation, one piece at a time or by several processes at once.
+
+A CPU's cores are used better by a few clips at once than by one: small pictures leave most of a
+thread pool waiting. Results come in the order of the work, and do not depend on who did it.
+Tests: tests/evaluation/test_workers.py.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+# (function of what is shared and an item, items) -> the results
+Each = Callable[[Callable[[Any, Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+@contextmanager
+def working(shared: Any, workers: int = 1) -> Iterator[Each]:
+    """Yield `each(function, items)`, which yields function(shared, item) for every item, in order.
+
+    Args:
+        shared: what every call needs, such as models; sent to each process once.
+        workers: processes that share the items; 1 does them here. `function` and items must then
+            be picklable, and the processor's cores are divided among them.
+    """
+    if workers == 1:
+        yield lambda function, items: (function(shared, item) for item in items)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers, _start, (shared, threads)) as pool:
+        yield lambda function, items: pool.imap(_Work(function), items)
+
+
+class _Work:
+    """A function of what is shared and an item, as a function of the item alone.
+
+    Attributes:
+        shared: in a worker process, what its pool was started with.
+    """
+
+    shared: Any = None
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, item: Any) -> Any:
+        return self.function(self.shared, item)
+
+
+def _start(shared: Any, threads: int) -> None:
+    _Work.shared = shared
+    torch.set_num_threads(threads)
