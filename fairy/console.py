@@ -165,5 +165,6 @@ def quiet_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
     import diffusers.utils.logging
 
-    diffusers.utils.logging.set_verbosity_error()
+    # What it logs as an error it raises as well
+    diffusers.utils.logging.set_verbosity(logging.CRITICAL)
     diffusers.utils.logging.disable_progress_bar()

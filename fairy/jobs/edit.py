@@ -22,8 +22,9 @@ from fairy.editing.pipeline import FairyPipeline
 from fairy.errors import InstructionError, JobInterrupted, MediaError
 from fairy.jobs.clip import ClipJob, Progress
 from fairy.jobs.manifest import ModelIdentity
+from fairy.jobs.notes import Notes
 from fairy.jobs.plan import EditPlan, plan_edit
-from fairy.jobs.report import EditReport, Notes, Stopwatch
+from fairy.jobs.report import EditReport, Stopwatch
 from fairy.jobs.shared import SharedClip
 from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace

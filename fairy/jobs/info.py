@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fairy.jobs.notes import Notes
 from fairy.media.info import AudioInfo, VideoInfo
 from fairy.media.read import probe
 
@@ -17,7 +18,8 @@ def describe_clip(path: Path | str) -> list[tuple[str, str]]:
     Raises:
         MediaError: it cannot be read as a clip.
     """
-    info = probe(Path(path))
+    with Notes() as notes:
+        info = probe(Path(path))
     return [
         ("file", str(info.path)),
         ("frames", str(info.num_frames)),
@@ -27,7 +29,7 @@ def describe_clip(path: Path | str) -> list[tuple[str, str]]:
         ("codec", f"{info.codec}, {info.pix_fmt}{_stream(info)}"),
         ("colours", f"{info.colorspace}, {_RANGES[info.color_range]}"),
         ("audio", "; ".join(_audio(stream) for stream in info.audio) or "none"),
-        *(("note", note) for note in info.notes),
+        *(("note", line.removeprefix(f"{path}: ")) for line in notes.lines),
     ]
 
 

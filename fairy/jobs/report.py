@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import logging
 import platform
 import sys
 import time
@@ -168,33 +167,6 @@ class Stopwatch:
             stage = self._running[-1]
             self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
         self._since = now
-
-
-class Notes(logging.Handler):
-    """Collects what Fairy warns of inside the `with` block.
-
-    >>> with Notes() as notes:
-    ...     logging.getLogger("fairy.media").warning("%d frames lost", 2)
-    >>> notes.lines
-    ['2 frames lost']
-    """
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record's message."""
-        self.lines.append(record.getMessage())
-
-    def __enter__(self) -> Notes:
-        """Start to collect."""
-        logging.getLogger("fairy").addHandler(self)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop to collect."""
-        logging.getLogger("fairy").removeHandler(self)
 
 
 def peak_memory_bytes() -> int:

@@ -79,13 +79,18 @@ def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
     return [word for word in words if word not in defaults.words | COMMON_WORDS]
 
 
+_LEAST = {"size": 16, "num_inference_steps": 1, "guidance_scale": 0, "image_guidance_scale": 0}
+
+
 def _parse(entries: dict[str, Any]) -> ModelDefaults:
     known = {field.name for field in fields(ModelDefaults)}
     if unknown := sorted(entries.keys() - known):
         raise ValueError(f"unknown entry {unknown[0]!r}")
     entries["instructions"] = tuple(entries.get("instructions", ()))
     entries["words"] = frozenset(word.lower() for word in entries.get("words", ()))
-    for name in ("size", "num_inference_steps", "guidance_scale", "image_guidance_scale"):
+    for name, least in _LEAST.items():
         if name in entries and not isinstance(entries[name], int | float):
             raise TypeError(f"{name} is {entries[name]!r}: it must be a number")
+        if entries.get(name, least) < least:
+            raise ValueError(f"{name} is {entries[name]}: it must be at least {least}")
     return ModelDefaults(**entries)

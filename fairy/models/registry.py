@@ -80,6 +80,9 @@ def load_pipeline(
         raise ModelError(f"model {name}: {_not_fetched(source)}") from error
     except (OSError, ValueError, ImportError, RuntimeError, SingleFileComponentError) as error:
         first_line = str(error).strip().split("\n")[0]
+        # diffusers 0.39 says so when it could not ask the hub either
+        if "not fully cached locally" in first_line:
+            raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
     _check_type(name, pipe)
     # A model from the hub leaves its fairy.json, if any, unread: only weights are fetched
@@ -100,9 +103,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
+        num_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}
+        num_here = num_devices[resolved.type]
+    except (RuntimeError, KeyError) as error:
         raise SettingsError(f"device {device!r} is unknown: use auto, cpu, cuda or mps") from error
-    if {"cuda": not has_cuda, "mps": not has_mps}.get(resolved.type, False):
+    if (resolved.index or 0) >= num_here:
         raise SettingsError(f"device {device} is not on this machine: use auto or cpu")
     return resolved
 
@@ -171,7 +176,10 @@ def _check_safe(kwargs: dict[str, Any]) -> None:
 
 def _not_fetched(source: str | Path) -> str:
     if isinstance(source, str):
-        return f"not in the cache, and the hub cannot be reached; go online, or {_ALLOWED}"
+        return (
+            "not in the cache, and the hub has no such model or cannot be reached; check the id "
+            f"and the network, or {_ALLOWED}"
+        )
     return (
         "a single file holds weights alone; its settings are not in the cache, and the hub cannot "
         "be reached: go online once, use the model as a folder in diffusers format, or pass "

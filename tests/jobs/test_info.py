@@ -41,3 +41,8 @@ def test_several_video_streams_are_numbered(clip: Callable[[str], Path]):
 def test_a_missing_clip_is_the_users_error(tmp_path: Path):
     with pytest.raises(MediaError, match="no such file"):
         describe_clip(tmp_path / "gone.mp4")
+
+
+def test_what_is_wrong_with_a_stream_is_a_note(clip: Callable[[str], Path]):
+    rows = dict(describe_clip(clip("stress/missing_stsd.mp4")))
+    assert rows["note"] == "audio stream 1 has no codec"

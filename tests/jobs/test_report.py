@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from fairy.config import EXACT, EditConfig, Shortcuts
 from fairy.editing.clip import UsedSettings
-from fairy.jobs.report import EditReport, Notes, Stopwatch, peak_memory_bytes, provenance, versions
+from fairy.jobs.report import EditReport, Stopwatch, peak_memory_bytes, provenance, versions
 
 
 @pytest.fixture
@@ -105,16 +104,6 @@ def test_stage_ends_on_an_exception():
     with watch("write"):
         time.sleep(0.01)
     assert watch.seconds()["edit"] == before
-
-
-def test_notes_are_the_warnings_of_the_block():
-    logger = logging.getLogger("fairy.media.write")
-    logger.warning("before")
-    with Notes() as notes:
-        logger.info("detail")
-        logger.warning("audio %s left out", "pcm")
-    logger.warning("after")
-    assert notes.lines == ["audio pcm left out"]
 
 
 def test_peak_memory_is_in_bytes_and_sees_an_allocation():

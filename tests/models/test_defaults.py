@@ -27,7 +27,9 @@ def test_entries_are_read_and_the_models_own_scheduler_stays(tmp_path):
     assert found.scheduler is None
 
 
-@pytest.mark.parametrize("text", ["{", '{"sizes": 3}', '{"size": "big"}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"sizes": 3}', '{"size": "big"}', '{"size": 8}', '{"guidance_scale": -1}', "[]"]
+)
 def test_damaged_file_is_named(tmp_path, text):
     with pytest.raises(ModelError, match=r"fairy\.json"):
         model_defaults(write(tmp_path, text))

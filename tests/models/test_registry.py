@@ -102,7 +102,14 @@ def test_device_and_dtype_by_name():
     assert resolve_dtype("bfloat16", cpu) == torch.bfloat16
 
 
-@pytest.mark.parametrize("device", ["tpu9", "quantum"])
-def test_unknown_device_is_refused(device):
+def test_hub_that_cannot_be_asked_is_said(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="check the id and the network"):
+        load_pipeline("no-one/nothing", device="cpu")
+
+
+# "xpu" and "meta" are devices of torch that no edit runs on
+@pytest.mark.parametrize("device", ["tpu9", "quantum", "xpu", "meta", "cpu:3", "cuda:99"])
+def test_device_that_is_not_here_is_refused(device):
     with pytest.raises(SettingsError, match=device):
         resolve_device(device)
