@@ -16,6 +16,8 @@ BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
+# 8K: a model's memory grows with the square of it, and a slip of the finger must not fill the machine
+MAX_SIZE = 8192
 # What a generator of torch takes
 SEEDS = range(-(2**63), 2**64)
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
@@ -189,8 +191,11 @@ class EditConfig:
                 raise SettingsError(f"{name} is {value}: use 0 or more")
         if self.seed not in SEEDS:
             raise SettingsError(f"seed is {self.seed}: use a number of at most 19 digits")
-        if self.size is not None and self.size < 16:
-            raise SettingsError(f"size is {self.size}: the longer side must be at least 16 pixels")
+        if self.size is not None and not 16 <= self.size <= MAX_SIZE:
+            raise SettingsError(
+                f"size is {self.size}: the longer side must be at least 16 pixels, and at most "
+                f"{MAX_SIZE}"
+            )
         if self.backend not in BACKENDS:
             raise SettingsError(f"backend {self.backend!r} is unknown: use {', '.join(BACKENDS)}")
         if self.dtype not in DTYPES:

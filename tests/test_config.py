@@ -25,6 +25,7 @@ from fairy.errors import FairyError, SettingsError
         ({"anchor_strength": -1.0}, "anchor_strength is -1.0: use 0 or more"),
         ({"anchor_strength": float("nan")}, "anchor_strength is nan"),
         ({"size": 8}, "size is 8: the longer side must be at least 16 pixels"),
+        ({"size": 51200}, "size is 51200: .*, and at most 8192"),
         ({"backend": "cuda"}, "backend 'cuda' is unknown: use auto, triton, sdpa, reference"),
         ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),
         ({"anchor_indices": ()}, "anchor_indices is empty: name at least one frame"),

@@ -127,7 +127,7 @@ def check_outputs(
         if path is None:
             continue
         if path.name in ("", ".."):
-            raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out.mp4'}")
+            raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out'}")
         taken = named.setdefault(path.resolve(), role)
         if taken != role:
             raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
