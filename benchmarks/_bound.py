@@ -1,0 +1,108 @@
+"""The least time that an edit can take on a device: FLOPs over the rate of matrix products.
+
+FLOPs are counted by torch on the meta device, 1 multiply-add = 2 FLOP, for the plain way: every
+frame, step and guidance branch computed once, nothing shared, merged or left out.
+Tests: tests/benchmarks/test_bound.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from fairy.editing.attention import self_attention_layers
+from fairy.editing.clip import UsedSettings
+from fairy.editing.latents import decode_latents, encode_images
+from fairy.editing.pipeline import FairyPipeline
+from fairy.models.quiet import without_expected_messages
+
+# Dense bf16, 8192³, as measured on an H200
+H200_FLOPS_PER_S = 790e12
+MATRIX_SIZE = {"cuda": 8192, "cpu": 1024}
+
+
+def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict[str, float]:
+    """Return the FLOPs of an edit by stage: "vae_encode", "anchors", "frames", "vae_decode".
+
+    Args:
+        pipe: the model.
+        used: what the edit's settings came to.
+        num_frames: of the clip, anchors included.
+    """
+    num_anchors = len(used.anchor_indices)
+    row, self_part = unet_flops(pipe, (used.height, used.width))
+    vae_encode, vae_decode = vae_flops(pipe, (used.height, used.width))
+    rows = used.num_groups * used.num_inference_steps
+    return {
+        "vae_encode": num_frames * vae_encode,
+        # Each attends to the anchors, itself among them
+        "anchors": num_anchors * rows * (row + (num_anchors - 1) * self_part),
+        # Each attends to itself and to the anchors
+        "frames": (num_frames - num_anchors) * rows * (row + num_anchors * self_part),
+        "vae_decode": num_frames * vae_decode,
+    }
+
+
+def unet_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the FLOPs of one row of the UNet, and of these the scores and sums of self-attention.
+
+    Args:
+        pipe: the model.
+        size: (height, width) of a frame.
+    """
+    unet, (height, width) = _on_meta(pipe.unet), (x // pipe.vae_scale_factor for x in size)
+    config = unet.config
+    rows = torch.empty(1, config.in_channels, height, width, device="meta")
+    text = torch.empty(
+        1, pipe.tokenizer.model_max_length, config.cross_attention_dim, device="meta"
+    )
+    counter = _count(lambda: unet(rows, torch.zeros(1, device="meta"), encoder_hidden_states=text))
+    return counter.get_total_flops(), _self_attention(counter, unet)
+
+
+def vae_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float]:
+    """Return the FLOPs of encoding and of decoding one frame of size (height, width)."""
+    vae = _on_meta(pipe.vae)
+    image = torch.empty(1, 3, *size, device="meta")
+    latents = torch.empty(
+        1, vae.config.latent_channels, *(x // pipe.vae_scale_factor for x in size), device="meta"
+    )
+    encode = _count(lambda: encode_images(vae, image))
+    decode = _count(lambda: decode_latents(vae, latents))
+    return encode.get_total_flops(), decode.get_total_flops()
+
+
+def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
+    """Return how fast the device multiplies large square matrices: the median of half a second."""
+    size = MATRIX_SIZE.get(device.type, MATRIX_SIZE["cpu"])
+    matrix = torch.randn(size, size, device=device, dtype=dtype)
+    threads = torch.get_num_threads()
+    timer = Timer("matrix @ matrix", globals={"matrix": matrix}, num_threads=threads)
+    return 2 * size**3 / timer.blocked_autorange(min_run_time=0.5).median
+
+
+def _on_meta(model: Any) -> Any:
+    with torch.device("meta"), without_expected_messages():
+        return type(model).from_config(model.config).eval()
+
+
+def _count(work: Callable[[], object]) -> FlopCounterMode:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        work()
+    return counter
+
+
+def _self_attention(counter: FlopCounterMode, unet: UNet2DConditionModel) -> float:
+    """Return the FLOPs of softmax(q k^T) v in all self-attention layers, without projections."""
+    counts, root = counter.get_flop_counts(), type(unet).__name__
+    return sum(
+        flops
+        for name in self_attention_layers(unet)
+        for operator, flops in counts[f"{root}.{name}"].items()
+        if operator not in (torch.ops.aten.mm, torch.ops.aten.addmm)
+    )

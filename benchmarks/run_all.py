@@ -1,0 +1,155 @@
+"""The benchmarks that tell how fast an edit is, in one command, with results as files.
+
+    make bench                two CPU cores, `mini`, some minutes
+    make bench-gpu            a CUDA device, Stable Diffusion 1.5's shape, under ten minutes
+    python benchmarks/run_all.py gpu --dry-run     the same path on a CPU, with tiny models
+
+Each step is a script of this folder in a process of its own. It adds its rows to one file of JSON
+lines as it measures them, so that what is done is kept. Steps stand in order of worth: what the
+budget does not reach is said and left out. At the end benchmarks/report.py makes tables and a plot.
+Other scripts of this folder are run by hand. Tests: tests/benchmarks/test_run_all.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_OUT = Path("out/bench")
+# A little under ten minutes, for what starts and ends around it
+BARE_MACHINE_S = 570.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A script, its options, and whether it takes `--out` for rows of its own kind."""
+
+    script: str
+    options: str
+    out: str = "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a dry run makes smaller; the defaults are the real run's.
+
+    Attributes:
+        model: with random weights, of the same layers.
+        device: where it runs.
+        sizes: small and large, WIDTHxHEIGHT.
+        frames: of the clip.
+        lengths: of clips for scaling in length, besides.
+        steps: denoising steps.
+        batches: frame batch sizes to try.
+    """
+
+    model: str = "sd15"
+    device: str = "cuda --dtype bfloat16"
+    sizes: tuple[str, str] = ("512x384", "512x512")
+    frames: int = 120
+    lengths: str = "480 1920"
+    steps: int = 10
+    batches: str = "4 8 16 32 64"
+
+
+DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x64"), 5, "7", 2, "2 4")
+
+
+def cpu_plan() -> list[Step]:
+    """Return what `make bench` runs: small pictures and few steps, since a CPU is slow."""
+    return [
+        Step("bench_edit.py", "--sizes 64x48 --device cpu"),
+        Step("bench_baselines.py", "--size 64x48 --steps 2 --device cpu"),
+        Step("memory_by_length.py", "--size 64x48 --steps 1 --lengths 60 120 480"),
+        Step(
+            "bench_edit.py",
+            "--sizes 64x48 --device cpu --frames 27 --steps 2 --runs 1 "
+            "--frame-batch-sizes 1 2 4 8 16",
+        ),
+    ]
+
+
+def gpu_plan(scale: Scale) -> list[Step]:
+    """Return what `make bench-gpu` runs, the most wanted first."""
+    model = f"--model {scale.model} --device {scale.device}"
+    small, large = scale.sizes
+    whole = f"{model} --frames {scale.frames} --steps {scale.steps}"
+    few = max(1, scale.steps // 5)
+    return [
+        Step("bench_edit.py", f"{whole} --sizes {small} --runs 3"),
+        Step(
+            "bench_edit.py",
+            f"{whole} --sizes {small} --runs 1 --frame-batch-sizes {scale.batches}",
+        ),
+        Step(
+            "bench_baselines.py",
+            f"{model} --frames {max(5, scale.frames // 3)} --steps {scale.steps} --size {small} "
+            "--budget-s 60",
+        ),
+        Step(
+            "bench_edit.py",
+            f"{model} --frames {scale.frames} {scale.lengths} --steps {few} --sizes {small} "
+            "--runs 1",
+        ),
+        Step("bench_edit.py", f"{whole} --sizes {large}"),
+        Step("bench_anchor_attention.py", "--quick", out="anchor_attention.json"),
+    ]
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run a plan's steps within the budget, then the report; exit with 1 if a step failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("plan", choices=("cpu", "gpu"))
+    parser.add_argument("--dry-run", action="store_true", help="gpu: tiny models, on the CPU")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder of results")
+    parser.add_argument("--budget-s", type=float, help="570 for a real gpu run, else none")
+    args = parser.parse_args(words)
+    steps = cpu_plan() if args.plan == "cpu" else gpu_plan(DRY if args.dry_run else Scale())
+    bare = args.plan == "gpu" and not args.dry_run
+    budget_s = args.budget_s or (BARE_MACHINE_S if bare else float("inf"))
+    out = args.out / ("dry-run" if args.dry_run else args.plan)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "rows.jsonl").unlink(missing_ok=True)
+    failed = run_steps(steps, out, budget_s)
+    command = [HERE / "report.py", out / "rows.jsonl", "--plot", out / "speed.png"]
+    failed += call([sys.executable, *command]) != 0
+    sys.exit(1 if failed else 0)
+
+
+def run_steps(steps: list[Step], out: Path, budget_s: float) -> int:
+    """Run the steps one after the other; return how many failed or were not reached."""
+    ends, failed = time.monotonic() + budget_s, 0
+    for step in steps:
+        left_s = ends - time.monotonic()
+        command = [HERE / step.script, *step.options.split(), "--out", out / step.out]
+        words = " ".join(map(str, command[1:]))
+        if left_s <= 0:
+            print(f"== {step.script} {words}: not reached, the budget of {budget_s:g} s is spent")
+            failed += 1
+            continue
+        print(f"== {step.script} {words}", flush=True)
+        began = time.monotonic()
+        code = call([sys.executable, *command], left_s)
+        print(f"== {time.monotonic() - began:.0f} s", "" if code == 0 else f"FAILED ({code})")
+        failed += code != 0
+    return failed
+
+
+def call(command: list[object], limit_s: float | None = None) -> int | str:
+    """Run a command; return its exit code, or why it has none."""
+    limit_s = None if limit_s == float("inf") else limit_s
+    try:
+        return subprocess.run([str(word) for word in command], timeout=limit_s).returncode
+    except subprocess.TimeoutExpired:
+        return "stopped: the budget is spent; the rows before are kept"
+
+
+if __name__ == "__main__":
+    main()
