@@ -119,8 +119,8 @@ EXACT = Shortcuts()
 # What measured best for its time (docs/speed.md)
 QUALITIES = {
     "exact": EXACT,
-    "balanced": Shortcuts(guidance_interval=(0.0, 0.6)),
-    "fast": Shortcuts(guidance_interval=(0.0, 0.6), reuse=2),
+    "balanced": Shortcuts(guidance_interval=(0.2, 1.0), reuse=2),
+    "fast": Shortcuts(guidance_interval=(0.2, 0.8), reuse=3),
 }
 
 
