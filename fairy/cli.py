@@ -304,22 +304,6 @@ def info(
         say(console, f"{name:<10}{value}")
 
 
-@app.command()
-@user_facing
-def doctor() -> None:
-    """Say what would run on this machine and what is missing."""
-    quiet_libraries()
-    from fairy.jobs.doctor import examine
-
-    console, marks = Console(), {"ok": "ok", "note": "--", "missing": "!!"}
-    checks = examine()
-    for check in checks:
-        say(console, f"{marks[check.state]} {check.name:<12} {check.text}")
-    missing = [check.name for check in checks if check.state == "missing"]
-    if missing:
-        raise FairyError(f"an edit cannot run here: {', '.join(missing)}; see the lines marked !!")
-
-
 def hand_over(command: Callable[..., None], context: typer.Context, name: str) -> None:
     """Let `command`, which declares its own options, read what was typed after `fairy NAME`."""
     own = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -354,6 +338,16 @@ def train(context: typer.Context) -> None:
             f"training needs the package {error.name}: pip install 'fairy-video[train]'"
         ) from error
     hand_over(train_command, context, "train")
+
+
+@app.command(add_help_option=False, context_settings=HANDED_OVER)
+@user_facing
+def doctor(context: typer.Context) -> None:
+    """Say what would run on this machine and what is missing; with --plan WxH, what fits."""
+    quiet_libraries()
+    from fairy.jobs.doctor_command import doctor_command
+
+    hand_over(doctor_command, context, "doctor")
 
 
 @app.command(add_help_option=False, context_settings=HANDED_OVER)
