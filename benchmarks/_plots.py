@@ -35,16 +35,21 @@ def draw_speed(rows: Sequence[Row], picture: Path) -> None:
 
 
 def whole_edits(edits: Sequence[Row]) -> list[Row]:
-    """Return the edits that were run more than once: those whose stages are shown."""
+    """Return the exact edits with all steps that were run more than once, first and steady."""
     steady = {_settings(row) for row in edits if row["run"] == "steady"}
-    return [row for row in edits if _settings(row) in steady]
+    most = max((row["steps"] for row in edits), default=0)
+    return [
+        row
+        for row in edits
+        if row["mode"] == "exact" and row["steps"] == most and _settings(row) in steady
+    ]
 
 
 def by_batch(edits: Sequence[Row]) -> list[Row]:
     """Return the largest set of rows that differ in F alone, sorted by it."""
     kinds: dict[tuple[Any, ...], dict[int, Row]] = {}
-    for row in edits:
-        kinds.setdefault(_settings(row)[:-1], {})[row["F"]] = row
+    for row in sorted(edits, key=lambda row: row["run"], reverse=True):
+        kinds.setdefault((*_settings(row)[:-1], row["run"]), {})[row["F"]] = row
     most: dict[int, Row] = max(kinds.values(), key=len, default={})
     return [most[size] for size in sorted(most)] if len(most) > 1 else []
 
@@ -56,13 +61,14 @@ def by_length(rows: Sequence[Row]) -> list[Row]:
         kinds: dict[tuple[Any, ...], list[Row]] = {}
         for row in rows:
             if row["benchmark"] == "edit":
-                kinds.setdefault((row["size"], row["steps"], row["F"]), []).append(row)
-        memory = max(kinds.values(), key=lambda kind: len({r["num_frames"] for r in kind}))
+                kind = (row["mode"], row["size"], row["steps"], row["F"], row["run"])
+                kinds.setdefault(kind, []).append(row)
+        memory = max(kinds.values(), key=len, default=[])
     return sorted(memory, key=lambda row: row["num_frames"])
 
 
 def _settings(row: Row) -> tuple[Any, ...]:
-    return (row["model"], row["size"], row["num_frames"], row["steps"], row["F"])
+    return (row["model"], row["mode"], row["size"], row["num_frames"], row["steps"], row["F"])
 
 
 def _draw_stages(axes: Axes, rows: Sequence[Row]) -> None:
@@ -82,7 +88,12 @@ def _draw_stages(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_memory(axes: Axes, rows: Sequence[Row]) -> None:
+    if not rows:
+        _say_nothing(axes, "memory against length")
+        return
     axes.plot([row["num_frames"] for row in rows], [row["peak_mb"] for row in rows], "o-")
+    axes.set_xticks([row["num_frames"] for row in rows])
+    axes.set_xlim(left=0)
     axes.set_ylim(0, 1.25 * max(row["peak_mb"] for row in rows))
     axes.set_xlabel("frames of the clip")
     axes.set_ylabel("peak memory, MB")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def machine() -> dict[str, Any]:
         "commit": os.environ.get("FAIRY_COMMIT") or _commit(),
         "processor": _processor(),
         "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "card": card() if cuda else None,
+        "card": card() if cuda and shutil.which("nvidia-smi") else None,
         "threads": torch.get_num_threads(),
         # Of the last minute: above the number of processors, others were at work
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,

@@ -23,8 +23,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -38,7 +36,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "benchmarks")]
 
-from _record import machine, show  # noqa: E402
+from _bound import matmul_flops_per_s  # noqa: E402
+from _record import card, machine, show  # noqa: E402
 
 from fairy.editing.backends import anchor_attention_merged  # noqa: E402
 from fairy_kernels.availability import why_not  # noqa: E402
@@ -69,7 +68,7 @@ BACKENDS = {
 Way = Callable[..., Tensor]
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure all shapes and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -77,7 +76,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="F = 8 and K = 3 only")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
     parser.add_argument("--out", type=Path, help="file for the JSON document")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if not torch.cuda.is_available():
         print("bench_anchor_attention: no CUDA device, nothing measured")
         return
@@ -89,9 +88,7 @@ def main() -> None:
     with torch.no_grad():
         rows = [row for shape in shapes(quick=args.quick) for row in measure(shape, dtype, walls)]
         rows += vary(dtype, walls)
-    # A row is long, and where there is no terminal rich would fold it at 80 columns
-    os.environ.setdefault("COLUMNS", "160")
-    settings = {"dtype": args.dtype, "walls": walls, "card": card()}
+    settings = {"dtype": args.dtype, "walls": walls}
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps({**machine(), **settings, "rows": rows}) + "\n")
@@ -244,30 +241,18 @@ def words(config: dict[str, Any]) -> str:
 
 def measure_walls(dtype: torch.dtype) -> dict[str, float]:
     """Return what the card can do: exponentials and FLOPs per second."""
-    from triton.testing import do_bench
-
     properties = torch.cuda.get_device_properties(0)
-    matrix = torch.randn(8192, 8192, device="cuda", dtype=dtype)
-    ms = do_bench(lambda: matrix @ matrix, quantiles=[0.5])
     clock = max_clock_hz()
     return {
         "max_clock_hz": clock,
         "exps_per_s": properties.multi_processor_count * EXPS_PER_CLOCK_AND_SM * clock,
-        "flops_per_s": 2 * 8192**3 / (ms * 1e-3),
+        "flops_per_s": matmul_flops_per_s(torch.device("cuda"), dtype),
     }
 
 
 def max_clock_hz() -> float:
     """Return the multiprocessors' highest clock, by nvidia-smi."""
     return float(card()["clocks.max.sm"].split()[0]) * 1e6
-
-
-def card() -> dict[str, str]:
-    """Return what nvidia-smi says of the card: clocks and power as they are after the run."""
-    names = "name,driver_version,clocks.sm,clocks.max.sm,power.draw,power.limit,temperature.gpu"
-    command = ["nvidia-smi", f"--query-gpu={names}", "--format=csv,noheader", "--id=0"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return dict(zip(names.split(","), map(str.strip, out.split(",")), strict=True))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@
     python benchmarks/bench_edit.py --model sd15 --sizes 512x384 512x512 --device cuda
     python benchmarks/bench_edit.py --frames 120 480 1920 --steps 2 --runs 1     scaling in length
     python benchmarks/bench_edit.py --frame-batch-sizes 4 8 16 32                speed against F
+    python benchmarks/bench_edit.py --modes exact balanced fast compile+fp8      faster modes
 
 Every edit is `fairy.jobs.edit.edit_video` of a rendered clip, as `fairy edit` does it; the stages'
 seconds are those of its report. Decoding and encoding run beside the model; `idle` is the time in
 which the model did nothing. The first run of each row's settings stands apart from the later ones,
 of which the median by total time is kept. The bound is the FLOPs of the plain computation, counted
 by torch, over the rate at which this device multiplies large matrices, measured in the same run.
-Models: `mini`, `sd15` (random weights: benchmarks/_models.py), a folder or a hub id.
+A mode is a quality of `fairy edit --quality`, `compile`, `fp8`, or several joined by +. Models:
+`mini`, `sd15` (random weights: benchmarks/_models.py), a folder or a hub id.
 Tests: tests/benchmarks/test_bench_edit.py.
 """
 
@@ -29,7 +31,8 @@ from _clips import parse_size, size_words, write_rendered_clip
 from _models import INSTRUCTION, load_model
 from _record import keep, show
 
-from fairy.config import EditConfig
+from fairy.config import EditConfig, Shortcuts
+from fairy.editing.fp8 import check_fp8, to_fp8
 from fairy.editing.pipeline import FairyPipeline
 from fairy.jobs.edit import edit_video
 from fairy.jobs.report import EditReport
@@ -39,24 +42,27 @@ STAGES = (
     "total_s",
 )  # fmt: skip
 COLUMNS = (
-    "model", "size", "num_frames", "steps", "F", "run", *STAGES, "fps", "peak_mb", "%_of_bound",
+    "model", "mode", "size", "num_frames", "steps", "F", "run", *STAGES, "fps", "peak_mb",
+    "%_of_bound",
 )  # fmt: skip
 
 
 def main(words: list[str] | None = None) -> None:
     """Measure every combination and show the rows."""
     args = parser().parse_args(words)
-    pipe = load_model(args.model, args.device, args.dtype)
-    rate = matmul_flops_per_s(pipe.device, pipe.unet.dtype)
     rows = []
-    for size, num_frames in product(args.sizes, args.frames):
-        with tempfile.TemporaryDirectory() as folder:
-            clip = Path(folder, "clip.mp4")
-            write_rendered_clip(clip, num_frames, size)
-            for config in configs(args, size):
-                for row in measure(pipe, clip, config, rate, args.runs):
-                    keep(args.out, "edit", row)
-                    rows.append(row)
+    with tempfile.TemporaryDirectory() as folder:
+        for mode in args.modes:
+            pipe = load_in_mode(args, mode)
+            rate = matmul_flops_per_s(pipe.device, pipe.unet.dtype)
+            for size, num_frames in product(args.sizes, args.frames):
+                clip = Path(folder, f"{size_words(size)}_{num_frames}.mp4")
+                if not clip.exists():
+                    write_rendered_clip(clip, num_frames, size)
+                for config in configs(args, mode, size):
+                    for row in measure(pipe, clip, config, rate, args.runs):
+                        rows.append({"mode": mode, **row})
+                        keep(args.out, "edit", rows[-1])
     title = f"Whole edit, seconds by stage; matrix product {rate / 1e12:.3g} TFLOP/s"
     show(title, rows, columns=COLUMNS)
 
@@ -70,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--sizes", type=parse_size, nargs="+", default=[(72, 96)], metavar="WxH")
     made.add_argument("--frames", type=int, nargs="+", default=[120])
     made.add_argument("--frame-batch-sizes", type=int, nargs="+", default=[None], metavar="F")
+    made.add_argument("--modes", nargs="+", default=["exact"])
     made.add_argument("--anchors", type=int, default=3)
     made.add_argument("--steps", type=int)
     made.add_argument("--device", default="auto")
@@ -80,7 +87,30 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def configs(args: argparse.Namespace, size: tuple[int, int]) -> Iterator[EditConfig]:
+def load_in_mode(args: argparse.Namespace, mode: str) -> FairyPipeline:
+    """Return the model, its UNet in float8 or compiled where the mode says so."""
+    pipe = load_model(args.model, args.device, args.dtype)
+    if "fp8" in mode.split("+"):
+        check_fp8(pipe.device)
+        to_fp8(pipe.unet)
+    if "compile" in mode.split("+"):
+        from fairy.editing.compiled import compile_unet
+
+        compile_unet(pipe.unet)
+    return pipe
+
+
+def quality_of(mode: str) -> str:
+    """Return the quality that a mode names; "exact" if it names none.
+
+    >>> quality_of("compile+fast"), quality_of("fp8")
+    ('fast', 'exact')
+    """
+    named = set(mode.split("+")) - {"fp8", "compile"}
+    return named.pop() if named else "exact"
+
+
+def configs(args: argparse.Namespace, mode: str, size: tuple[int, int]) -> Iterator[EditConfig]:
     """Yield the settings to measure at one size."""
     for frame_batch_size in args.frame_batch_sizes:
         yield EditConfig(
@@ -90,6 +120,7 @@ def configs(args: argparse.Namespace, size: tuple[int, int]) -> Iterator[EditCon
             size=max(size),
             backend=args.backend,
             frame_batch_size=frame_batch_size,
+            shortcuts=Shortcuts.of(quality_of(mode)),
             # The clip runs to and fro without a cut
             shots="off",
         )

@@ -82,6 +82,7 @@ def edits(rows: Sequence[Row]) -> str:
     """Return the table of whole edits by stage."""
     columns: dict[str, Callable[[Row], str]] = {
         "model, size, frames": lambda row: f"{row['model']}, {row['size']}, {row['num_frames']}",
+        "mode": lambda row: row["mode"],
         "steps, F": lambda row: f"{row['steps']}, {row['F']}",
         "run": lambda row: row["run"],
         "total, s": lambda row: number(row["total_s"]),

@@ -46,6 +46,7 @@ class Scale:
         lengths: of clips for scaling in length, besides.
         steps: denoising steps.
         batches: frame batch sizes to try.
+        modes: faster ones to try, one process each: some need what a machine may lack.
     """
 
     model: str = "sd15"
@@ -55,9 +56,11 @@ class Scale:
     lengths: str = "480 1920"
     steps: int = 10
     batches: str = "4 8 16 32 64"
+    modes: tuple[str, ...] = ("balanced fast", "compile", "compile+fp8")
 
 
-DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x64"), 5, "7", 2, "2 4")
+# On a CPU there is no float8, and compiling takes minutes
+DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x64"), 5, "7", 2, "2 4", ("balanced fast",))
 
 
 def cpu_plan() -> list[Step]:
@@ -82,9 +85,11 @@ def gpu_plan(scale: Scale) -> list[Step]:
     few = max(1, scale.steps // 5)
     return [
         Step("bench_edit.py", f"{whole} --sizes {small} --runs 3"),
+        *(Step("bench_edit.py", f"{whole} --sizes {small} --modes {m}") for m in scale.modes),
         Step(
             "bench_edit.py",
-            f"{whole} --sizes {small} --runs 1 --frame-batch-sizes {scale.batches}",
+            f"{model} --frames {scale.frames} --steps {few} --sizes {small} "
+            f"--frame-batch-sizes {scale.batches}",
         ),
         Step(
             "bench_baselines.py",
