@@ -16,7 +16,7 @@ BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
-# 8K: a model's memory grows with the square of it, and a slip of the finger must not fill the machine
+# 8K: memory grows with the square of it, and a slip of the finger must not fill the machine
 MAX_SIZE = 8192
 # What a generator of torch takes
 SEEDS = range(-(2**63), 2**64)

@@ -66,6 +66,7 @@ def track_point(
     config, out = config or EditConfig(), checked_png(out, overwrite=overwrite)
     info = probe(clip)
     if config.anchor_indices is None:
+        check_count(info.num_frames, config.num_anchors)
         anchor_indices = select_anchor_indices(info.num_frames, config.num_anchors)
     else:
         anchor_indices = check_anchor_indices(config.anchor_indices, info.num_frames)
@@ -154,6 +155,9 @@ def measure_tracking(
         FairyError: what a user can mend.
     """
     config = config or EditConfig()
+    if num_clips < 1:
+        raise SettingsError(f"{num_clips} clips: measure on at least 1")
+    check_count(num_frames, config.num_anchors)
     path = None if out is None else checked_png(out, overwrite=overwrite)
     clips: Iterable[TrackedClip] = tracked_clips(num_clips, num_frames)
     if tapvid is not None:
@@ -191,6 +195,15 @@ def tracked_clips(num_clips: int, num_frames: int = NUM_FRAMES) -> Iterator[Trac
 def load(config: EditConfig) -> FairyPipeline:
     """Return the model of `config`."""
     return FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
+
+
+def check_count(num_frames: int, num_anchors: int) -> None:
+    """Raise SettingsError when no frame is left that looks at the anchors."""
+    if num_frames <= num_anchors:
+        raise SettingsError(
+            f"{num_anchors} anchors of {num_frames} frames: use more frames, or fewer anchors "
+            "(--num-anchors)"
+        )
 
 
 def checked_png(out: str | Path, *, overwrite: bool) -> Path:
