@@ -6,14 +6,18 @@
 #   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
-#   make bench-gpu                                anchor attention on a CUDA device, against all others
-#   make lint | format | build | bench | clean
+#   make bench                                    how fast an edit is, on a CPU with `mini`
+#   make bench-gpu                                the same on a CUDA device (ten minutes); results as files
+#   make bench-gpu DRY=1                          its path on a CPU, with tiny models
+#                 RESULTS=benchmarks/results      where both write; out/bench otherwise
+#   make lint | format | build | clean
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
+RESULTS ?= out/bench
 
 .PHONY: venv demo test test-full test-gpu fuzz lint format build bench bench-gpu clean
 
@@ -59,11 +63,12 @@ format: $(STAMP)
 build: $(STAMP)
 	$(BIN)/python -m build --outdir dist
 
+# Other scripts of benchmarks/ are run by hand
 bench: $(STAMP)
-	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/run_all.py cpu --out "$(RESULTS)"
 
 bench-gpu: $(STAMP)
-	$(BIN)/python benchmarks/bench_anchor_attention.py --out out/bench_anchor_attention.json
+	$(BIN)/python benchmarks/run_all.py gpu --out "$(RESULTS)" $(if $(DRY),--dry-run)
 
 clean:
 	rm -rf build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -13,7 +13,8 @@ thing changed at a time. A row says scores (query times key) per second and how 
 walls: the exponential unit (16 a clock and multiprocessor) and the tensor cores (a large matrix
 product, measured in the same run).
 
-    make bench-gpu                      everything, some ten minutes; --quick: F = 8 and K = 3
+    python benchmarks/bench_anchor_attention.py     everything, some ten minutes
+    ... --quick                                     F = 8 and K = 3; part of make bench-gpu
 Prints a table and, as the last line, one JSON document; --out also writes it to a file.
 Figures: kernels/fairy_kernels/README.md.
 """

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from _plots import draw_speed
+from _plots import by_batch, draw_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +41,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--plot", type=Path, help="a PNG, of the first file")
     args = parser.parse_args(words)
-    text = "\n".join(tables(read_rows(path)) for path in args.results)
+    text = "\n".join(tables(read_rows(path)) + picture(path) for path in args.results)
     print(text)
     if args.write:
         readme = args.readme.read_text(encoding="utf-8")
@@ -54,6 +54,14 @@ def main(words: list[str] | None = None) -> None:
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def picture(results: Path) -> str:
+    """Return the line that shows the plot beside a file of results, if there is one."""
+    plot = results.resolve().with_name("speed.png")
+    if not (plot.exists() and plot.is_relative_to(ROOT)):
+        return ""
+    return f"\n![Time by stage, memory against length, speed against F]({plot.relative_to(ROOT)})\n"
 
 
 def tables(rows: Sequence[Row]) -> str:
@@ -79,7 +87,9 @@ def where(row: Row) -> str:
 
 
 def edits(rows: Sequence[Row]) -> str:
-    """Return the table of whole edits by stage."""
+    """Return the table of whole edits by stage; those of many batch sizes are for the plot."""
+    sweep = by_batch(rows)
+    rows = [row for row in rows if row not in sweep]
     columns: dict[str, Callable[[Row], str]] = {
         "model, size, frames": lambda row: f"{row['model']}, {row['size']}, {row['num_frames']}",
         "mode": lambda row: row["mode"],
