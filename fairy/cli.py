@@ -124,6 +124,9 @@ def edit(
     frame_batch_size: Annotated[
         int | None, typer.Option(help="Frames denoised together. Default: from free memory.")
     ] = None,
+    anchor_cache_device: Annotated[
+        str | None, typer.Option(help="cpu keeps the anchors' keys in the host's memory.")
+    ] = None,
     quality: Annotated[
         str, typer.Option(help="exact, balanced or fast: a bundle of the next three options.")
     ] = "exact",
@@ -203,6 +206,7 @@ def edit(
         dtype=dtype,
         backend=backend,
         frame_batch_size=frame_batch_size,
+        anchor_cache_device=anchor_cache_device,
         shortcuts=Shortcuts.of(
             quality,
             guidance_interval=guidance_interval,
