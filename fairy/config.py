@@ -150,6 +150,7 @@ class EditConfig:
         anchor_cache_device: where the anchors' keys and values live; the model's device when None.
         shortcuts: ways to a result sooner that is not the exact one; none.
         fp8: compute the UNet's linear layers in float8, on cards that can.
+        compile: let torch compile the UNet: minutes at first, faster then (benchmarks/NOTES.md).
         decoder: a tiny autoencoder to decode with, a folder or a hub id; the model's own when None.
         media: how the clip is read and the result written.
     """
@@ -173,6 +174,7 @@ class EditConfig:
     anchor_cache_device: str | None = None
     shortcuts: Shortcuts = EXACT
     fp8: bool = False
+    compile: bool = False
     decoder: str | None = None
     media: MediaConfig = MediaConfig()
 
@@ -200,5 +202,11 @@ class EditConfig:
             raise SettingsError(f"backend {self.backend!r} is unknown: use {', '.join(BACKENDS)}")
         if self.dtype not in DTYPES:
             raise SettingsError(f"dtype {self.dtype!r} is unknown: use {', '.join(DTYPES)}")
+        where = self.anchor_cache_device
+        if where is not None and where.split(":")[0] not in ("cpu", "cuda", "mps"):
+            raise SettingsError(
+                f"anchor_cache_device {where!r} is unknown: use cpu, or leave it out for the "
+                "model's device"
+            )
         if self.anchor_indices is not None and not self.anchor_indices:
             raise SettingsError("anchor_indices is empty: name at least one frame")

@@ -28,6 +28,7 @@ from fairy.errors import FairyError, SettingsError
         ({"size": 51200}, "size is 51200: .*, and at most 8192"),
         ({"backend": "cuda"}, "backend 'cuda' is unknown: use auto, triton, sdpa, reference"),
         ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),
+        ({"anchor_cache_device": "host"}, "anchor_cache_device 'host' is unknown: use cpu"),
         ({"anchor_indices": ()}, "anchor_indices is empty: name at least one frame"),
     ],
 )
