@@ -91,6 +91,7 @@ def main(words: list[str] | None = None) -> None:
         for way in ways:
             seconds, way.edited = way.run()
             way.seconds.append(seconds)
+            print(f"{way.name}: {seconds.wall:.1f} s, {seconds.cpu:.1f} s of processor", flush=True)
     meant = not has_random_weights(args.model)
     rows = [row_of(way, ways, clip, args, meant=meant) for way in ways]
     for row in rows:
