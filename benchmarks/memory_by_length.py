@@ -1,6 +1,7 @@
 """Whether memory grows with a clip's length: peak memory of a short and of a long edit.
 
     python benchmarks/memory_by_length.py              120 and 960 frames
+    python benchmarks/memory_by_length.py --lengths 120 10000 --size 16x16 --steps 1 --batch 32
 
 Each edit runs in a process of its own (`fairy edit --report`), which reports its own peak.
 """

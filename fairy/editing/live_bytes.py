@@ -22,14 +22,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @contextmanager
-def counted() -> Iterator[LiveBytes]:
-    """Count what is allocated on the meta device inside; without gradients."""
-    with torch.no_grad(), LiveBytes() as live, _FusedAttention():
+def counted(device_type: str = "meta") -> Iterator[LiveBytes]:
+    """Count the tensors that are made inside on a kind of device; without gradients."""
+    with torch.no_grad(), LiveBytes(device_type) as live, _FusedAttention():
         yield live
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors that were made on the meta device inside and are still referred to.
+    """Bytes of the tensors that were made inside on a kind of device and are still referred to.
+
+    Args:
+        device_type: "meta", or another one, on which operators are run as they are.
 
     Attributes:
         peak: the most there have been at once.
@@ -42,9 +45,10 @@ class LiveBytes(TorchDispatchMode):
     (15, 10)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device_type: str = "meta") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
+        self._device_type = device_type
         # Held at most, as long as it is not looked who has gone
         self._upper = 0
         self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
@@ -64,13 +68,13 @@ class LiveBytes(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Run an operator and count its results."""
-        run = SHORT.get(operator, operator)
+        run = SHORT.get(operator, operator) if self._device_type == "meta" else operator
         out = run(*args, **(kwargs or {}))
         if any(result.alias_info for result in operator._schema.returns):
             # Views, and changes in place: nothing new, or a model's weights
             return out
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and tensor.device.type == "meta":
+            if isinstance(tensor, Tensor) and tensor.device.type == self._device_type:
                 self._add(tensor)
         if self._upper > self.peak:
             self.peak = max(self.peak, self.now)

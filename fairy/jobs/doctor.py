@@ -1,6 +1,6 @@
 """What would run on this machine and what is missing: what `fairy doctor` prints.
 
-Tests: tests/jobs/test_doctor.py.
+Tests: tests/jobs/test_doctor.py; the command: fairy/jobs/doctor_command.py.
 """
 
 from __future__ import annotations
