@@ -151,6 +151,7 @@ def _step_flops(step: Step, side: int) -> float:
     with anchor_attention(unet, state), shared_branches(unet, state):
         _predict(unet, num_groups * NUM_ANCHORS)
         state.num_frames, state.writing = 1, False
+        state.begin_step(0)
         if step.reuses:
             with levels.at(reused=False):
                 _predict(unet, num_groups)

@@ -143,6 +143,9 @@ def edit(
     fp8: Annotated[
         bool, typer.Option("--fp8", help="Linear layers in float8 (needs the extra [fp8]).")
     ] = False,
+    compile_unet: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the UNet: for long clips.")
+    ] = DEFAULTS.compile,
     decoder: Annotated[
         str | None, typer.Option(help="A tiny autoencoder to decode with: madebyollin/taesd.")
     ] = None,
@@ -214,6 +217,7 @@ def edit(
             anchor_merge=anchor_merge,
         ),
         fp8=fp8,
+        compile=compile_unet,
         decoder=decoder,
         media=MediaConfig(
             video_stream=video_stream,

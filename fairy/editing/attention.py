@@ -7,16 +7,16 @@ Tests: tests/editing/test_attention.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
 
 from fairy.editing.backends import Backend
-from fairy.editing.cache import AnchorCache
+from fairy.editing.cache import AnchorCache, KeysValues
 
 
 @dataclass
@@ -28,7 +28,9 @@ class AnchorPass:
         backend: how attention is computed.
         num_frames: frames F (or anchors A) of each guidance branch in a batch.
         writing: True while the anchors are denoised, False for frames.
-        step: the current step; the denoising loop sets it.
+        step: the current step; `begin_step` sets it.
+        anchors: the cache's keys and values of the current step by layer, for frames. They are
+            looked up here, so that code compiled for one step is good for all.
     """
 
     cache: AnchorCache
@@ -36,6 +38,13 @@ class AnchorPass:
     num_frames: int
     writing: bool
     step: int = 0
+    anchors: Mapping[str, KeysValues] = field(default_factory=dict)
+
+    def begin_step(self, step: int) -> None:
+        """Go to a step; to be called before each run of the UNet."""
+        self.step = step
+        if not self.writing:
+            self.anchors = self.cache.begin_step(step)
 
 
 class AnchorAttnProcessor:
@@ -80,7 +89,7 @@ class AnchorAttnProcessor:
         """Return attention of q, k, v (B,N,H,D) with the anchors, (B,N,H,D)."""
         state = self.state
         if not state.writing:
-            return state.backend.attend_anchors(q, k, v, *state.cache.get(state.step, self.layer))
+            return state.backend.attend_anchors(q, k, v, *state.anchors[self.layer])
         # (G*A,N,H,D) -> (G,A*N,H,D): every anchor's queries meet the keys of all anchors
         together = (-1, state.num_frames * q.shape[1], *q.shape[2:])
         folded, k, v = q.reshape(together), k.reshape(together), v.reshape(together)

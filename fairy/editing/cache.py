@@ -10,7 +10,7 @@ Tests: tests/editing/test_cache.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -63,10 +63,10 @@ class AnchorCache:
             for layer, (k, v) in layers.items():
                 yield step, layer, k, v
 
-    def begin_step(self, step: int) -> None:
-        """Make a step's entries readable on the model's device; the next step's copy starts."""
+    def begin_step(self, step: int) -> Mapping[str, KeysValues]:
+        """Return a step's entries by layer, on the model's device; the next step's copy starts."""
         if self.device == self.compute_device:
-            return
+            return self._steps.get(step, {})
         if step not in self._near:
             self._near[step] = self._bring(step)
         if self._stream is not None:
@@ -74,6 +74,7 @@ class AnchorCache:
         self._near = {step: self._near[step]}
         if self._stream is not None and step + 1 in self._steps:
             self._near[step + 1] = self._bring(step + 1)
+        return self._near[step]
 
     def end_pass(self) -> None:
         """Free what `begin_step` brought over."""
@@ -87,7 +88,7 @@ class AnchorCache:
     def _bring(self, step: int) -> dict[str, KeysValues]:
         with torch.cuda.stream(self._stream):
             return {layer: (self._near_copy(k), self._near_copy(v))
-                    for layer, (k, v) in self._steps[step].items()}  # fmt: skip
+                    for layer, (k, v) in self._steps.get(step, {}).items()}  # fmt: skip
 
     def _near_copy(self, tensor: Tensor) -> Tensor:
         copy = tensor.to(self.compute_device, non_blocking=True)

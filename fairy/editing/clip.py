@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fairy.config import Shortcuts
 from fairy.editing.batches import FrameBatches
+from fairy.editing.compiled import filled_up, is_compiled
 from fairy.editing.denoise import Denoiser
 from fairy.editing.latents import decode_latents, encode_images
 from fairy.editing.stages import Stages
@@ -165,8 +166,14 @@ class ClipEdit:
     def _edit_images(self, images: Tensor) -> Tensor:
         image_latents = self._encode(images)
         with self.stages("frames"):
-            latents = self._denoiser.edit_frames(image_latents)
-        return self._finish(latents)
+            latents = self._denoiser.edit_frames(self._filled_up(image_latents))
+        return self._finish(latents[: images.shape[0]])
+
+    def _filled_up(self, image_latents: Tensor) -> Tensor:
+        """Return image_latents (F,C,h,w), as many as the UNet was or will be compiled for."""
+        if not is_compiled(self._pipe.unet):
+            return image_latents
+        return filled_up(image_latents, self._batches.size)
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from fairy.editing.attention import AnchorPass, anchor_attention, self_attention
 from fairy.editing.backends import Backend
 from fairy.editing.branches import shared_branches
 from fairy.editing.cache import AnchorCache
+from fairy.editing.compiled import not_compiled
 from fairy.editing.guidance import Guidance
 from fairy.editing.latents import ClipNoise, avoid_single_row
 from fairy.editing.merge import MergedCache, choose_merged_backend
@@ -64,7 +65,8 @@ class Denoiser:
     @torch.no_grad()
     def edit_anchors(self, image_latents: Tensor) -> Tensor:
         """Return the anchors' latents (A,C,h,w), all edited together; fills the cache."""
-        return self._denoise(image_latents, writing=True)
+        with not_compiled():
+            return self._denoise(image_latents, writing=True)
 
     @torch.no_grad()
     def edit_frames(self, image_latents: Tensor) -> Tensor:
@@ -90,12 +92,9 @@ class Denoiser:
         levels = LowerLevels(self.unet) if self.shortcuts.reuse > 1 else None
         steps = plan_steps(len(scheduler.timesteps), self.guidance, self.shortcuts)
         with anchor_attention(self.unet, state), shared_branches(self.unet, state):
-            for state.step, (timestep, step) in enumerate(
-                zip(scheduler.timesteps, steps, strict=True)
-            ):
+            for index, (timestep, step) in enumerate(zip(scheduler.timesteps, steps, strict=True)):
                 guidance = step.guidance
-                if not writing:
-                    self.cache.begin_step(state.step)
+                state.begin_step(index)
                 rows = scheduler.scale_model_input(guidance.expand_latents(latents), timestep)
                 # Fewer branches are the first ones
                 rows = torch.cat([rows, conditions[: len(rows)]], dim=1)

@@ -206,7 +206,7 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
 
 def _model_key(job: Job) -> tuple[object, ...]:
     config = job.config
-    return config.model, config.device, config.dtype, config.fp8, config.decoder
+    return config.model, config.device, config.dtype, config.fp8, config.compile, config.decoder
 
 
 def _result(

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairy.config import EditConfig
+from fairy.editing.compiled import check_compile, compile_unet
 from fairy.editing.decoder import load_decoder
 from fairy.editing.fp8 import check_fp8, to_fp8
 from fairy.editing.pipeline import FairyPipeline
@@ -162,15 +163,20 @@ def load(config: EditConfig) -> FairyPipeline:
 
     Raises:
         ModelError: the model or the decoder cannot be found or loaded.
-        SettingsError: the device is not there or lacks float8, or the decoder is for another model.
+        SettingsError: the device is not there or lacks float8 or a compiler, or the decoder is for
+            another model.
     """
     if config.fp8:
         check_fp8(resolve_device(config.device))
+    if config.compile:
+        check_compile(resolve_device(config.device))
     pipe = FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
     if config.decoder is not None:
         pipe.decoder = load_decoder(config.decoder, pipe, config.model)
     if config.fp8:
         to_fp8(pipe.unet)
+    if config.compile:
+        compile_unet(pipe.unet)
     return pipe
 
 

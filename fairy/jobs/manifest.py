@@ -24,7 +24,7 @@ from fairy.jobs.report import versions
 from fairy.media.shots import Shot
 
 # They change how fast an edit runs, not what comes out.
-_WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device")
+_WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
 # Different words may mean the same: what they came to stands in `ModelIdentity` and `shots`.
 _RESOLVED = ("model", "device", "dtype", "shots")
 # They tell a person something, and are no reason to begin anew.

@@ -56,6 +56,7 @@ def test_frame_equal_to_its_only_anchor_equals_plain_attention():
     writing = make_pass(True)
     AnchorAttnProcessor("layer", writing)(attn, hidden_states)
     reading = make_pass(False, cache=writing.cache)
+    reading.begin_step(0)
     out = AnchorAttnProcessor("layer", reading)(attn, hidden_states)
     assert torch.allclose(out, expected, atol=1e-12)
 

@@ -60,6 +60,7 @@ def predict(unet: UNet2DConditionModel, num_groups: int, num_frames: int, within
     results = []
     with anchor_attention(unet, state), within(unet, state):
         for state.writing, state.num_frames in ((True, 2), (False, num_frames)):
+            state.begin_step(0)
             rows, text = make_rows(num_groups, state.num_frames)
             results.append(unet(rows, 500, text, return_dict=False)[0])
     return torch.cat(results)

@@ -43,6 +43,7 @@ def test_a_clip_is_attended_as_in_an_edit(
         with anchor_attention(unet, state):
             anchors = predict(frames(LAYOUT.anchors))
             state.writing = False
+            state.begin_step(0)
             others = predict(frames(LAYOUT.others))
         install_clip_attention(unet, LAYOUT)
         together = predict(rows).unflatten(0, (clips, 4))
