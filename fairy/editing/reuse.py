@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
@@ -20,6 +19,8 @@ from fairy.errors import SettingsError
 
 class LowerLevels:
     """What the levels below a UNet's top one gave last, for one batch of rows.
+
+    Modules are exchanged rather than hooked: torch.compile notices the one, but not the other.
 
     Args:
         unet: any UNet of two levels or more.
@@ -32,7 +33,7 @@ class LowerLevels:
         if len(unet.up_blocks) < 2:
             raise SettingsError("reuse: this model's UNet has one level only; use 1, which is off")
         self._unet = unet
-        self._last = _Recalled()
+        self._last = _Last()
 
     @contextmanager
     def at(self, *, reused: bool) -> Iterator[None]:
@@ -45,11 +46,13 @@ class LowerLevels:
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
-        hook = self._unet.up_blocks[-2].register_forward_hook(self._last.keep)
+        below = self._unet.up_blocks[-2]
+        upsamplers = below.upsamplers
         try:
+            below.upsamplers = nn.ModuleList([*upsamplers, _Keep(self._last)])
             yield
         finally:
-            hook.remove()
+            below.upsamplers = upsamplers
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:
@@ -63,13 +66,22 @@ class LowerLevels:
             unet.down_blocks, unet.mid_block, unet.up_blocks, top.downsamplers = whole
 
 
-class _Recalled(nn.Module):
+class _Last(nn.Module):
     """Stands where the middle block stands; gives what was kept, for as many rows as come."""
 
     kept: Tensor
 
-    def keep(self, module: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
-        self.kept = out
-
     def forward(self, sample: Tensor, temb: Tensor) -> Tensor:
         return self.kept[: sample.shape[0]]
+
+
+class _Keep(nn.Module):
+    """Stands after an upsampler, as another one; keeps what comes from it."""
+
+    def __init__(self, last: _Last) -> None:
+        super().__init__()
+        self._last = last
+
+    def forward(self, hidden_states: Tensor, output_size: int | None = None) -> Tensor:
+        self._last.kept = hidden_states
+        return hidden_states

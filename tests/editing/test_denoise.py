@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from fairy.config import EXACT, QUALITIES, Shortcuts
 from fairy.editing.cache import AnchorCache
@@ -52,6 +53,18 @@ def test_with_shortcuts_too_the_cache_may_lie_elsewhere(pipe, shortcuts):
     # For the cache "cpu:0" is another device than "cpu"
     elsewhere = edit(pipe, shortcuts, anchor_cache_device="cpu:0")
     assert torch.allclose(elsewhere, edit(pipe, shortcuts), atol=1e-5)
+
+
+def test_a_top_level_without_attention_reuses_and_reads_nothing(pipe):
+    # As SDXL's. With the cache elsewhere, steps that keep nothing are looked for there
+    blocks = {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    torch.manual_seed(0)
+    pipe.unet = UNet2DConditionModel.from_config(pipe.unet.config, **blocks).eval()
+    settings = {"shortcuts": Shortcuts(reuse=2), "anchor_cache_device": "cpu:0"}
+    assert edit(pipe, **settings).isfinite().all()
 
 
 def test_guidance_in_no_step_is_no_guidance(pipe):
