@@ -49,7 +49,7 @@ class EditShape:
         guidance: whose branches are computed.
         prompt_shape: (L,D) of an instruction's embedding.
         dtype: of the latents.
-        backend: "triton", "sdpa" or "reference".
+        backend: "triton", "sdpa" or "reference"; one made elsewhere is reckoned as "sdpa".
         on_host: the model runs on the CPU, in whose memory the frames themselves are too.
         cache_far: the anchors' keys and values live in the host's memory, the model does not.
     """
@@ -182,7 +182,7 @@ class _Trace:
             prompt_embeds=torch.empty(groups, dtype=shape.dtype, device=META),
             guidance=shape.guidance,
             noise=ClipNoise.draw(torch.Generator(), self._latents, META, shape.dtype),
-            backend=BACKENDS[shape.backend],
+            backend=BACKENDS.get(shape.backend, BACKENDS["sdpa"]),
             cache=cache,
         )
 
