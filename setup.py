@@ -92,6 +92,8 @@ setup(
             "pytest-timeout",
             "ruff>=0.9",
             "setuptools>=77",
+            # Another's metrics, to compare ours with
+            "torchmetrics>=1.4",
             # To test kernels without a GPU; 3.9 spills registers in two of the rows checked. With
             # CUDA or ROCm, torch brings the Triton it needs
             "triton>=3.2,<3.8; sys_platform == 'linux' and platform_machine == 'x86_64'",

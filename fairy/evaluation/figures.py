@@ -36,14 +36,22 @@ class Figure:
 
 
 def overview_figures(results: Results) -> list[Figure]:
-    """Return the plots over all clips: the trade-off, error against time, swept settings."""
+    """Return the plots over all clips: the trade-off, and error against time."""
     figures = [
         _trade_off(results),
         _against_time(results, "warp_error"),
         _against_time(results, "drift"),
     ]
-    for setting, cases in results.sweeps.items():
-        figures += [_sweep(setting, cases, key) for key in ("warp_error", "psnr_db", "sharpness")]
+    return [figure for figure in figures if figure is not None]
+
+
+def sweep_figures(results: Results) -> list[Figure]:
+    """Return the plots of settings that were varied: the paper's figures 19 and 20."""
+    figures = [
+        _sweep(setting, cases, key)
+        for setting, cases in results.sweeps.items()
+        for key in ("warp_error", "psnr_db", "sharpness")
+    ]
     return [figure for figure in figures if figure is not None]
 
 

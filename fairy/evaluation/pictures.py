@@ -33,7 +33,7 @@ SMALL_PX, LARGE_PX = 240, 480
 GAP_PX = 8
 WEBP_QUALITY = 85
 # For looking: half the size of the writer's own, and steps are still hard to see
-CRF = 23
+CRF = 25
 HIDDEN = (232, 232, 236)
 
 

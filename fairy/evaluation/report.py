@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from fairy.errors import MediaError, OutputExistsError, SettingsError
 from fairy.evaluation import tables
-from fairy.evaluation.figures import clip_curve, overview_figures
+from fairy.evaluation.figures import clip_curve, overview_figures, sweep_figures
 from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
@@ -82,6 +82,7 @@ def render(results: Results, views: Sequence[ClipView]) -> str:
         tests=tables.reference_tests(results),
         findings=tables.findings(results),
         figures=[(Markup(f.svg), f.caption) for f in overview_figures(results)],
+        sweeps=[(Markup(f.svg), f.caption) for f in sweep_figures(results)],
         tracking=[(Markup(svg), caption) for svg, caption in tracking_charts(results.tracking)],
         tracking_legend=tracking_legend(results.tracking),
         clips=[(view, Markup(clip_curve(view))) for view in views],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fairy.errors import MediaError, OutputExistsError, SettingsError
-from fairy.evaluation.figures import overview_figures
+from fairy.evaluation.figures import clip_curve, overview_figures, sweep_figures
 from fairy.evaluation.measures import measure
 from fairy.evaluation.pictures import view_clip
 from fairy.evaluation.report import check_report, render, report_paths, write_report
@@ -87,10 +87,20 @@ def test_a_single_clip_has_no_tests(pan):
 
 def test_swept_settings_are_drawn(results):
     swept = make_results({str(k): [0.001 * k, 0.002 * k] for k in (1, 3, 5)}).cases
-    drawn = overview_figures(Results(**{**results.__dict__, "sweeps": {"num_anchors": swept}}))
+    drawn = sweep_figures(Results(**{**results.__dict__, "sweeps": {"num_anchors": swept}}))
     captions = " ".join(figure.caption for figure in drawn)
     assert "Warp error by number of anchors; thin: each of 2 clips" in captions
     assert "PSNR to the target by number of anchors" in captions
+
+
+@pytest.mark.parametrize("draw", ["clip", "mean"])
+def test_frames_are_counted_in_whole_numbers(results, pan, draw):
+    pair = make_pair(1 - pan, pan)
+    view = view_clip("clip", "", [("mine", pair, measure(pair))])
+    drawn = clip_curve(view) if draw == "clip" else overview_figures(results)[-1].svg
+    below = re.findall(r'class="tick"[^>]*text-anchor="middle">([^<]+)<', drawn)
+    assert below
+    assert all(tick.isdigit() and int(tick) > 0 for tick in below)
 
 
 def test_the_three_files_stand_beside_each_other(results, tmp_path):
