@@ -11,7 +11,7 @@ from fairy.evaluation.charts import Line, line_chart
 from fairy.metrics.figures import by_layer
 from fairy.metrics.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 
-SIZE = (380, 220)
+SIZE = (540, 260)
 LIMIT_STYLE, STILL_STYLE, FIRST_MODEL_STYLE = 0, 1, 3
 MOST_TICKS = 10
 
