@@ -48,11 +48,11 @@ MODES = {
     "--guidance-interval 0.2 1": Shortcuts(guidance_interval=(0.2, 1.0)),
     "--guidance-interval 0.2 0.8": Shortcuts(guidance_interval=(0.2, 0.8)),
     "--guidance-interval 0 0.6": Shortcuts(guidance_interval=(0.0, 0.6)),
-    "--reuse 2": Shortcuts(reuse=2),
+    "--quality balanced": QUALITIES["balanced"],
     "--reuse 3": Shortcuts(reuse=3),
     "--anchor-merge 2": Shortcuts(anchor_merge=2),
     "--anchor-merge 4": Shortcuts(anchor_merge=4),
-    "--quality balanced": QUALITIES["balanced"],
+    "--guidance-interval 0.2 1 --reuse 2": Shortcuts(guidance_interval=(0.2, 1.0), reuse=2),
     "--quality fast": QUALITIES["fast"],
     "--quality fast --anchor-merge 2": Shortcuts.of("fast", anchor_merge=2),
 }

@@ -119,7 +119,7 @@ EXACT = Shortcuts()
 # What measured best for its time (docs/speed.md)
 QUALITIES = {
     "exact": EXACT,
-    "balanced": Shortcuts(guidance_interval=(0.2, 1.0), reuse=2),
+    "balanced": Shortcuts(reuse=2),
     "fast": Shortcuts(guidance_interval=(0.2, 0.8), reuse=3),
 }
 
