@@ -1,10 +1,13 @@
-"""Shortcuts in the loops: what is left out, and that anchors, frames and batches still agree."""
+"""The loops: nothing in the UNet waits for the device; shortcuts leave out what they say."""
 
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairy.config import EXACT, QUALITIES, Shortcuts
 from fairy.editing.cache import AnchorCache
@@ -21,6 +24,43 @@ EACH = [
     Shortcuts(anchor_merge=2),
     Shortcuts(guidance_interval=(0.5, 1.0), reuse=3, anchor_merge=2),
 ]
+
+# What gives numbers, or a shape that depends on them, to Python: on CUDA it waits for the device
+READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
+
+
+class Readings(TorchDispatchMode):
+    """Notes the operators that read a tensor's numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.name().split(".")[0] in READING:
+            self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def within_the_unet(pipe: FairyPipeline, enter, leave):
+    """Call `enter` before each run of the UNet and `leave` after it."""
+
+    def before(module, args) -> None:
+        enter()
+
+    def after(module, args, out) -> None:
+        leave()
+
+    hooks = [
+        pipe.unet.register_forward_pre_hook(before),
+        pipe.unet.register_forward_hook(after, always_call=True),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @pytest.fixture
@@ -117,3 +157,28 @@ def test_the_report_names_the_shortcuts(pipe):
     assert (pipe.used.quality, pipe.used.shortcuts) == ("fast", QUALITIES["fast"])
     edit(pipe)
     assert (pipe.used.quality, pipe.used.shortcuts) == ("exact", EXACT)
+
+
+def test_within_the_unet_no_number_is_read(pipe):
+    readings = Readings()
+
+    def leave() -> None:
+        # Reading is seen
+        float(torch.ones(1))
+        assert readings.seen == ["aten::_local_scalar_dense"]
+        readings.seen.clear()
+        readings.__exit__(None, None, None)
+
+    with within_the_unet(pipe, readings.__enter__, leave):
+        edit(pipe, num_inference_steps=2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_within_the_unet_the_host_does_not_wait_for_the_card(tiny_pipeline):
+    pipe = FairyPipeline.from_pipe(tiny_pipeline.to("cuda"))
+    set_mode = torch.cuda.set_sync_debug_mode
+    # What is set up once, such as a library's workspace, may wait
+    edit(pipe)
+    with within_the_unet(pipe, lambda: set_mode("error"), lambda: set_mode("default")):
+        edit(pipe)
