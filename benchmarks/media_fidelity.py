@@ -185,9 +185,9 @@ def _table(rows: list[Row]) -> str:
 
 
 def _clips(folders: list[Path]) -> list[Path]:
-    """Return the clips in the folders, by name."""
+    """Return the clips in the folders and the folders in them, by name."""
     documents = {".md", ".png", ".txt"}
-    found = [sorted(path for path in folder.iterdir() if path.is_file()) for folder in folders]
+    found = [sorted(path for path in folder.rglob("*") if path.is_file()) for folder in folders]
     return [path for paths in found for path in paths if path.suffix not in documents]
 
 

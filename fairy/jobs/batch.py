@@ -153,6 +153,9 @@ class _Runner:
         """Say of a job whose output is there that it is; of one that stopped at the end: no."""
         if job.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
             return False
+        if job.out.resolve() == job.source.resolve():
+            # The edit refuses it, and says why
+            return False
         self._add(_result(job, "kept"))
         return True
 

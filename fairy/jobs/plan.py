@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from fairy.config import EditConfig, MediaConfig
@@ -164,11 +164,14 @@ def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
         return ((0, info.num_frames),)
     if config.shots != "auto":
         return read_shots(Path(config.shots), info.num_frames)
-    return _found_shots(info.path, clip_files(info.path), config.media)
+    return _found_shots(info.path, clip_files(info.path), info.num_frames, config.media)
 
 
 # Several instructions for one clip look for its cuts once
 @lru_cache(maxsize=1)
-def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
+def _found_shots(
+    path: Path, files: tuple[ClipFile, ...], num_frames: int, media: MediaConfig
+) -> tuple[Shot, ...]:
     """Return the shots of the clip at `path`, as its files stand on the disk."""
-    return find_shots(read_frames(path, media))
+    # Asked for no more, the reader does not come to say what was damaged: the edit's reader does
+    return find_shots(islice(read_frames(path, media), num_frames))

@@ -108,6 +108,12 @@ def test_two_jobs_for_one_output_are_one_too_many(clips: Path, num_loads: list[E
     assert "line 1 writes it" in str(next(r.error for r in results if r.line == 2))
 
 
+def test_a_clip_that_would_replace_itself_is_no_job_done(clips: Path, num_loads: list[EditConfig]):
+    (result,) = run(clips, ("a.mp4", "make it snow", "a.mp4"))
+    assert result.state == "failed"
+    assert "would replace the clip to edit" in str(result.error)
+
+
 def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
     clips: Path,
     num_loads: list[EditConfig],

@@ -13,7 +13,7 @@ import torch
 import fairy.jobs.clip
 from fairy.config import EditConfig, MediaConfig
 from fairy.editing.pipeline import FairyPipeline
-from fairy.errors import InstructionError
+from fairy.errors import InstructionError, MediaError
 from fairy.jobs.edit import check_words, edit_video
 from fairy.media.ahead import QUEUE_FRAMES
 from fairy.media.frames import resize
@@ -190,3 +190,25 @@ def test_edit_on_a_gpu_reports_its_memory(source: Path, tmp_path: Path):
     assert report.used.device.startswith("cuda")
     assert report.peak_device_memory_bytes is not None
     assert 0 < report.peak_device_memory_bytes < torch.cuda.get_device_properties(0).total_memory
+
+
+def test_damage_is_counted_once_in_the_report(
+    clip: Callable[[str], Path], tmp_path: Path, pipe: FairyPipeline
+):
+    config = EditConfig(size=16, num_inference_steps=1, keep_size=False, num_anchors=1)
+    source = clip("stress/invalid_nalu.mp4")
+    report = edit_video(source, "make it snow", tmp_path / "out.mp4", config, pipeline=pipe)
+    lost = "1 of 30 pictures cannot be decoded; the last good one is shown instead"
+    assert report.notes == (f"{source}: {lost}",)
+    assert report.num_frames_out == 30
+
+
+def test_damage_is_an_error_when_asked(
+    clip: Callable[[str], Path], tmp_path: Path, pipe: FairyPipeline
+):
+    config = EditConfig(size=16, num_inference_steps=1, media=MediaConfig(strict=True))
+    with pytest.raises(MediaError, match=r"cannot be decoded: without --strict the last good"):
+        edit_video(
+            clip("stress/invalid_nalu.mp4"), "snow", tmp_path / "out.mp4", config, pipeline=pipe
+        )
+    assert not list(tmp_path.iterdir())
