@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from _pages import put_between
 from _record import ROOT
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ NUM_EXACT = 20
 PAGES = (ROOT / "docs" / "ablation.md", ROOT / "README.md")
 SHEET = ROOT / "docs" / "sheets" / "ablation.png"
 CAPTION = "Each way's difference to editing frame by frame, with 95 % intervals"
-MARKS = ("<!-- ablation -->", "<!-- /ablation -->")
+MARK = "ablation"
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,8 @@ def write_pages(parts: dict[Part, Results]) -> None:
     """Put the tables between the marks of each page."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        before, rest = text.split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
         written = full_tables(parts) if page.name != "README.md" else short_table(parts)
-        page.write_text(f"{before}{MARKS[0]}\n{written}\n{MARKS[1]}{after}", encoding="utf-8")
+        page.write_text(put_between(text, MARK, written), encoding="utf-8")
 
 
 def full_tables(parts: dict[Part, Results]) -> str:

@@ -32,6 +32,7 @@ from _models import INSTRUCTION, load_model
 from _record import keep, show
 
 from fairy.config import EditConfig, Shortcuts
+from fairy.editing.compiled import compile_unet
 from fairy.editing.fp8 import check_fp8, to_fp8
 from fairy.editing.pipeline import FairyPipeline
 from fairy.jobs.edit import edit_video
@@ -94,8 +95,6 @@ def load_in_mode(args: argparse.Namespace, mode: str) -> FairyPipeline:
         check_fp8(pipe.device)
         to_fp8(pipe.unet)
     if "compile" in mode.split("+"):
-        from fairy.editing.compiled import compile_unet
-
         compile_unet(pipe.unet)
     return pipe
 

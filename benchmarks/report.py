@@ -1,4 +1,4 @@
-"""Results of run_all.py as Markdown tables, in README.md between two marks, and as a plot.
+"""Results of run_all.py as Markdown tables, in README.md between its marks, and as a plot.
 
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl                  print the tables
     python benchmarks/report.py benchmarks/results/*/rows.jsonl --write            into README.md
@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from _pages import put_between
 from _plots import by_batch, draw_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 
-BEGIN = "<!-- speed: written by benchmarks/report.py --write -->"
-END = "<!-- end of speed -->"
+MARK = "speed"
 NOT_MEASURED = "not measured"
 STAGES = {
     "vae_encode_s": "VAE encode", "anchors_s": "anchors", "frames_s": "frames",
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> None:
     print(text)
     if args.write:
         readme = args.readme.read_text(encoding="utf-8")
-        args.readme.write_text(replace_between(readme, text), encoding="utf-8")
+        args.readme.write_text(put_between(readme, MARK, text), encoding="utf-8")
     if args.plot is not None:
         draw_speed(read_rows(args.results[0]), args.plot)
         print(f"plot: {args.plot}")
@@ -158,19 +158,6 @@ def number(value: float | None) -> str:
     if value is None:
         return NOT_MEASURED
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def replace_between(document: str, text: str) -> str:
-    """Return the document with `text` between the marks.
-
-    Raises:
-        ValueError: the marks are not there, once each and in order.
-    """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or END in after or BEGIN in rest:
-        raise ValueError(f"the document needs the lines {BEGIN!r} and {END!r}, once each")
-    return f"{before}{BEGIN}\n{text}{END}{after}"
 
 
 if __name__ == "__main__":

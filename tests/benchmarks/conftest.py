@@ -1,0 +1,28 @@
+"""Scripts of `benchmarks/` import each other by name, as they do when they are run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+
+@pytest.fixture
+def make_row():
+    """Make a row as `_record.keep` writes it, with some entries in place of its own."""
+
+    def make(benchmark: str, **entries: object) -> dict[str, object]:
+        machine = {"commit": "abc1234", "processor": "CPU x 2", "device": "cpu", "card": None}
+        versions = {"threads": 2, "load": 0.1, "torch": "2.13.0", "diffusers": "0.42.1"}
+        edit = {"model": "mini", "mode": "exact", "size": "64x48", "num_frames": 120, "steps": 4}
+        seconds = {"vae_encode_s": 1.0, "anchors_s": 2.0, "frames_s": 3.0, "vae_decode_s": 0.5}
+        rest = {"decode_s": 0.1, "encode_s": 0.2, "idle_s": 0.25, "total_s": 6.75, "fps": 17.8}
+        ends = {"F": 8, "run": "steady", "peak_mb": 600.0, "%_of_bound": 40.0}
+        whole = {**machine, **versions, **edit, **seconds, **rest, **ends, **entries}
+        return {"benchmark": benchmark, **whole}
+
+    return make
