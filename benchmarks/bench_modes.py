@@ -1,6 +1,6 @@
 """What the opt-in modes cost and save: seconds, distance from the exact result, warp error, FLOPs.
 
-    python benchmarks/bench_modes.py --sheet out/modes.png        6 rendered clips, 4 and 10 steps
+    python benchmarks/bench_modes.py --sheet out/modes.png        4 rendered clips, 4 and 10 steps
 
 The same clips, seeds and steps for all modes, in turns in one run. `time` is a share of the exact
 mode's, of the processor's time where the model runs on it, so that a busy machine does not matter:
@@ -178,9 +178,9 @@ def main() -> None:
     """Parse, edit, count, show."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--clips", type=int, default=6)
-    parser.add_argument("--frames", type=int, default=9)
-    parser.add_argument("--size", type=int, nargs=2, default=(72, 96), metavar=("H", "W"))
+    parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=7)
+    parser.add_argument("--size", type=int, nargs=2, default=(64, 80), metavar=("H", "W"))
     parser.add_argument("--steps", type=int, nargs="+", default=(4, 10))
     parser.add_argument("--sheet", type=Path, help="PNG of the first clip; steps are appended")
     args = parser.parse_args()
