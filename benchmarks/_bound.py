@@ -8,7 +8,7 @@ Tests: tests/benchmarks/test_bound.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -19,7 +19,7 @@ from fairy.editing.attention import self_attention_layers
 from fairy.editing.clip import UsedSettings
 from fairy.editing.latents import decode_latents, encode_images
 from fairy.editing.pipeline import FairyPipeline
-from fairy.models.quiet import without_expected_messages
+from fairy.models.blueprint import META, Blueprint
 
 # Dense bf16, 8192³, as measured on an H200
 H200_FLOPS_PER_S = 790e12
@@ -55,23 +55,35 @@ def unet_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float
         pipe: the model.
         size: (height, width) of a frame.
     """
-    unet, (height, width) = _on_meta(pipe.unet), (x // pipe.vae_scale_factor for x in size)
-    config = unet.config
-    rows = torch.empty(1, config.in_channels, height, width, device="meta")
-    text = torch.empty(
-        1, pipe.tokenizer.model_max_length, config.cross_attention_dim, device="meta"
-    )
-    counter = _count(lambda: unet(rows, torch.zeros(1, device="meta"), encoder_hidden_states=text))
+    height, width = (x // pipe.vae_scale_factor for x in size)
+    return _unet_flops(Blueprint.of(pipe.unet), pipe.tokenizer.model_max_length, height, width)
+
+
+# Counting a large model takes seconds
+@lru_cache
+def _unet_flops(
+    blueprint: Blueprint, text_tokens: int, height: int, width: int
+) -> tuple[float, float]:
+    unet = blueprint.build()
+    rows = torch.empty(1, unet.config.in_channels, height, width, device=META)
+    text = torch.empty(1, text_tokens, unet.config.cross_attention_dim, device=META)
+    counter = _count(lambda: unet(rows, torch.zeros(1, device=META), encoder_hidden_states=text))
     return counter.get_total_flops(), _self_attention(counter, unet)
 
 
 def vae_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float]:
     """Return the FLOPs of encoding and of decoding one frame of size (height, width)."""
-    vae = _on_meta(pipe.vae)
-    image = torch.empty(1, 3, *size, device="meta")
-    latents = torch.empty(
-        1, vae.config.latent_channels, *(x // pipe.vae_scale_factor for x in size), device="meta"
-    )
+    return _vae_flops(Blueprint.of(pipe.vae), size, pipe.vae_scale_factor)
+
+
+@lru_cache
+def _vae_flops(
+    blueprint: Blueprint, size: tuple[int, int], scale_factor: int
+) -> tuple[float, float]:
+    vae = blueprint.build()
+    image = torch.empty(1, 3, *size, device=META)
+    shape = (1, vae.config.latent_channels, *(x // scale_factor for x in size))
+    latents = torch.empty(shape, device=META)
     encode = _count(lambda: encode_images(vae, image))
     decode = _count(lambda: decode_latents(vae, latents))
     return encode.get_total_flops(), decode.get_total_flops()
@@ -84,11 +96,6 @@ def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
     threads = torch.get_num_threads()
     timer = Timer("matrix @ matrix", globals={"matrix": matrix}, num_threads=threads)
     return 2 * size**3 / timer.blocked_autorange(min_run_time=0.5).median
-
-
-def _on_meta(model: Any) -> Any:
-    with torch.device("meta"), without_expected_messages():
-        return type(model).from_config(model.config).eval()
 
 
 def _count(work: Callable[[], object]) -> FlopCounterMode:
