@@ -9,6 +9,7 @@ frames that are no anchors; warp error (`fairy.metrics.temporal.warp_error`, exa
 sharpness stand beside it, since blur is near to anything and steady. `sd_flops` is a share too: of
 the UNet's FLOPs for a frame on SD 1.5's shape at 512x384, 3 anchors and 3 branches, at the same
 number of steps, counted on the meta device.
+Tests: tests/benchmarks/test_bench_modes.py.
 """
 
 from __future__ import annotations
