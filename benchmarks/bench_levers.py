@@ -127,6 +127,7 @@ LEVERS: dict[str, tuple[Lever, Lever, dict[str, Any]]] = {
     "batch of 1": (plain, plain, {"frame_batch_size": 1}),
     "batch of 2": (plain, plain, {"frame_batch_size": 2}),
     "batch of 4": (plain, plain, {"frame_batch_size": 4}),
+    "batch of 8": (plain, plain, {"frame_batch_size": 8}),
 }
 
 
