@@ -6,7 +6,8 @@ Tests: tests/editing/test_batches.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -90,6 +91,17 @@ class FrameBatches:
             ) from error
         self.size = num_frames // 2
         logger.warning("out of memory with %d frames at a time: trying %d", num_frames, self.size)
+
+
+@contextmanager
+def one_line_when_out_of_memory(attempt: str, advice: str) -> Iterator[None]:
+    """Turn running out of memory into a `SettingsError`: what was tried, and what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise SettingsError(f"out of memory with {attempt}: {advice}") from error
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

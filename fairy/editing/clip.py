@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fairy.config import Shortcuts
-from fairy.editing.batches import FrameBatches
+from fairy.editing.batches import FrameBatches, one_line_when_out_of_memory
 from fairy.editing.compiled import filled_up, is_compiled
 from fairy.editing.denoise import Denoiser
 from fairy.editing.latents import decode_latents, encode_images
@@ -26,6 +26,8 @@ from fairy.editing.store import load_anchors, save_anchors
 
 if TYPE_CHECKING:
     from fairy.editing.pipeline import FairyPipeline
+
+ANCHORS_ADVICE = "use a smaller size, fewer anchors, or anchor_cache_device cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +142,8 @@ class ClipEdit:
             self._anchors = load_anchors(store, self._denoiser.cache)
             return
         image_latents = self._batches.run(images, self._encode)
-        with self.stages("anchors"):
+        attempt = f"{len(images)} anchors together"
+        with self.stages("anchors"), one_line_when_out_of_memory(attempt, ANCHORS_ADVICE):
             latents = self._denoiser.edit_anchors(image_latents)
         results = self._batches.run(latents, self._finish)
         self._anchors = dict(zip(self._anchor_indices, results, strict=True))
