@@ -37,7 +37,7 @@ demo: $(STAMP)
 	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not gpu"
+	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu"
 	$(BIN)/python examples/run_all.py
 
 # The tests whose slim form is part of `make test`, in full

@@ -90,6 +90,7 @@ setup(
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff>=0.9",
             "setuptools>=77",
             # Another's metrics, to compare ours with

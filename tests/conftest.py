@@ -8,6 +8,9 @@ import os
 # Before torch: Intel's matrix library then rounds the same however its buffers are aligned, which
 # the tests of equality to the bit need.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+# One of several processes that share the tests: each with a thread for itself.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before triton, which diffusers imports: kernels run by its interpreter. `make test-gpu` sets 0.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
