@@ -86,7 +86,7 @@ SUITES = {
     "open": Suite(name="open", num_open=20, num_exact=0, num_frames=12, size_share=0.6),
     # Figures 2, 19 and 20 of the paper
     "full": Suite(
-        name="full", num_open=12, num_exact=12, num_frames=24, size_share=0.7, num_swept_clips=6,
+        name="full", num_open=12, num_exact=12, num_frames=24, size_share=0.5, num_swept_clips=6,
         sweeps={"num_anchors": (1, 2, 3, 5, 7), "num_inference_steps": (1, 2, 4, 5, 10, 20)},
         num_shown_clips=6, num_tracked_clips=8,
     ),

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -94,7 +96,8 @@ def hdr_clip(request, tmp_path):
         frame = av.VideoFrame.from_ndarray(codes, format="rgb48le").reformat(
             format="yuv420p10le", dst_colorspace=9, src_color_range=2, dst_color_range=1
         )
-        frame.pts, frame.colorspace, frame.color_range = 0, 9, 1
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        frame.colorspace, frame.color_range = 9, 1
         frame.color_primaries, frame.color_trc = 9, curve
         file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
