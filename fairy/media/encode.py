@@ -22,6 +22,9 @@ from fairy.media.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
 from fairy.media.info import VideoInfo
 from fairy.media.tracks import OtherTracks, copy_description
 
+# Frames between a frame's decoding and its showing, as x265 puts B-frames
+X265_DELAY = 2
+
 logger = logging.getLogger(__name__)
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
@@ -52,6 +55,7 @@ class VideoEncoder:
             container_options=encoding.container.options,
         )  # fmt: skip
         self._last_pts: int | None = None
+        self._num_frames = 0
         self._add_video()
         self._tracks: OtherTracks | None = None
         if tracks:
@@ -83,11 +87,16 @@ class VideoEncoder:
         frame.pts = self._ticks(pts * time_base)
         frame.time_base = self._time_base
         frame.duration = round(duration * time_base / self._time_base)
+        self._num_frames += 1
         return self._video.encode(frame)
 
     def flush(self) -> list[VideoPacket]:
         """Return the packets that the encoder still holds back; no frame can follow."""
-        return self._video.encode(None)
+        packets = self._video.encode(None)
+        if self._encoding.codec.encoder == "libx265" and self._num_frames <= X265_DELAY:
+            for packet in packets:
+                _set_x265_dts(packet)
+        return packets
 
     def close(self) -> None:
         """Encode what is still held back, write the rest of the other tracks and end the file."""
@@ -141,6 +150,15 @@ class VideoEncoder:
             pts = self._last_pts + step
         self._last_pts = pts
         return pts
+
+
+def _set_x265_dts(packet: VideoPacket) -> None:
+    """Decode a packet as long before it is shown as x265 has it in longer clips.
+
+    It takes that time from the frame X265_DELAY after the first, and tells any number without one.
+    """
+    if packet.pts is not None:
+        packet.dts = packet.pts - X265_DELAY * (packet.duration or 0)
 
 
 def _stored_size(

@@ -206,3 +206,15 @@ def test_write_video_keeps_a_fractional_rate(tmp_path, scene):
 def test_write_video_takes_a_stream(tmp_path, scene):
     write_video((scene for _ in range(4)), tmp_path / "a.mp4")
     assert probe(tmp_path / "a.mp4").num_frames == 4
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3])
+def test_the_shortest_hevc_clips_have_times_to_decode_at(tmp_path, num_frames):
+    frames = np.zeros((num_frames, 48, 64, 3), dtype=np.uint8)
+    write_video(frames, tmp_path / "short.mp4", fps=25, media=MediaConfig(codec="hevc"))
+    with av.open(str(tmp_path / "short.mp4")) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.pts is not None]
+        ahead = [25 * (packet.pts - packet.dts) * packet.time_base for packet in packets]
+    assert len(ahead) == num_frames
+    assert ahead[0] == 2
+    assert max(ahead) <= 4
