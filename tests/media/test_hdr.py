@@ -87,7 +87,7 @@ def hdr_clip(request, tmp_path):
     path = tmp_path / "hdr.mp4"
     codes = np.repeat(coded(light, curve), 48, axis=0)
     with av.open(str(path), "w") as file:
-        options = {"crf": "1", "x265-params": "log-level=error"}
+        options = {"crf": "1", "x265-params": "log-level=error:bframes=0"}
         stream = file.add_stream("libx265", rate=25, options=options)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p10le"
         context = stream.codec_context
