@@ -153,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--size", type=int, nargs="+", default=[64], help="height [width] in px")
+    parser.add_argument("--size", type=int, nargs="+", default=[96], help="height [width] in px")
     parser.add_argument("--photos", type=Path, help="folder of photographs for backgrounds")
     parser.add_argument("--clips", type=Path, help="folder of clips: looks on their frames")
     parser.add_argument("--sweep", choices=["guidance", "sampler"])
