@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,15 @@ def test_first_signal_is_noted(number: signal.Signals) -> None:
         assert signals.received == number
 
 
+@pytest.fixture
+def usual_interrupt() -> Iterator[None]:
+    """Give SIGINT its usual handler: a shell's background jobs start with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_interrupt")
 def test_second_signal_acts_as_before() -> None:
     with StopSignals(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
