@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from fairy import write_video
+from fairy.errors import SettingsError
+from fairy.jobs import memory_plan
 from fairy.media.frames import to_images
 from fairy.training.clips import sample_clip
 from fairy.training.scenes import SceneSampler
@@ -28,16 +30,11 @@ def write_rendered_clip(path: Path, num_frames: int, size: tuple[int, int]) -> N
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "WIDTHxHEIGHT", as clips' sizes are said.
-
-    >>> parse_size("512x384")
-    (384, 512)
-    """
+    """Return (height, width) of "512x384", as the type of an argument."""
     try:
-        width, height = (int(word) for word in text.lower().split("x"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}: give WIDTHxHEIGHT, as in 512x384") from error
-    return height, width
+        return memory_plan.parse_size(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def size_words(size: tuple[int, int]) -> str:

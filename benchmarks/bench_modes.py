@@ -43,6 +43,7 @@ from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
 from fairy.metrics.fidelity import psnr_db, sharpness
 from fairy.metrics.temporal import warp_error
+from fairy.models.blueprint import META, SD15
 
 MODES = {
     "exact": EXACT,
@@ -57,7 +58,6 @@ MODES = {
     "--quality fast": QUALITIES["fast"],
     "--quality fast --anchor-merge 2": Shortcuts.of("fast", anchor_merge=2),
 }
-META = torch.device("meta")
 NUM_ANCHORS = 3
 # SD 1.5 at 512x384: latents (h, w)
 SD_SIZE = (48, 64)
@@ -137,8 +137,8 @@ def sd_flops(num_steps: int, shortcuts: Shortcuts) -> float:
 @cache
 def sd_unet() -> UNet2DConditionModel:
     """Return SD 1.5 InstructPix2Pix's UNet without weights."""
-    with META:
-        return UNet2DConditionModel(in_channels=8, cross_attention_dim=768, attention_head_dim=8)
+    unet: UNet2DConditionModel = SD15["unet"].build()
+    return unet
 
 
 @cache

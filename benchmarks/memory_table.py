@@ -14,6 +14,8 @@ from _clips import parse_size, size_words
 from fairy.config import EditConfig
 from fairy.jobs.memory_plan import CARDS_GB, GIB, Fit, MemoryPlan, plan_memory
 
+SIZES = ((384, 512), (432, 768), (720, 1280))
+
 
 def cell(plan: MemoryPlan, card_gb: int) -> str:
     """Return the frames at a time, after a slash those with the cache in the host's memory."""
@@ -31,12 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="sd15")
     parser.add_argument("--anchors", type=int, nargs="+", default=[1, 3, 6])
-    parser.add_argument("--sizes", nargs="+", default=["512x384", "768x432", "1280x720"])
+    parser.add_argument("--sizes", type=parse_size, nargs="+", default=SIZES, metavar="WxH")
     args = parser.parse_args()
     cards = " | ".join(f"{card} GB" for card in CARDS_GB)
     print(f"| works at | anchors | cache, GiB | at least, GiB | {cards} |")
     print("|---" * (4 + len(CARDS_GB)) + "|")
-    for size in map(parse_size, args.sizes):
+    for size in args.sizes:
         for num_anchors in args.anchors:
             config = EditConfig(model=args.model, size=max(size), num_anchors=num_anchors)
             plan = plan_memory(size, config)

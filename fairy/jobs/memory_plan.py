@@ -129,7 +129,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", text)
     if found is None or "0" in (found[1].lstrip("0") or "0", found[2].lstrip("0") or "0"):
-        raise SettingsError(f"--plan {text!r}: give the clip's width and height, as in 1280x720")
+        raise SettingsError(f"size {text!r}: give the clip's width and height, as in 1280x720")
     return int(found[2]), int(found[1])
 
 

@@ -8,7 +8,7 @@ Tests: tests/models/test_blueprint.py.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,19 @@ class Blueprint:
         model = getattr(model, "_orig_mod", model)
         return cls(type(model), json.dumps(dict(model.config), sort_keys=True, default=str))
 
-    def build(self, dtype: torch.dtype = torch.float32) -> Any:
-        """Return the model on the meta device: shapes, and no numbers."""
+    def changed(self, **entries: Any) -> Blueprint:
+        """Return the blueprint with other `entries` in its configuration."""
+        return replace(self, config=json.dumps({**json.loads(self.config), **entries}))
+
+    def build(self, dtype: torch.dtype = torch.float32, device: torch.device = META) -> Any:
+        """Return the model with random weights; on the meta device with shapes and no numbers."""
         config = json.loads(self.config)
-        with META, without_expected_messages():
+        with device, without_expected_messages():
             if issubclass(self.kind, transformers.PreTrainedModel):
                 model = self.kind(self.kind.config_class.from_dict(config))
             else:
                 model = self.kind.from_config(config)
-        for parameter in model.parameters():
-            parameter.data = parameter.data.to(dtype)
-        return model.eval()
+        return model.to(dtype).eval()
 
     @property
     def num_parameters(self) -> int:

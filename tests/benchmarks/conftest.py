@@ -11,6 +11,14 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 
+@pytest.fixture(scope="module")
+def pipe():
+    """Return a pipeline of Stable Diffusion 1.5's layers with few channels, weights random."""
+    from _models import load_model
+
+    return load_model("sd15-tiny", "cpu")
+
+
 @pytest.fixture
 def make_row():
     """Make a row as `_record.keep` writes it, with some entries in place of its own."""

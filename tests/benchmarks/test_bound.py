@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from _bound import edit_flops, matmul_flops_per_s, unet_flops
-from _models import ARCHITECTURES, _unet, _vae
+
+from fairy.models.blueprint import SD15
 
 NUM_LAYERS_LEVELS = ((5, 3072, 320), (5, 768, 640), (5, 192, 1280), (1, 48, 1280))
 
@@ -15,11 +16,9 @@ NUM_LAYERS_LEVELS = ((5, 3072, 320), (5, 768, 640), (5, 192, 1280), (1, 48, 1280
 @pytest.fixture(scope="module")
 def sd15() -> SimpleNamespace:
     """SD 1.5's shapes, without numbers."""
-    sizes = ARCHITECTURES["sd15"]
-    with torch.device("meta"):
-        unet, vae = _unet(sizes), _vae(sizes)
+    models = {name: SD15[name].build() for name in ("unet", "vae")}
     tokenizer = SimpleNamespace(model_max_length=77)
-    return SimpleNamespace(unet=unet, vae=vae, tokenizer=tokenizer, vae_scale_factor=8)
+    return SimpleNamespace(**models, tokenizer=tokenizer, vae_scale_factor=8)
 
 
 def used(num_anchors: int = 3, num_groups: int = 3) -> SimpleNamespace:

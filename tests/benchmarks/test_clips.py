@@ -28,5 +28,5 @@ def test_size_is_width_by_height():
 
 @pytest.mark.parametrize("text", ["512", "axb", "1x2x3"])
 def test_other_sizes_are_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="512x384"):
+    with pytest.raises(argparse.ArgumentTypeError, match="as in 1280x720"):
         parse_size(text)

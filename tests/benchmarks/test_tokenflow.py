@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from _models import load_model
 from _tokenflow import Propagation, Schedule, TokenFlowAttnProcessor, tokenflow_seconds
 
 from tests.tiny import make_frames
 
 WORDS = "make it snow"
-
-
-@pytest.fixture(scope="module")
-def pipe():
-    return load_model("sd15-tiny", "cpu")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from _models import load_model
 from _ways import JointAttnProcessor, alone, edit_jointly, edit_with_first_frame, self_attention_by
 
 from tests.tiny import make_frames
@@ -12,11 +11,6 @@ from tests.tiny import make_frames
 SETTINGS = {"num_inference_steps": 2, "guidance_scale": 3.0, "image_guidance_scale": 1.5}
 ROUNDING = 1e-3
 WORDS = "make it snow"
-
-
-@pytest.fixture(scope="module")
-def pipe():
-    return load_model("sd15-tiny", "cpu")
 
 
 @pytest.fixture

@@ -25,9 +25,22 @@ def test_equal_models_have_equal_blueprints(tiny_pipeline):
 
 
 def test_sd15_has_the_published_numbers_of_parameters():
-    """859.5 million in the UNet with 8 channels in, 83.7 and 123.1 in the others."""
-    millions = {name: round(part.num_parameters / 1e6, 1) for name, part in SD15.items()}
-    assert millions == {"unet": 859.5, "vae": 83.7, "text_encoder": 123.1}
+    # Stable Diffusion 1.5's checkpoint, and 4 more channels into the UNet's first 3x3 convolution
+    unet = 859_520_964 + 4 * 320 * 9
+    expected = {"unet": unet, "vae": 83_653_863, "text_encoder": 123_060_480}
+    assert {name: part.num_parameters for name, part in SD15.items()} == expected
+
+
+def test_changed_blueprint_builds_another_model():
+    wider = SD15["vae"].changed(latent_channels=16)
+    assert wider.build().config.latent_channels == 16
+    assert SD15["vae"].build().config.latent_channels == 4
+
+
+def test_model_off_the_meta_device_has_weights(tiny_pipeline):
+    built = Blueprint.of(tiny_pipeline.vae).build(torch.bfloat16, torch.device("cpu"))
+    assert built.encoder.conv_in.weight.dtype == torch.bfloat16
+    assert built.encoder.conv_in.weight.std() > 0
 
 
 def test_parts_of_a_folder_are_those_with_weights(tmp_path, tiny_pipeline):
