@@ -58,7 +58,10 @@ class Blueprint:
                 model = self.kind(self.kind.config_class.from_dict(config))
             else:
                 model = self.kind.from_config(config)
-        return model.to(dtype).eval()
+        # diffusers' own `to` warns of modules to be kept in float32, and none are
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+        return model.eval()
 
     @property
     def num_parameters(self) -> int:
