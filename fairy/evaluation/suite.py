@@ -186,7 +186,7 @@ def run_suite(
 def judge_clip(plan: Plan, numbered: tuple[int, MakeClip]) -> Judged:
     """Do all that a plan asks of one clip; its number is the seed."""
     seed, clip = numbered[0], numbered[1]()
-    made = [_judge(clip, method, seed, plan.encoder) for method in suite_methods(plan)]
+    made = [judge_edit(clip, method, seed, plan.encoder) for method in suite_methods(plan)]
     view, swept, properties = None, dict[str, list[Case]](), list[Case]()
     if seed < plan.num_shown_clips:
         edits = [(case.method, pair, case.scores) for pair, case in made]
@@ -194,7 +194,7 @@ def judge_clip(plan: Plan, numbered: tuple[int, MakeClip]) -> Judged:
     if seed < plan.num_swept_clips:
         for name in plan.sweeps:
             ways = _swept_methods(plan, name)
-            swept[name] = [_judge(clip, way, seed, plan.encoder)[1] for way in ways]
+            swept[name] = [judge_edit(clip, way, seed, plan.encoder)[1] for way in ways]
         properties = _properties(plan, clip, seed)
     return Judged([case for _, case in made], swept, properties, view)
 
@@ -250,7 +250,7 @@ def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[
         cases += [replace(case, method=name) for case in reference[: plan.num_swept_clips]]
 
 
-def _judge(
+def judge_edit(
     clip: SuiteClip, method: Method, seed: int, encoder: Encoder | None
 ) -> tuple[Pair, Case]:
     """Edit a clip in one way and measure it."""
