@@ -43,7 +43,7 @@ NUM_SHOWN = 3
 Row = dict[str, Any]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Edit, draw, measure, show."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", help="the other version: a folder in diffusers format")
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160, help="longer side in px")
     parser.add_argument("--sheets", type=int, default=1, help="clips drawn for each look")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "compare")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     methods = [
         with_anchors(FairyPipeline.from_pretrained(model, dtype="auto"), NUM_ANCHORS, name=name)
