@@ -1,7 +1,7 @@
 """A process that runs commands of `fairy`, one line of JSON in, one out; a crash ends only it.
 
 The model is a tiny one with random weights: what is fuzzed is the reading, the options and the
-writing. `copy` reads a clip and writes it again without an edit.
+writing. `copy` reads a clip and writes it again without an edit, thinned out if asked to.
 """
 
 from __future__ import annotations
@@ -123,13 +123,15 @@ def _add_copy(app: object) -> None:
 
     @app.command(name="copy")
     @user_facing
-    def copy(source: Path, out: Path) -> None:
-        """Read a clip and write it again."""
+    def copy(source: Path, out: Path, every: int = 1) -> None:
+        """Read a clip and write it again, of its rows and columns one in `every`."""
         check_output(out)
         info = probe(source)
-        with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
+        height, width = (len(range(0, side, every)) for side in (info.height, info.width))
+        with VideoWriter(out, info=info, height=height, width=width) as writer:
             for frame in read_frames(source):
-                writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
+                image = frame.image[::every, ::every]
+                writer.write(image, frame.pts, frame.time_base, frame.duration)
 
 
 if __name__ == "__main__":
