@@ -4,32 +4,28 @@
     python benchmarks/memory_by_length.py --lengths 120 10000 --size 16x16 --steps 1 --batch 32
 
 Each edit runs in a process of its own (`fairy edit --report`), which reports its own peak.
+Tests: tests/benchmarks/test_memory_by_length.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from _clips import parse_size, size_words, write_rendered_clip
+from _edits import report_of_edit
 from _record import keep, show
 
 
 def peak_of_edit(folder: Path, num_frames: int, args: argparse.Namespace) -> dict[str, Any]:
     """Edit a clip of `num_frames` in a new process and return its row."""
-    clip, report = folder / f"{num_frames}.mp4", folder / f"{num_frames}.json"
+    clip = folder / f"{num_frames}.mp4"
     write_rendered_clip(clip, num_frames, args.size)
-    command = [sys.executable, "-m", "fairy", "edit", clip, args.instruction]
-    command += ["-o", folder / f"{num_frames}_edited.mp4", "--report", report]
-    command += ["--model", args.model, "--steps", args.steps, "--frame-batch-size", args.batch]
-    command += ["--size", max(args.size), "--shots", "off", "--device", "cpu"]
-    subprocess.run([str(word) for word in command], check=True)
-    done = json.loads(report.read_text())
+    options = ["--model", args.model, "--steps", args.steps, "--frame-batch-size", args.batch]
+    options += ["--size", max(args.size), "--device", "cpu"]
+    done = report_of_edit(clip, args.instruction, *options)
     return {
         "model": args.model,
         "size": size_words(args.size),

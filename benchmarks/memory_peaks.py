@@ -6,19 +6,18 @@
                                                            the host's memory costs in time
 
 Each edit runs in a process of its own (`fairy edit --report`), which reports its own peak.
+Tests: tests/benchmarks/test_memory_peaks.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from _clips import parse_size, size_words, write_rendered_clip
+from _edits import report_of_edit
 from _record import show
 
 from fairy.config import EditConfig
@@ -54,17 +53,7 @@ def row_of_edit(
     }
 
 
-def report_of_edit(clip: Path, instruction: str, *options: object) -> dict[str, Any]:
-    """Edit a clip by the command line in a new process and return its report."""
-    report = clip.with_suffix(".json")
-    words = ["edit", clip, instruction, "-o", clip.with_name("edited.mp4"), "--overwrite"]
-    words += ["--report", report, "--shots", "off", *options]
-    subprocess.run([sys.executable, "-m", "fairy", *(str(word) for word in words)], check=True)
-    document: dict[str, Any] = json.loads(report.read_text())
-    return document
-
-
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Edit at every size with every number of frames at a time; show both figures of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
@@ -76,7 +65,7 @@ def main() -> None:
     parser.add_argument("--num-anchors", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--instruction", default="make it night")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     rows = []
     for size in args.sizes:
         with tempfile.TemporaryDirectory() as folder:
