@@ -14,7 +14,8 @@ Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/test_compare_models.py.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from fairy.evaluation.clips import MakeClip, SuiteClip, render_clip
 from fairy.evaluation.measures import MEASURES_BY_KEY
 from fairy.evaluation.methods import Method, with_anchors
 from fairy.evaluation.suite import ASPECT, NUM_ANCHORS, judge_edit
+from fairy.evaluation.workers import working
 from fairy.media.frames import fit_size, to_images
 from fairy.media.sheet import contact_sheet
 from fairy.metrics.temporal import warp_error
@@ -54,31 +56,60 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--size", type=int, default=160, help="longer side in px")
     parser.add_argument("--sheets", type=int, default=1, help="clips drawn for each look")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "compare")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    methods = [
-        with_anchors(FairyPipeline.from_pretrained(model, dtype="auto"), NUM_ANCHORS, name=name)
+    models = {
+        name: FairyPipeline.from_pretrained(model, dtype="auto")
         for name, model in (("before", args.before), ("now", args.model))
-    ]
+    }
     rows = []
-    for number, look, clip in planned(args):
-        edits, row = compare(clip, look, methods, number)
-        print(row, flush=True)
-        rows.append(row)
-        if (number - args.looks.index(look)) % args.count < args.sheets:
-            draw(args.out / f"{look}_{Path(clip.name).stem.replace(' ', '_')}.png", clip, edits)
+    with working(models, args.workers) as each:
+        for row in each(do, plan(args)):
+            print(row, flush=True)
+            rows.append(row)
     kind = f"clips of {args.clips.name}" if args.clips else "rendered clips"
-    title = f"{args.model} and {args.before}: {args.count} {kind}, {args.frames} frames"
+    title = f"{args.model} and {args.before}: edits of {kind}, {args.frames} frames"
     show(title, summary(rows), size=args.size, cases=rows)
 
 
-def planned(args: argparse.Namespace) -> Iterator[tuple[int, str, SuiteClip]]:
-    """Yield each clip's number, a look, and the clip with that look's exact result."""
-    by_look = [plan_clips(args, look) for look in args.looks]
-    for number, makers in enumerate(zip(*by_look, strict=True)):
-        for look, make in zip(args.looks, makers, strict=True):
-            yield number, look, make()
+@dataclass(frozen=True)
+class Task:
+    """A clip to edit by a look: its number, which is the seed, and where its sheet goes, if any."""
+
+    number: int
+    look: str
+    make: MakeClip
+    sheet: Path | None
+
+
+def do(models: Mapping[str, FairyPipeline], task: Task) -> Row:
+    """Edit a clip by all models, draw them, and return their scores."""
+    clip = task.make()
+    methods = [with_anchors(pipe, NUM_ANCHORS, name=name) for name, pipe in models.items()]
+    edits, row = compare(clip, task.look, methods, task.number)
+    if task.sheet:
+        draw(task.sheet, clip, edits)
+    return row
+
+
+def plan(args: argparse.Namespace) -> list[Task]:
+    """Return what is to be done: every look of a clip, then the next clip."""
+    by_look = {look: plan_clips(args, look) for look in args.looks}
+    return [
+        Task(number, look, make, sheet_of(args, number, look))
+        for number, makers in enumerate(zip(*by_look.values(), strict=True))
+        for look, make in zip(args.looks, makers, strict=True)
+    ]
+
+
+def sheet_of(args: argparse.Namespace, number: int, look: str) -> Path | None:
+    """Return where a sheet goes; each look shows other clips, as long as there are enough."""
+    if (number - list(args.looks).index(look)) % args.count >= args.sheets:
+        return None
+    path: Path = args.out / f"{look}_{number + 1}.png"
+    return path
 
 
 def plan_clips(args: argparse.Namespace, look: str) -> list[MakeClip]:

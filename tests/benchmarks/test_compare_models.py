@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compare_models import compare, main, planned, summary
+from compare_models import compare, main, plan, plan_clips, summary
 from PIL import Image
 
 from fairy import write_video
@@ -80,12 +80,16 @@ def test_real_clips_come_with_the_looks_own_results(tmp_path: Path):
     for name in ("b", "a"):
         write_video(levels, tmp_path / f"{name}.mkv", fps=25)
     args = argparse.Namespace(clips=tmp_path, looks=["sepia", "fog"], frames=3, size=32, count=2)
-    found = [(number, look, clip.name) for number, look, clip in planned(args)]
-    assert found == [
-        (0, "sepia", "a.mkv"), (0, "fog", "a.mkv"), (1, "sepia", "b.mkv"), (1, "fog", "b.mkv"),
-    ]  # fmt: skip
-    _, _, clip = next(planned(args))
-    assert torch.equal(clip.target, looks.sepia(clip.frames))
+    made = [plan_clips(args, look)[number]() for look, number in (("sepia", 0), ("fog", 1))]
+    assert [clip.name for clip in made] == ["a.mkv", "b.mkv"]
+    assert torch.equal(made[0].target, looks.sepia(made[0].frames))
+
+
+def test_sheets_are_of_other_clips_for_every_look(tmp_path: Path):
+    words = {"clips": None, "frames": 3, "size": 32, "out": tmp_path}
+    args = argparse.Namespace(**words, looks=["sepia", "fog", "night"], count=3, sheets=1)
+    drawn = [task.sheet.name for task in plan(args) if task.sheet]
+    assert drawn == ["sepia_1.png", "fog_2.png", "night_3.png"]
 
 
 def test_a_model_beside_itself_is_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -95,5 +99,5 @@ def test_a_model_beside_itself_is_equal(tmp_path: Path, capsys: pytest.CaptureFi
     night, _ = document["rows"]
     assert night["clips"] == 2
     assert night["psnr_db now"] == pytest.approx(night["psnr_db before"], abs=1e-3)
-    assert [path.name for path in tmp_path.iterdir()] == ["night_rendered_1.png"]
-    assert Image.open(tmp_path / "night_rendered_1.png").width > 3 * 32
+    assert [path.name for path in tmp_path.iterdir()] == ["night_1.png"]
+    assert Image.open(tmp_path / "night_1.png").width > 3 * 32
