@@ -29,6 +29,7 @@ _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
 _RESOLVED = ("model", "device", "dtype", "shots")
 # They tell a person something, and are no reason to begin anew.
 _NOT_COMPARED = ("source.name", "source.modified_s", "model.name")
+_UNORDERED = ("_use_default_values",)
 _BLOCK_BYTES = 2**20
 
 
@@ -116,9 +117,7 @@ class ModelIdentity:
     @classmethod
     def of(cls, name: str, pipe: FairyPipeline) -> ModelIdentity:
         """Return the identity of a loaded model."""
-        digest = hashlib.sha256(
-            repr((pipe.defaults, sorted(pipe.scheduler.config.items()))).encode()
-        )
+        digest = hashlib.sha256(_scheduling(pipe).encode())
         for part in (pipe.unet, pipe.vae, pipe.text_encoder):
             for key, weight in part.state_dict().items():
                 digest.update(f"{key} {tuple(weight.shape)}".encode())
@@ -132,6 +131,15 @@ class ModelIdentity:
             device=pipe.device.type,
             dtype=str(pipe.unet.dtype).removeprefix("torch."),
         )
+
+
+def _scheduling(pipe: FairyPipeline) -> str:
+    """Return the defaults and the scheduler's settings as JSON, the same in every process.
+
+    The order of a set is not, nor of the list that diffusers keeps of what was left out.
+    """
+    config = {key: value for key, value in pipe.scheduler.config.items() if key not in _UNORDERED}
+    return json.dumps([asdict(pipe.defaults), config], default=sorted, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)

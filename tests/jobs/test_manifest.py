@@ -116,3 +116,17 @@ def test_models_are_told_apart_by_their_weights(pipe: FairyPipeline):
         after = ModelIdentity.of("tiny", pipe)
         weight.flatten()[0] -= 1
     assert after.weights != before.weights
+
+
+def test_a_model_is_the_same_in_every_process(pipe: FairyPipeline, monkeypatch):
+    """Each process has its own order of the words in a set: no reason to refuse to go on."""
+    names = [f"word {number}" for number in range(1000)]
+    identities = []
+    for words in (names, names[::-1]):
+        defaults = replace(pipe.defaults, words=frozenset(words))
+        monkeypatch.setattr(pipe, "defaults", defaults)
+        config = {**pipe.scheduler.config, "_use_default_values": words}
+        monkeypatch.setattr(pipe.scheduler, "_internal_dict", config)
+        identities.append((list(defaults.words), ModelIdentity.of("tiny", pipe)))
+    assert identities[0][0] != identities[1][0]
+    assert identities[0][1] == identities[1][1]
