@@ -6,9 +6,12 @@ what cannot be kept is said. Tests: tests/media/test_tracks.py.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import av
@@ -28,8 +31,11 @@ AnyPacket: TypeAlias = "Packet[Stream]"
 
 # Bits per second and channel: no loss that is heard, by the encoders' own listening tests.
 TRANSCODED_BIT_RATE = 96_000
+# Layouts that every encoder here takes; a file may say "2 channels" and no more.
+LAYOUTS = {1: "mono", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 # What a muxer writes by itself, or what is true of the source's container alone.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
 
 
 class OtherTracks:
@@ -42,14 +48,14 @@ class OtherTracks:
     """
 
     def __init__(self, info: VideoInfo, output: OutputContainer, kind: Container) -> None:
-        self._source = open_container(info.path)
+        self._path, self._source = info.path, open_container(info.path)
         self._tracks: dict[int, _Track] = {}
         for audio in info.audio:
             stream = self._source.streams[audio.index]
             assert isinstance(stream, AudioStream)
-            self._keep(stream, output, kind.audio_encoder)
+            self._keep(stream, output, kind)
         for subtitle in self._source.streams.subtitles:
-            self._keep(subtitle, output, None)
+            self._keep(subtitle, output, kind)
         self._packets = self._demux()
         self._next: AnyPacket | None = next(self._packets, None)
 
@@ -71,17 +77,17 @@ class OtherTracks:
         self._source.close()
 
     def _keep(
-        self, stream: AudioStream | SubtitleStream, output: OutputContainer, encoder: str | None
+        self, stream: AudioStream | SubtitleStream, output: OutputContainer, kind: Container
     ) -> None:
-        """Decide what becomes of a stream: copied, transcoded by `encoder`, or left out."""
+        """Decide what becomes of a stream: copied, transcoded, or left out."""
         # The stubs say there always is one; FFmpeg makes none for a codec it does not know.
         codec = stream.codec_context.name if stream.codec_context else "unknown"
         where = f"{output.format.name} cannot hold {codec} {stream.type}"
-        if codec in output.supported_codecs:
+        if codec in output.supported_codecs and _takes(kind.muxer, self._path, stream.index):
             self._tracks[stream.index] = _Copied(stream, output)
-        elif isinstance(stream, AudioStream) and encoder is not None:
-            self._tracks[stream.index] = _Transcoded(stream, output, encoder)
-            logger.warning("%s; transcoded to %s", where, encoder.removeprefix("lib"))
+        elif isinstance(stream, AudioStream) and kind.audio_encoder is not None:
+            self._tracks[stream.index] = _Transcoded(stream, output, kind.audio_encoder)
+            logger.warning("%s; transcoded to %s", where, kind.audio_encoder.removeprefix("lib"))
         else:
             logger.warning("%s; left out", where)
 
@@ -96,6 +102,25 @@ class OtherTracks:
                     yield packet
         except av.error.FFmpegError:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
+
+
+def _takes(muxer: str, path: Path, index: int) -> bool:
+    """Ask a muxer whether it takes a stream, by a file of the stream's first packet alone.
+
+    It may refuse a codec that it lists, by its rate, its layout or at the file's very end.
+    """
+    with open_container(path) as source:
+        stream = source.streams[index]
+        try:
+            packet = next((packet for packet in source.demux(stream) if packet.size), None)
+            with av.open(io.BytesIO(), "w", format=muxer) as trial:
+                copy = trial.add_stream_from_template(stream)
+                if packet is not None:
+                    packet.stream = copy
+                    trial.mux(packet)
+        except av.error.FFmpegError:
+            return False
+    return True
 
 
 class _Track(Protocol):
@@ -129,10 +154,12 @@ class _Transcoded:
     def __init__(self, source: AudioStream, output: OutputContainer, encoder: str) -> None:
         self._decoder = source.codec_context
         rate = _encoder_rate(encoder, source.codec_context.sample_rate)
-        layout = source.codec_context.layout
-        stream = output.add_stream(encoder, rate=rate, layout=layout.name)
+        layout = LAYOUTS.get(source.codec_context.layout.nb_channels, "stereo")
+        stream = output.add_stream(encoder, rate=rate, layout=layout)
         assert isinstance(stream, AudioStream)
-        stream.codec_context.bit_rate = TRANSCODED_BIT_RATE * layout.nb_channels
+        stream.codec_context.bit_rate = (
+            TRANSCODED_BIT_RATE * stream.codec_context.layout.nb_channels
+        )
         _describe_like(stream, source)
         self._stream = stream
 
@@ -156,12 +183,23 @@ def copy_description(info: VideoInfo, output: OutputContainer, comment: str | No
     if info.stream_index is not None:
         with open_container(info.path) as source:
             known = source.metadata.items()
-            metadata = {key: text for key, text in known if key.lower() not in _OWN_METADATA}
+            metadata = {
+                key: text
+                for key, text in known
+                if key.lower() not in _OWN_METADATA
+                and (key.lower() != "timecode" or _is_timecode(text, info.fps))
+            }
             output.set_chapters(source.chapters())
             _describe_like(output.streams.video[0], source.streams[info.stream_index])
     if comment is not None:
         metadata["comment"] = "\n".join(filter(None, [metadata.get("comment"), comment]))
     output.metadata.update(metadata)
+
+
+def _is_timecode(text: str, fps: Fraction) -> bool:
+    """Return whether a timecode can be written at this frame rate; MP4 and MOV fail otherwise."""
+    match, rate = _TIMECODE.fullmatch(text), round(fps)
+    return match is not None and 1 <= rate <= 255 and (match[1] == ":" or rate % 30 == 0)
 
 
 def _describe_like(stream: Stream, source: Stream) -> None:

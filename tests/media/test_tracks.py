@@ -1,11 +1,14 @@
+import io
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
 from fairy.media import VideoWriter, probe
+from fairy.media.tracks import _Transcoded
 
 RATE = 48_000
 CLICKS_S = (0.25, 0.9, 1.7)
@@ -90,6 +93,11 @@ def _floats(frame):
         ("aac", ".mp4", ".webm", "opus"),
         ("pcm_s16le", ".mkv", ".webm", "opus"),
         ("libvorbis", ".mkv", ".mov", "aac"),
+        # A codec that the container lists, and refuses
+        ("flac", ".mkv", ".mov", "aac"),
+        # AVI says how many channels there are, not which
+        ("pcm_s16le", ".avi", ".mp4", "aac"),
+        ("adpcm_ms", ".avi", ".mp4", "aac"),
     ],
 )
 def test_sound_that_cannot_be_copied_is_transcoded_and_said(
@@ -109,6 +117,50 @@ def test_transcoded_sound_stays_in_time(sounding, tmp_path, codec, out):
     assert len(after) == len(CLICKS_S)
     # Matroska counts in milliseconds, on the way in and on the way out.
     assert np.allclose(after, before, atol=2.5e-3)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+@pytest.mark.parametrize("layout", ["mono", "2.1", "4.0", "5.0", "5.1(side)", "6.1", "7.1(wide)"])
+def test_speakers_of_every_layout_are_transcoded(layout, codec):
+    source = SimpleNamespace(
+        codec_context=SimpleNamespace(sample_rate=RATE, layout=av.AudioLayout(layout)),
+        metadata={}, disposition=0,
+    )  # fmt: skip
+    with av.open(io.BytesIO(), "w", format="matroska") as file:
+        _Transcoded(source, file, codec)
+        file.streams.audio[0].codec_context.open()
+        assert file.streams.audio[0].layout.nb_channels == source.codec_context.layout.nb_channels
+
+
+@pytest.mark.parametrize(
+    ("timecode", "fps", "fits"),
+    [
+        ("01:00:00:00", Fraction(25), True),
+        ("01:00:00;00", Fraction(30000, 1001), True),
+        ("01:00:00;00", Fraction(25), False),
+        ("01:00:00:00", Fraction(1, 10), False),
+        ("01:00:00:00", Fraction(1000), False),
+        ("noon", Fraction(25), False),
+    ],
+)
+def test_a_timecode_that_cannot_be_written_costs_no_result(tmp_path, timecode, fps, fits):
+    source, out = tmp_path / "in.mkv", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as file:
+        file.metadata["timecode"] = timecode
+        video = file.add_stream("ffv1", rate=fps)
+        video.height, video.width, video.pix_fmt = 16, 16, "yuv420p"
+        for index in range(2):
+            frame = av.VideoFrame(16, 16, "yuv420p")
+            frame.pts = index
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    info = probe(source)
+    image = np.zeros((16, 16, 3), np.uint8)
+    with VideoWriter(out, info=info, height=16, width=16) as writer:
+        for index in range(2):
+            writer.write(image, index, 1 / fps, 1)
+    with av.open(str(out)) as file:
+        assert (file.streams.video[0].metadata.get("timecode") == timecode) == fits
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
