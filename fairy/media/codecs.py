@@ -49,13 +49,17 @@ class Codec:
 
 @dataclass(frozen=True)
 class Container:
-    """A file format: FFmpeg's muxer, what goes into it (the usual first), and how sound does."""
+    """A file format: FFmpeg's muxer, what goes into it (the usual first), and how sound does.
+
+    `max_step` is how many ticks from one frame to the next its fields hold.
+    """
 
     muxer: str
     codecs: tuple[str, ...]
     options: Options = field(default_factory=dict)
     audio_encoder: str | None = None
     keeps_aspect: bool = False
+    max_step: int = 2**63
 
     @property
     def codec(self) -> str:
@@ -83,13 +87,15 @@ CODECS = {
 
 _FASTSTART = {"movflags": "+faststart"}
 CONTAINERS = {
-    ".mp4": Container("mp4", ("h264", "hevc", "vp9", "av1"), _FASTSTART, "aac", keeps_aspect=True),
-    ".mov": Container("mov", ("h264", "hevc", "prores"), _FASTSTART, "aac", keeps_aspect=True),
+    ".mp4": Container(
+        "mp4", ("h264", "hevc", "vp9", "av1"), _FASTSTART, "aac", True, 2**31 - 1
+    ),
+    ".mov": Container("mov", ("h264", "hevc", "prores"), _FASTSTART, "aac", True, 2**31 - 1),
     ".mkv": Container(
         "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), {}, "libopus"
     ),
     ".webm": Container("webm", ("vp9", "av1"), {}, "libopus"),
-    ".gif": Container("gif", ("gif",)),
+    ".gif": Container("gif", ("gif",), max_step=2**16 - 1),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import av
@@ -16,6 +17,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
+
+# Playlists, which name other files (one that names itself never ends), and text as pictures of it.
+_NO_CLIPS = {"hls", "concat", "sdp", "tty", "bin", "xbin", "adf", "idf"}
 
 
 @contextmanager
@@ -40,14 +44,20 @@ def open_container(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
     try:
-        # "file:" keeps a colon in the name from being taken for a protocol, and the white list
-        # keeps a playlist from fetching over the network. Real phones write metadata that is
-        # not UTF-8.
+        # "file:" keeps a colon in the name from being taken for a protocol, and the white lists
+        # keep what is read to this file. Real phones write metadata that is not UTF-8.
         return av.open(
-            f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            f"file:{path}",
+            options={"protocol_whitelist": "file", "format_whitelist": _formats()},
+            metadata_errors="replace",
         )
-    except av.error.InvalidDataError as error:
+    # An argument is wrong, says FFmpeg, where the format is none of those that are tried.
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise MediaError(f"{path}: {_why_unreadable(path)}") from error
+    except av.error.EOFError as error:
+        raise MediaError(
+            f"{path}: the file ends before its first picture: copy or download it again"
+        ) from error
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
 
@@ -55,6 +65,12 @@ def open_container(path: Path) -> InputContainer:
 def shown_name(container: Container) -> str:
     """Return the name of an open file as the user knows it."""
     return container.name.removeprefix("file:")
+
+
+@cache
+def _formats() -> str:
+    """Return the formats that are tried, as FFmpeg takes them."""
+    return ",".join(sorted(av.formats_available - _NO_CLIPS))
 
 
 def _why_unreadable(path: Path) -> str:

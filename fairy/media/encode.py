@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 
+from fairy.errors import MediaError
 from fairy.media.codecs import Encoding
 from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.frames import resize
@@ -115,7 +116,15 @@ class VideoEncoder:
         """Write packets, and the other tracks' that start by `time_s` (None: all that are left)."""
         if self._tracks is not None:
             self._file.mux(list(self._tracks.until(time_s)))
-        self._file.mux(packets)
+        try:
+            self._file.mux(packets)
+        except av.error.PatchWelcomeError as error:
+            # B-frames make steps longer: this is what muxers say of them
+            raise self._too_far_apart() from error
+
+    def _too_far_apart(self) -> MediaError:
+        muxer = self._encoding.container.muxer
+        return MediaError(f"two frames lie further apart in time than .{muxer} holds: use .mkv")
 
     def _add_video(self) -> None:
         encoding, info = self._encoding, self._info
@@ -148,6 +157,8 @@ class VideoEncoder:
         step = GIF_MIN_STEP if self._is_gif else 1
         if self._last_pts is not None and pts < self._last_pts + step:
             pts = self._last_pts + step
+        if self._last_pts is not None and pts - self._last_pts > self._encoding.container.max_step:
+            raise self._too_far_apart()
         self._last_pts = pts
         return pts
 

@@ -1,3 +1,4 @@
+import av
 import numpy as np
 import pytest
 
@@ -50,6 +51,35 @@ def test_cut_short_with_its_index_in_front(tmp_path, name, share):
 def test_cut_short_with_its_index_lost(clip, tmp_path):
     # This file's index stands at its end.
     assert "cut short" in one_line(cut(clip("d01_wolf.mp4"), tmp_path / "clip.mp4", 0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        # FFmpeg reads it again and again, waiting for its end.
+        ("clip.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nclip.m3u8\n"),
+        ("clip.mp4", "ffconcat version 1.0\nfile other.mp4\n"),
+        # FFmpeg shows it as pictures of a terminal.
+        ("notes.txt", "make it snow\n" * 50),
+    ],
+)
+def test_playlists_and_text_are_no_video(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert "not a video" in one_line(tmp_path / name)
+
+
+def test_a_transport_stream_of_a_few_packets_is_said(tmp_path):
+    write_video(np.zeros((2, 16, 16, 3), np.uint8), tmp_path / "clip.mp4")
+    with (
+        av.open(str(tmp_path / "clip.mp4")) as source,
+        av.open(str(tmp_path / "clip.ts"), "w") as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    assert "ends before its first picture" in one_line(tmp_path / "clip.ts")
 
 
 def test_subtitles_are_no_video(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fairy.errors import MediaError, OutputExistsError
-from fairy.media import VideoWriter, check_output, probe, read_video, write_video
+from fairy.media import VideoWriter, check_output, probe, read_frames, read_video, write_video
 from fairy.media.info import still_info
 
 
@@ -106,3 +106,18 @@ def test_frames_of_another_size_are_refused(tmp_path, scene):
 def test_no_frames_are_refused(tmp_path, scene):
     with pytest.raises(ValueError, match="no frames"):
         write_video(scene[None][:0], tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(("name", "step_s"), [("a.mp4", 2**28), ("a.mov", 2**28), ("a.gif", 656)])
+def test_frames_too_far_apart_are_refused(tmp_path, scene, name, step_s):
+    with (
+        pytest.raises(MediaError, match=r"further apart in time than \.\w+ holds: use \.mkv"),
+        open_writer(tmp_path / name) as writer,
+    ):
+        for index in range(2):
+            writer.write(scene, index * step_s, Fraction(1))
+    assert names(tmp_path) == []
+    with open_writer(tmp_path / "a.mkv") as writer:
+        for index in range(2):
+            writer.write(scene, index * step_s, Fraction(1))
+    assert [frame.time_s for frame in read_frames(tmp_path / "a.mkv")] == [0, step_s]
