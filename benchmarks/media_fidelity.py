@@ -185,10 +185,11 @@ def _table(rows: list[Row]) -> str:
 
 
 def _clips(folders: list[Path]) -> list[Path]:
-    """Return the clips in the folders and the folders in them, by name."""
+    """Return the clips in the folders and the folders in them, by name, each once."""
     documents = {".md", ".png", ".txt"}
     found = [sorted(path for path in folder.rglob("*") if path.is_file()) for folder in folders]
-    return [path for paths in found for path in paths if path.suffix not in documents]
+    clips = dict.fromkeys(path for paths in found for path in paths)
+    return [path for path in clips if path.suffix not in documents]
 
 
 if __name__ == "__main__":
