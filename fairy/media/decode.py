@@ -79,6 +79,11 @@ def decode(container: InputContainer, stream: VideoStream, *, strict: bool) -> I
             "%s: %d of %d pictures cannot be decoded; the last good one is shown instead",
             shown_name(container), timeline.num_lost, timeline.num_shown,
         )  # fmt: skip
+    if timeline.num_late:
+        logger.warning(
+            "%s: %d of %d pictures have a time that is not after the one before; shown right after",
+            shown_name(container), timeline.num_late, timeline.num_shown,
+        )  # fmt: skip
 
 
 def packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int]] | None:
@@ -138,7 +143,7 @@ class _Timeline:
         self._start: int | None = None
         self._last: Picture | None = None
         self._stood_in: set[int] = set()
-        self.num_lost = self.num_shown = 0
+        self.num_lost = self.num_shown = self.num_late = 0
 
     def expect(self, packet: Packet[VideoStream], *, refused: bool) -> None:
         """Take note of a packet; a refused one's picture is due wherever its time is known."""
@@ -156,7 +161,7 @@ class _Timeline:
             # It comes after a later one: another has been shown for it.
             return
         pts, duration = self._time(frame), frame.duration
-        self._due.pop(pts, None)
+        self._due.pop(pts if frame.pts is None else frame.pts, None)
         picture = Picture(frame, pts, duration)
         lost = sorted(time for time in self._due if time < pts)
         for time in lost:
@@ -186,7 +191,7 @@ class _Timeline:
         guess = 0 if last is None else last.pts + max(frame.duration, 1)
         pts = next((time for time in (frame.pts, frame.dts) if time is not None), guess)
         if last is not None and pts <= last.pts:
-            logger.warning("frame at tick %d follows tick %d; shown a tick later", pts, last.pts)
+            self.num_late += 1
             return last.pts + 1
         return pts
 

@@ -55,6 +55,14 @@ class Orientation:
         return (width, height) if self.transposed else (height, width)
 
 
+_TURNED = {
+    0: Orientation(),
+    90: Orientation(transposed=True, flip_y=True),
+    180: Orientation(flip_x=True, flip_y=True),
+    270: Orientation(transposed=True, flip_x=True),
+}
+
+
 def frame_orientation(frame: av.VideoFrame) -> Orientation:
     """Return the orientation that the display matrix of `frame` asks for, to a quarter turn.
 
@@ -63,7 +71,8 @@ def frame_orientation(frame: av.VideoFrame) -> Orientation:
     """
     matrix = unpack_side_data(frame, "DISPLAYMATRIX", _MATRIX)
     if not matrix:
-        return Orientation()
+        # What PyAV says by itself is all there is where it cannot read the side data
+        return _TURNED[90 * round(frame.rotation / 90) % 360]
     a, b, _, c, d = matrix[:5]
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, flip_x=a < 0, flip_y=d < 0)

@@ -30,7 +30,9 @@ def clip_from(source: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
         path = Path(folder, "stdin")
         with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            # There is none where it was closed, as by `<&-`
+            if sys.stdin is not None:
+                shutil.copyfileobj(sys.stdin.buffer, file)
         if path.stat().st_size == 0:
             raise MediaError("-: nothing came on standard input: pipe a clip into the command")
         yield path

@@ -113,3 +113,23 @@ def test_a_stream_that_is_no_video_is_refused(clip):
     path = clip("stress/nasa_2video_2audio.mp4")
     with pytest.raises(MediaError, match="stream 1 is no video stream: use 0, 3"):
         probe(path, MediaConfig(video_stream=1))
+
+
+def test_pictures_of_the_same_time_are_shown_once_each_and_said_once(tmp_path, caplog):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for index in range(6):
+            image = np.full((48, 64, 3), 20 * index, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+                packet.pts = packet.dts = index // 3
+                file.mux(packet)
+    assert levels(path) == [0, 1, 2, 3, 4, 5]
+    assert not any(frame.stands_in for frame in read_frames(path))
+    caplog.clear()
+    times = [float(frame.time_s) for frame in read_frames(path)]
+    assert times == [0, 0.001, 0.002, 0.1, 0.101, 0.102]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: 4 of 6 pictures have a time that is not after the one before; shown right after"
+    ]

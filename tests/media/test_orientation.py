@@ -1,6 +1,8 @@
 import av
 import numpy as np
 import pytest
+from PIL import ExifTags
+from PIL import Image as PilImage
 
 from fairy.media import probe, read_frames
 from fairy.media.orientation import Orientation
@@ -33,6 +35,16 @@ def test_the_matrix_of_a_written_file_is_undone(tmp_path, scene, degrees, turned
     info, frame = probe(path), next(read_frames(path))
     assert (info.rotation, info.mirrored) == (turned, False)
     assert np.abs(frame.image - np.rot90(scene, turned // 90).astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize(("exif", "turned"), [(1, 0), (3, 180), (6, 270), (8, 90)])
+def test_a_picture_with_exif_is_upright(tmp_path, scene, exif, turned):
+    path = tmp_path / "photo.tif"
+    picture = PilImage.fromarray(scene)
+    tags = picture.getexif()
+    tags[ExifTags.Base.Orientation], tags[ExifTags.Base.Make] = exif, "camera"
+    picture.save(path, exif=tags)
+    assert np.array_equal(next(read_frames(path)).image, np.rot90(scene, turned // 90))
 
 
 def test_a_mirrored_recording_is_shown_as_it_was_seen(clip):

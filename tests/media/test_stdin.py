@@ -33,6 +33,12 @@ def test_an_empty_pipe_is_refused(piped):
         pass
 
 
+def test_a_closed_standard_input_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(MediaError, match="pipe a clip into the command"), clip_from(STDIN):
+        pass
+
+
 def test_other_names_are_left_alone():
     with clip_from(Path("clip.mp4")) as path:
         assert path == Path("clip.mp4")
