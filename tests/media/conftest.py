@@ -28,11 +28,17 @@ def clip() -> Callable[[str], Path]:
 
 @pytest.fixture
 def frame_times() -> Callable[[Path], list[Fraction]]:
-    """Give the exact times of the shown video packets, demuxed, in seconds, sorted."""
+    """Give the exact times of the shown video packets, demuxed, in seconds, sorted.
+
+    Of VP8, whose packets may hide pictures, those of PyAV's decoded frames.
+    """
 
     def times(path: Path) -> list[Fraction]:
         with av.open(str(path), metadata_errors="replace") as file:
-            packets = [packet for packet in file.demux(file.streams.best("video")) if packet.size]
+            stream = file.streams.best("video")
+            if stream.codec_context.name == "vp8":
+                return sorted(frame.pts * frame.time_base for frame in file.decode(stream))
+            packets = [packet for packet in file.demux(stream) if packet.size]
             return sorted(p.pts * p.time_base for p in packets if not p.is_discard)
 
     return times

@@ -1,14 +1,19 @@
-"""Every real clip, written again without an edit: times, sound and colours, as PyAV tells them."""
+"""Every real clip, written again without an edit: times, sound, size and colours.
+
+Our reader has no say in times and sound: PyAV's own packets tell them, and once more `ffprobe`
+where there is one (skipped elsewhere). Colours are compared as our reader shows them; that these
+are right is tested in tests/media/test_colours.py.
+"""
 
 from fractions import Fraction
 from itertools import islice
 
-import av
 import numpy as np
 import pytest
 
 from fairy.media import VideoWriter, probe, read_frames
 from fairy.media.codecs import CONTAINERS
+from tests.media import ffprobe
 from tests.media.conftest import CLIPS
 
 NUM_COLOUR_FRAMES = 3
@@ -18,22 +23,25 @@ NAMES = sorted(
     if path.suffix not in ("", ".md", ".png") and path.name != "audio_only.mp4"
 )
 
+needs_ffprobe = pytest.mark.skipif(not ffprobe.HAS_FFPROBE, reason="no ffprobe")
+
 
 def out_suffix(name):
     suffix = "." + name.rsplit(".", 1)[1]
     return suffix if suffix in CONTAINERS else {".avi": ".mov"}.get(suffix, ".mp4")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_times_and_sound_are_the_sources(clip, tmp_path, frame_times, audio_packets, name):
-    source, out = clip(name), tmp_path / f"out{out_suffix(name)}"
+def write_again(source, out, times):
+    """Write a small black picture at each of `times`, in seconds, with the source's sound."""
     image = np.zeros((16, 16, 3), np.uint8)
     with VideoWriter(out, info=probe(source), height=16, width=16) as writer:
-        times = shown_times(source) if name.endswith("vp8.webm") else frame_times(source)
         for time in times:
             writer.write(image, time.numerator, Fraction(1, time.denominator))
-    assert frame_times(out) == times
-    before, after = audio_packets(source), audio_packets(out)
+    return out
+
+
+def assert_same_sound(before, after):
+    """Every packet of every track has the same data, within a millisecond of its time."""
     assert [[data for _, data in track] for track in before] == [
         [data for _, data in track] for track in after
     ]
@@ -45,16 +53,35 @@ def test_times_and_sound_are_the_sources(clip, tmp_path, frame_times, audio_pack
     assert max(shifts, default=0) <= Fraction(1, 1000)
 
 
-def shown_times(path):
-    """Times of decoded frames, where packets may hide pictures."""
-    with av.open(str(path)) as file:
-        return sorted(frame.pts * frame.time_base for frame in file.decode(video=0))
+@pytest.mark.parametrize("name", NAMES)
+def test_times_and_sound_are_the_sources(clip, tmp_path, frame_times, audio_packets, name):
+    source = clip(name)
+    times = frame_times(source)
+    out = write_again(source, tmp_path / f"out{out_suffix(name)}", times)
+    assert frame_times(out) == times
+    assert_same_sound(audio_packets(source), audio_packets(out))
+
+
+@needs_ffprobe
+@pytest.mark.parametrize("name", NAMES)
+def test_ffprobe_tells_the_same_times_and_sound(clip, tmp_path, frame_times, name):
+    source = clip(name)
+    out = write_again(source, tmp_path / f"out{out_suffix(name)}", frame_times(source))
+    assert ffprobe.frame_times(out) == ffprobe.frame_times(source)
+    assert_same_sound(ffprobe.audio_packets(source), ffprobe.audio_packets(out))
+
+
+@needs_ffprobe
+@pytest.mark.parametrize("name", NAMES)
+def test_ffprobe_tells_the_size_our_reader_shows(clip, name):
+    info = probe(clip(name))
+    assert ffprobe.shown_size(clip(name)) == (info.width, info.height)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_reader_shows_a_frame_at_each_time(clip, frame_times, name):
     path = clip(name)
-    times = shown_times(path) if name.endswith("vp8.webm") else frame_times(path)
+    times = frame_times(path)
     first = [frame.time_s for frame in islice(read_frames(path), 10)]
     assert first == times[:10]
     assert probe(path).num_frames == len(times)
