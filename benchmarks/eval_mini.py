@@ -3,6 +3,7 @@
     python benchmarks/eval_mini.py                     the model's own defaults
     python benchmarks/eval_mini.py --sweep guidance    four pairs of guidance scales
     python benchmarks/eval_mini.py --sweep sampler     samplers and numbers of steps
+    python benchmarks/eval_mini.py --sweep steps       numbers of steps of the model's own sampler
     python benchmarks/eval_mini.py --photos ../shared/photos --sheet sheet.png
     python benchmarks/eval_mini.py --clips ../shared/clips --size 160    frames of real clips
     python benchmarks/eval_mini.py --clips ../shared/clips --autoencoder
@@ -46,7 +47,7 @@ SAMPLERS: dict[str, Any] = {
     "DPM++ 2M": DPMSolverMultistepScheduler,
     "DDIM": DDIMScheduler,
 }
-STEPS = (4, 6, 10, 20)
+STEPS = (4, 5, 10, 20)
 
 
 def edit_all(pipe: FairyPipeline, cases: Cases, **settings: Any) -> Tensor:
@@ -82,15 +83,22 @@ def sweep_guidance(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
     ]
 
 
+def sweep_steps(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
+    """One row for each number of steps of the pipeline's sampler."""
+    return [measure(f"{n} steps", pipe, cases, num_inference_steps=n) for n in STEPS]
+
+
 def sweep_sampler(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
     """One row for each sampler and number of steps, trailing spacing."""
     rows, config = [], dict(pipe.scheduler.config)
     for name, scheduler in SAMPLERS.items():
         pipe.scheduler = scheduler.from_config(config, timestep_spacing="trailing")
-        for steps in STEPS:
-            label = f"{name}, {steps} steps"
-            rows.append(measure(label, pipe, cases, num_inference_steps=steps))
+        of_steps = sweep_steps(pipe, cases)
+        rows += [{**row, "settings": f"{name}, {row['settings']}"} for row in of_steps]
     return rows
+
+
+SWEEPS = {"guidance": sweep_guidance, "sampler": sweep_sampler, "steps": sweep_steps}
 
 
 def by_edit(pipe: FairyPipeline, cases: Cases, sheet: Path | None) -> list[dict[str, Any]]:
@@ -156,7 +164,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs="+", default=[96], help="height [width] in px")
     parser.add_argument("--photos", type=Path, help="folder of photographs for backgrounds")
     parser.add_argument("--clips", type=Path, help="folder of clips: looks on their frames")
-    parser.add_argument("--sweep", choices=["guidance", "sampler"])
+    parser.add_argument("--sweep", choices=list(SWEEPS))
     parser.add_argument("--autoencoder", action="store_true", help="the autoencoder alone")
     parser.add_argument("--sheet", type=Path, help="PNG of one example of each edit")
     parser.add_argument("--device", default="auto")
@@ -169,10 +177,8 @@ def main() -> None:
         cases = scene_cases(args.images, size, args.photos)
     if args.autoencoder:
         rows = reconstruction(pipe, cases)
-    elif args.sweep == "guidance":
-        rows = sweep_guidance(pipe, cases)
-    elif args.sweep == "sampler":
-        rows = sweep_sampler(pipe, cases)
+    elif args.sweep:
+        rows = SWEEPS[args.sweep](pipe, cases)
     else:
         rows = by_edit(pipe, cases, args.sheet)
     kind = "frames of clips" if args.clips else "held-out scenes"
