@@ -16,7 +16,7 @@ import numpy as np
 from av.codec.context import Flags
 
 from fairy.errors import MediaError
-from fairy.media.codecs import Encoding
+from fairy.media.codecs import Encoding, Options
 from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.frames import resize
 from fairy.media.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
@@ -51,9 +51,10 @@ class VideoEncoder:
         self._size, self._pixel_aspect = _stored_size(encoding, info, height, width)
         self._pad = _padding(encoding, *self._size)
         self._is_gif = encoding.codec.encoder == "gif"
+        # "file:" keeps a colon in the name from being taken for a protocol
         self._file = av.open(
-            str(path), "w", format=encoding.container.muxer,
-            container_options=encoding.container.options,
+            f"file:{path}", "w", format=encoding.container.muxer,
+            container_options=encoding.container.options | _shift(info),
         )  # fmt: skip
         self._last_pts: int | None = None
         self._num_frames = 0
@@ -161,6 +162,14 @@ class VideoEncoder:
             raise self._too_far_apart()
         self._last_pts = pts
         return pts
+
+
+def _shift(info: VideoInfo) -> Options:
+    """Have a clip that begins before time 0, as recordings do, begin there with all its tracks.
+
+    MP4 and MOV would hide what lies before 0.
+    """
+    return {"avoid_negative_ts": "make_non_negative"} if info.start_s < 0 else {}
 
 
 def _set_x265_dts(packet: VideoPacket) -> None:

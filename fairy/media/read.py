@@ -210,7 +210,10 @@ def _check_end(container: InputContainer, info: VideoInfo) -> None:
     """
     if container.duration is None:
         return
-    promised_s = (max(container.start_time or 0, 0) + container.duration) / av.time_base
+    # Matroska counts its duration from time 0, the others from where they start.
+    from_zero = container.format.name.startswith("matroska")
+    start = 0 if from_zero else max(container.start_time or 0, 0)
+    promised_s = (start + container.duration) / av.time_base
     end_s = info.start_s + info.duration_s
     if promised_s - end_s > max(EARLY_END_S, 0.05 * promised_s):
         logger.warning(

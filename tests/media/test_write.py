@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -7,6 +8,7 @@ import pytest
 
 from fairy.config import MediaConfig
 from fairy.media import VideoWriter, probe, read_frames, read_video, write_video
+from fairy.media.info import still_info
 
 
 def copy_clip(source, out, **options):
@@ -218,3 +220,20 @@ def test_the_shortest_hevc_clips_have_times_to_decode_at(tmp_path, num_frames):
     assert len(ahead) == num_frames
     assert ahead[0] == 2
     assert max(ahead) <= 4
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv"])
+def test_a_clip_that_begins_before_time_0_keeps_every_frame(tmp_path, scene, frame_times, name):
+    """As a transport stream does whose clock starts again on the way."""
+    info = replace(still_info(tmp_path, 8, 48, 64, Fraction(10), "rgb24"), start_s=-0.4)
+    with VideoWriter(tmp_path / name, info=info, height=48, width=64) as writer:
+        for index in range(-4, 4):
+            writer.write(scene, index, Fraction(1, 10), 1)
+    times = frame_times(tmp_path / name)
+    assert [time - times[0] for time in times] == [Fraction(index, 10) for index in range(8)]
+
+
+def test_a_colon_in_the_name_is_no_protocol(tmp_path, scene, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(scene[None], "take:1.mp4")
+    assert probe("take:1.mp4").num_frames == 1
