@@ -8,7 +8,9 @@ Tests: tests/test_cli.py.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +43,12 @@ def main() -> None:
     # Read by Intel's matrix library when torch loads it: the same seed gives the same video to
     # the bit, however buffers happen to be aligned.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    # The AV1 encoder's: errors alone, not a page of what it is
+    os.environ.setdefault("SVT_LOG", "1")
+    # Names of files may hold what the terminal cannot show
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -12,10 +12,12 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,8 +25,8 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -96,6 +98,8 @@ def usage_in_one_line() -> Iterator[None]:
         if "\n" in message:
             # The whole help, which is what `fairy` alone asks for
             raise
+        if message.startswith("Got unexpected extra argument"):
+            message += ": put words that belong together in quotes"
         command = "fairy" if error.ctx is None else error.ctx.command_path
         say(Console(stderr=True), f"fairy: {message}: see {command} --help")
         raise typer.Exit(EXIT_USER_ERROR) from error
@@ -128,27 +132,49 @@ def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
 
 
 class FramesPerSecond(ProgressColumn):
-    """Frames per second of the running edit."""
+    """Frames per second since the first call, so that a whole batch handed on is no burst."""
 
     def render(self, task: Task) -> Text:
         """Return the speed, or nothing before the first frame."""
-        return Text(f"{task.speed:.2f} frames/s" if task.speed else "", style="progress.data.speed")
+        speed = _frames_per_second(task)
+        return Text(f"{speed:.2f} frames/s" if speed else "", style="progress.data.speed")
+
+
+class TimeLeft(ProgressColumn):
+    """What is left to do at that speed."""
+
+    def render(self, task: Task) -> Text:
+        """Return hours, minutes and seconds, or nothing before the first frame."""
+        speed = _frames_per_second(task)
+        left = timedelta(seconds=round((task.remaining or 0) / speed)) if speed else ""
+        return Text(str(left), style="progress.remaining")
+
+
+def _frames_per_second(task: Task) -> float:
+    done = task.completed - task.fields.get("kept", 0)
+    return done / task.elapsed if task.elapsed else 0.0
 
 
 @contextmanager
 def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of frames done; yields the callback. Shows nothing when not on a terminal."""
+    """Show a bar of frames done; yields the callback. Shows nothing when not on a terminal.
+
+    The first call says how many frames are done already.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        FramesPerSecond(),
-        TimeRemainingColumn(),
+        FramesPerSecond(Column(no_wrap=True)),
+        TimeLeft(Column(no_wrap=True)),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None)
+        task = bar.add_task(escape(" ".join(label.split())), start=False, total=None)
 
         def advance(done: int, total: int) -> None:
+            if not bar.tasks[0].started:
+                bar.start_task(task)
+                bar.update(task, kept=done)
             bar.update(task, completed=done, total=total)
 
         yield advance

@@ -6,6 +6,7 @@ is tested beside the modules; here it is what the whole command does.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in texts.items():
         (folder / name).write_text(text)
     (folder / "empty.mp4").touch()
+    os.mkfifo(folder / "pipe")
     (folder / "bytes.txt").write_bytes(bytes(range(256)))
     for name in ("empty", "papers", "pictures"):
         (folder / name).mkdir()
@@ -82,11 +84,12 @@ def assert_one_line(result: Result, words: str) -> None:
     ("source", "words"),
     [
         ("gone.mp4", "no such file: check the name"),
-        ("http://example.org/clip.mp4", "no such file"),
+        ("http://example.org/clip.mp4", "an address, not a file: download it first"),
         ("text.mp4", "not a video"),
         ("text.png", "not an image that can be read"),
         ("empty.mp4", "copy or download it again"),
-        ("/dev/null", "copy or download it again"),
+        ("/dev/null", "use - and pipe the clip in"),
+        ("pipe", "use - and pipe the clip in"),
         ("thesis.doc", "give a clip, such as .mp4"),
         ("empty", "a folder is read as a clip when it holds .png"),
         ("papers", "a folder is read as a clip when it holds .png"),
@@ -117,6 +120,7 @@ def test_a_folder_with_a_broken_picture(run: Run):
         ("", "needs a name of its own, as in out"),
         (".", "needs a name of its own, as in out"),
         ("..", "needs a name of its own"),
+        ("-", "cannot go to standard output: name a file"),
         ("/dev/null", "a name without suffix is a folder of PNGs"),
         ("x" * 300 + ".mp4", "File name too long"),
         ("x" * 248 + ".mp4", "File name too long"),
@@ -193,6 +197,7 @@ def test_options_of_edit(run: Run, options: str, words: str):
     [
         ("edit", "Missing argument 'IN': see fairy edit --help"),
         ("edit clip.mp4", "Missing argument 'instruction': see fairy edit --help"),
+        ("edit clip.mp4 make it snow -o out.mp4", "(it snow): put words that belong together in"),
         ("edti clip.mp4", "Did you mean 'edit'"),
         ("--verbose", "see fairy --help"),
         ("info", "see fairy info --help"),
@@ -219,7 +224,7 @@ def test_other_commands(run: Run, line: str, words: str):
     assert_one_line(run(*line.split()), words)
 
 
-@pytest.mark.parametrize("instruction", ["", "  ", "purple elephants"])
+@pytest.mark.parametrize("instruction", ["", "  ", "purple elephants", "to the", "❄️", "雪"])
 def test_instructions_that_say_nothing(run: Run, instruction: str):
     result = run("edit", "clip.mp4", instruction, "-o", "out.mp4", "--model", "model")
     assert_one_line(result, "instruction is empty" if not instruction.strip() else "it knows: it")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -14,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import fairy
 from fairy.cli import app, parse_anchors
+from fairy.console import frame_progress
 from fairy.errors import SettingsError
 from fairy.media.read import probe, read_video
 from fairy.media.write import write_video
@@ -317,6 +321,31 @@ def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Pa
     assert errors.endswith("out.mp4.fairy: the same command goes on from there\n")
     assert process.returncode == 130
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4.fairy"}
+
+
+def test_a_batch_handed_on_at_once_is_no_burst_of_speed():
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    with frame_progress(console, "clip.mp4: make\nit [red]") as advance:
+        advance(92, 200)
+        time.sleep(0.1)
+        for done in range(93, 101):
+            advance(done, 200)
+    last = shown.getvalue().rsplit("clip.mp4: make it [red]", 1)[1]
+    assert "100/200" in last
+    # At most 8 frames in the 0.1 s since the first call, and 100 to do
+    assert 0 < float(re.search(r"([\d.]+) frames/s", last)[1]) <= 80
+    assert "0:00:00" not in last
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_is_no_text(clip: Path, edit: Edit):
+    source = clip.rename(clip.with_name("clip\udcff.mp4"))
+    out, report = clip.with_name("out\udcff.mp4"), clip.with_name("report.json")
+    assert edit(source, "make \n it sn\udcff snow", out, "--report", report).exit_code == 0
+    document = json.loads(report.read_text())
+    assert document["source"] == str(source)
+    assert document["instruction"] == "make it sn? snow"
 
 
 def test_preview_draws_a_sheet_and_says_how_to_go_on(clip: Path, edit: Edit):

@@ -187,11 +187,13 @@ def check_words(instruction: str, defaults: ModelDefaults) -> None:
         InstructionError: it knows none of the words, apart from "the", "it" and the like.
     """
     unknown = unknown_words(instruction, defaults)
-    if not unknown:
+    says_nothing = unknown == unknown_words(instruction, _KNOWS_NOTHING)
+    if not defaults.words or not (unknown or says_nothing):
         return
+    words = ", ".join(map(repr, unknown)) or repr(instruction)
     known = "; ".join(defaults.instructions) or ", ".join(sorted(defaults.words))
-    message = f"the model does not know {', '.join(map(repr, unknown))}; it knows: {known}"
-    if unknown == unknown_words(instruction, _KNOWS_NOTHING):
+    message = f"the model does not know {words}; it knows: {known}"
+    if says_nothing:
         raise InstructionError(message)
     logger.warning("%s", message)
 

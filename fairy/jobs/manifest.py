@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -92,7 +93,7 @@ def _content(files: tuple[ClipFile, ...]) -> str:
     digest = hashlib.sha256()
     for file in files:
         if len(files) > 1:
-            digest.update(file.path.name.encode() + b"\0")
+            digest.update(os.fsencode(file.path.name) + b"\0")
         for block in _blocks(file.path):
             digest.update(block)
     return digest.hexdigest()

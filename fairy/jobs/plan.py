@@ -24,6 +24,7 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frames
 from fairy.media.shots import Shot, find_shots, read_shots
+from fairy.media.stdin import STDIN
 from fairy.media.write import check_holds, check_output
 
 
@@ -32,7 +33,7 @@ class EditPlan:
     """An edit that can start.
 
     Attributes:
-        instruction: what to change, stripped.
+        instruction: what to change, in one line.
         info: the clip that is read.
         out: the file or folder to write.
         compare: the side-by-side clip to write, if any.
@@ -85,7 +86,8 @@ def plan_edit(
         FairyError: the instruction is empty, an output cannot be written, the clip cannot be
             read, or an anchor is not in the clip.
     """
-    instruction = instruction.strip()
+    # One line of valid text, as it is shown and written into the output
+    instruction = " ".join(instruction.encode(errors="replace").decode().split())
     if not instruction:
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
     check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
@@ -126,6 +128,8 @@ def check_outputs(
     for role, path in outputs.items():
         if path is None:
             continue
+        if path == STDIN:
+            raise SettingsError(f"-: {role} cannot go to standard output: name a file")
         if path.name in ("", ".."):
             raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out'}")
         taken = named.setdefault(path.resolve(), role)

@@ -120,7 +120,8 @@ class EditReport:
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
         """Write the report to `path`, whole or not at all; as `VideoWriter` says `when_whole`."""
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
+        # Names of files may hold bytes that are no text
+        partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
         when_whole(partial)
         partial.replace(path)
 

@@ -130,7 +130,7 @@ class Workspace:
         """Put the manifest of a checked job in place."""
         part = self.path / f"{MANIFEST}.part"
         with part.open("wb") as file:
-            file.write(manifest.to_json().encode())
+            file.write(manifest.to_json().encode(errors="backslashreplace"))
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.path / MANIFEST)

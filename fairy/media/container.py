@@ -5,6 +5,7 @@ Tests: tests/media/test_bad_input.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,7 +41,9 @@ def open_container(path: Path) -> InputContainer:
         MediaError: the file is missing, empty, or not a clip.
     """
     if not path.exists():
-        raise MediaError(f"{path}: no such file: check the name")
+        raise MediaError(f"{path}: {_why_missing(path)}")
+    if not path.is_file():
+        raise MediaError(f"{path}: a pipe or a device, not a file: use - and pipe the clip in")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
     try:
@@ -71,6 +74,13 @@ def shown_name(container: Container) -> str:
 def _formats() -> str:
     """Return the formats that are tried, as FFmpeg takes them."""
     return ",".join(sorted(av.formats_available - _NO_CLIPS))
+
+
+def _why_missing(path: Path) -> str:
+    """Tell an address, of whose slashes a path keeps one, from a name that is wrong."""
+    if re.match(r"\w+:/", path.as_posix()) and not path.drive:
+        return "an address, not a file: download it first"
+    return "no such file: check the name"
 
 
 def _why_unreadable(path: Path) -> str:

@@ -75,7 +75,7 @@ def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
     """
     if not defaults.words:
         return []
-    words = dict.fromkeys(re.findall(r"[a-z0-9']+", instruction.lower()))
+    words = dict.fromkeys(re.findall(r"[\w']+", instruction.lower()))
     return [word for word in words if word not in defaults.words | COMMON_WORDS]
 
 
