@@ -180,7 +180,8 @@ def _table(rows: list[Row]) -> str:
     names = [name.replace("_", " ") for name in asdict(rows[0])]
     lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
     lines += [f"| {' | '.join(asdict(row).values())} |" for row in rows]
-    machine_line = f"Commit `{machine()['commit']}`, {machine()['processor']}."
+    here = machine()
+    machine_line = f"Commit `{here['commit']}`, {here['processor']}, {here['card'] or 'no GPU'}."
     return "\n".join(["", *lines, "", machine_line, ""])
 
 
