@@ -8,6 +8,7 @@ Tests: tests/jobs/test_joblist.py.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -163,14 +164,16 @@ def _fractions(name: str, value: Any) -> tuple[float, float]:
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     names = reader.fieldnames or ()
     if missing := [name for name in NEEDED if name not in names]:
         raise ValueError(f"no column {', '.join(missing)}")
     for entries in reader:
         if None in entries:
             raise ValueError(f"line {reader.line_num} has more fields than there are columns")
-        yield reader.line_num, entries
+        # Spreadsheets end a list with lines of nothing but commas
+        if any(entries.values()):
+            yield reader.line_num, entries
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 # Codecs and containers in which every packet is one picture with its own time.
 _CODECS = {"h264", "hevc", "av1", "vp9", "mjpeg", "h263", "prores", "ffv1", "png"}
 _CONTAINERS = ("mov,", "matroska,")
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass
@@ -119,14 +121,25 @@ def _decoded(
     container: InputContainer, stream: VideoStream, timeline: _Timeline
 ) -> Iterator[list[av.VideoFrame]]:
     """Yield the frames that each packet gives; tell the timeline of each packet."""
+    decoder = _decoder(stream)
     for packet in _packets(container, stream):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.FFmpegError:
             timeline.expect(packet, refused=True)
         else:
             timeline.expect(packet, refused=False)
             yield frames
+
+
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    """Return what decodes the stream: libvpx where it is transparent, which FFmpeg's own is not."""
+    name = stream.codec_context.codec.canonical_name
+    if stream.metadata.get("alpha_mode") != "1" or name not in _WITH_ALPHA:
+        return stream.codec_context
+    decoder = av.CodecContext.create(_WITH_ALPHA[name], "r")
+    assert isinstance(decoder, VideoCodecContext)
+    return decoder
 
 
 def _is_shown(packet: Packet[VideoStream]) -> bool:

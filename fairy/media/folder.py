@@ -35,7 +35,15 @@ def clip_images(path: Path) -> list[Path] | None:
     """Return the images that `path` is a clip of: a folder's, or itself; None for other files."""
     if path.is_dir():
         return list_images(path)
-    return [path] if path.is_file() and _is_image(path) and not _moves(path) else None
+    if not path.is_file() or not _is_image(path):
+        return None
+    if not _moves(path):
+        return [path]
+    if path.suffix.lower() == ".webp":
+        raise MediaError(
+            f"{path}: an animated WebP cannot be read: convert it to .gif or .mp4 first"
+        )
+    return None
 
 
 def _moves(path: Path) -> bool:

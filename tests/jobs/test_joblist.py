@@ -92,3 +92,16 @@ def test_a_list_of_another_form_is_refused(tmp_path: Path, name: str, text: str,
 def test_a_missing_list_is_named(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"jobs\.csv: cannot be read: No such file"):
         read_lines(tmp_path / "jobs.csv")
+
+
+def test_a_spreadsheets_line_breaks_and_empty_rows_are_read(tmp_path: Path):
+    text = (
+        'input,instruction,output\r\na.mp4,"make it\r\nsnow",b.mp4\r\n,,\r\n\r\nc.mp4,d,e.mp4\r\n'
+    )
+    (tmp_path / "jobs.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    lines = read_lines(tmp_path / "jobs.csv")
+    assert [entries["instruction"].split() for _, entries in lines] == [
+        ["make", "it", "snow"],
+        ["d"],
+    ]
+    assert lines[-1][0] == 6

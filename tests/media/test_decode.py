@@ -115,6 +115,25 @@ def test_a_stream_that_is_no_video_is_refused(clip):
         probe(path, MediaConfig(video_stream=1))
 
 
+@pytest.mark.parametrize(("encoder", "suffix"), [("libvpx", ".webm"), ("libvpx-vp9", ".mkv")])
+def test_what_is_transparent_in_vp8_and_vp9_is_black(tmp_path, encoder, suffix):
+    path = tmp_path / f"clip{suffix}"
+    rgba = np.full((48, 64, 4), 200, np.uint8)
+    rgba[:, :32, 3], rgba[:, 32:, 3] = 0, 255
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(encoder, rate=10, options={"auto-alt-ref": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuva420p"
+        for _ in range(3):
+            picture = av.VideoFrame.from_ndarray(rgba, format="rgba")
+            file.mux(stream.encode(picture.reformat(format="yuva420p")))
+        file.mux(stream.encode(None))
+    assert probe(path).notes == ("transparent: shown on black",)
+    frames = list(read_frames(path))
+    assert [float(frame.time_s) for frame in frames] == [0, 0.1, 0.2]
+    assert all(frame.image[:, :28].max() < 10 for frame in frames)
+    assert all(abs(frame.image[:, 36:].mean() - 200) < 3 for frame in frames)
+
+
 def test_pictures_of_the_same_time_are_shown_once_each_and_said_once(tmp_path, caplog):
     path = tmp_path / "clip.mkv"
     with av.open(str(path), "w") as file:
