@@ -21,6 +21,7 @@ from fairy.errors import SettingsError
 NEEDED = ("input", "instruction", "output")
 # What the command line calls otherwise than `EditConfig`
 OTHER_NAMES = {"steps": "num_inference_steps", "anchors": "anchor_indices"}
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -141,7 +142,7 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         if float in kinds:
             return float(text)
     except (KeyError, ValueError) as error:
-        wanted = "true or false" if bool in kinds else "a number"
+        wanted = next(text for kind, text in _WANTED.items() if kind in kinds)
         raise SettingsError(f"{name} is {text!r}: give {wanted}") from error
     return _frame_numbers(name, value) if name == "anchor_indices" else text
 

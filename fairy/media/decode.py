@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
+from fairy.media.clock import AnyPacket, packets_of
 from fairy.media.container import shown_name
 
 logger = logging.getLogger(__name__)
@@ -103,9 +103,9 @@ def packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[i
     return sorted(times)
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[AnyPacket]:
     """Yield the stream's packets, as far as the file can be read."""
-    packets = container.demux(stream)
+    packets = packets_of(container, [stream])
     while True:
         try:
             packet = next(packets, None)
@@ -142,7 +142,7 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
-def _is_shown(packet: Packet[VideoStream]) -> bool:
+def _is_shown(packet: AnyPacket) -> bool:
     """Return whether a packet holds a picture within the file's edit list."""
     return packet.size > 0 and not packet.is_discard
 
@@ -158,7 +158,7 @@ class _Timeline:
         self._stood_in: set[int] = set()
         self.num_lost = self.num_shown = self.num_late = 0
 
-    def expect(self, packet: Packet[VideoStream], *, refused: bool) -> None:
+    def expect(self, packet: AnyPacket, *, refused: bool) -> None:
         """Take note of a packet; a refused one's picture is due wherever its time is known."""
         if packet.pts is None or not _is_shown(packet):
             return

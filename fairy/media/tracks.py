@@ -12,22 +12,20 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from fairy.media.clock import AnyPacket, packets_of
 from fairy.media.codecs import Container
 from fairy.media.container import open_container, shown_name
 from fairy.media.info import VideoInfo
 
 logger = logging.getLogger(__name__)
-
-AnyPacket: TypeAlias = "Packet[Stream]"
 
 # Bits per second and channel: no loss that is heard, by the encoders' own listening tests.
 TRANSCODED_BIT_RATE = 96_000
@@ -96,7 +94,7 @@ class OtherTracks:
         if not kept:
             return
         try:
-            for packet in self._source.demux(kept):
+            for packet in packets_of(self._source, kept):
                 # The demuxer ends with one empty packet per stream, meant for a decoder.
                 if packet.size > 0:
                     yield packet

@@ -60,7 +60,7 @@ def test_a_quality_is_what_the_other_shortcuts_are_put_into():
     [
         ({"output": ""}, "no output: every job needs input, instruction, output"),
         ({"sed": "3"}, "option 'sed' is unknown: use "),
-        ({"seed": "three"}, "seed is 'three': give a number"),
+        ({"seed": "three"}, "seed is 'three': give a whole number"),
         ({"keep_size": "maybe"}, "keep_size is 'maybe': give true or false"),
         ({"anchors": "0;4"}, "give frame numbers, as in 0,40,80"),
         ({"guidance_interval": "0.5"}, "guidance_interval is '0.5': give two fractions"),
@@ -95,13 +95,9 @@ def test_a_missing_list_is_named(tmp_path: Path):
 
 
 def test_a_spreadsheets_line_breaks_and_empty_rows_are_read(tmp_path: Path):
-    text = (
-        'input,instruction,output\r\na.mp4,"make it\r\nsnow",b.mp4\r\n,,\r\n\r\nc.mp4,d,e.mp4\r\n'
-    )
-    (tmp_path / "jobs.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    rows = ["input,instruction,output", 'a,"make it', 'snow",b', ",,", "", "c,d,e"]
+    (tmp_path / "jobs.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
     lines = read_lines(tmp_path / "jobs.csv")
-    assert [entries["instruction"].split() for _, entries in lines] == [
-        ["make", "it", "snow"],
-        ["d"],
-    ]
-    assert lines[-1][0] == 6
+    words = [entries["instruction"].split() for _, entries in lines]
+    assert words == [["make", "it", "snow"], ["d"]]
+    assert [number for number, _ in lines] == [3, 6]

@@ -66,5 +66,5 @@ def test_a_broken_image_is_named(tmp_path):
 def test_an_animated_webp_is_refused_with_what_to_do(tmp_path):
     pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:])
-    with pytest.raises(MediaError, match="a.webp: an animated WebP .* convert it to .gif or .mp4"):
+    with pytest.raises(MediaError, match="animated WebP cannot be read: convert it"):
         probe(tmp_path / "a.webp")
