@@ -48,6 +48,9 @@ class ClipOutputs:
             height, width, _ = self._pair(blank, resize(blank, size)).shape
             writers["compare"] = self._writer("compare", plan.compare, (height, width))
         in_segments = all(writer.in_segments for writer in writers.values())
+        for writer in writers.values():
+            if writer.in_segments:
+                writer.try_encoder()
         self._outputs = {
             role: SegmentedOutput(role, writer, workspace) if in_segments else WholeOutput(writer)
             for role, writer in writers.items()

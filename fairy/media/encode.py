@@ -50,6 +50,9 @@ class VideoEncoder:
         self._encoding, self._info = encoding, info
         self._size, self._pixel_aspect = _stored_size(encoding, info, height, width)
         self._pad = _padding(encoding, *self._size)
+        # Once for the file, not for each of its segments
+        if tracks:
+            _say_changes(encoding, (height, width), self._size, self._pad)
         self._is_gif = encoding.codec.encoder == "gif"
         # "file:" keeps a colon in the name from being taken for a protocol
         self._file = av.open(
@@ -188,12 +191,7 @@ def _stored_size(
     aspect = info.sample_aspect_ratio
     if aspect == 1 or encoding.keeps_aspect:
         return (height, width), aspect
-    square = round(width * aspect)
-    logger.warning(
-        "%s in %s has square pixels only: %dx%d becomes %dx%d",
-        encoding.codec.encoder, encoding.container.muxer, width, height, square, height,
-    )  # fmt: skip
-    return (height, square), Fraction(1)
+    return (height, round(width * aspect)), Fraction(1)
 
 
 def _padding(
@@ -201,9 +199,25 @@ def _padding(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the rows and columns to add, before and after, to what is stored."""
     rows, columns = -height % encoding.padding[0], -width % encoding.padding[1]
+    return (0, rows), (0, columns)
+
+
+def _say_changes(
+    encoding: Encoding,
+    given: tuple[int, int],
+    stored: tuple[int, int],
+    pad: tuple[tuple[int, int], tuple[int, int]],
+) -> None:
+    """Warn of a (height, width) that the file cannot have."""
+    name, (height, width) = encoding.codec.encoder, stored
+    (_, rows), (_, columns) = pad
+    if stored != given:
+        logger.warning(
+            "%s in %s has square pixels only: %dx%d becomes %dx%d",
+            name, encoding.container.muxer, given[1], given[0], width, height,
+        )  # fmt: skip
     if rows or columns:
         logger.warning(
             "%s as %s takes even sizes only: %dx%d is written as %dx%d, the last line doubled",
-            encoding.codec.encoder, encoding.pix_fmt, width, height, width + columns, height + rows,
+            name, encoding.pix_fmt, width, height, width + columns, height + rows,
         )  # fmt: skip
-    return (0, rows), (0, columns)

@@ -123,6 +123,25 @@ class VideoWriter:
         encoding = self._encoding()
         return encoding is not None and encoding.codec.encoder != "gif"
 
+    def try_encoder(self) -> None:
+        """Encode one picture for nothing, so that what the codec refuses is said before the work.
+
+        Raises:
+            MediaError: it takes no pictures of this size and rate.
+        """
+        encoder = self.part_encoder()
+        try:
+            encoder.encode(np.zeros(self._shape, np.uint8), 0, self._info.time_base, 1)
+            encoder.flush()
+        except av.error.FFmpegError as error:
+            height, width, _ = self._shape
+            raise MediaError(
+                f"{self._out}: its codec takes no pictures of {width}x{height} at "
+                f"{float(self._info.fps):g} frames/s: use another --codec, such as h264"
+            ) from error
+        finally:
+            encoder.abandon()
+
     def part_encoder(self) -> VideoEncoder:
         """Return an encoder whose packets `copy` takes, for a file that is `in_segments`."""
         encoding = self._encoding()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fairy.config import MediaConfig
+from fairy.errors import MediaError
 from fairy.media import VideoWriter, probe, read_frames, read_video, write_video
 from fairy.media.info import still_info
 
@@ -237,3 +238,26 @@ def test_a_colon_in_the_name_is_no_protocol(tmp_path, scene, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_video(scene[None], "take:1.mp4")
     assert probe("take:1.mp4").num_frames == 1
+
+
+@pytest.mark.parametrize(
+    ("codec", "height", "width", "fps"), [("hevc", 2, 2, 25), ("av1", 64, 64, 1000)]
+)
+def test_what_a_codec_refuses_is_said_before_the_work(tmp_path, codec, height, width, fps):
+    info = still_info(tmp_path, 8, height, width, Fraction(fps), "rgb24")
+    media = MediaConfig(codec=codec)
+    writer = VideoWriter(tmp_path / "out.mp4", info=info, height=height, width=width, media=media)
+    with pytest.raises(
+        MediaError, match=f"{width}x{height} at {fps} frames/s: use another --codec"
+    ):
+        writer.try_encoder()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_odd_size_is_said_once_for_all_segments(tmp_path, caplog):
+    info = still_info(tmp_path, 8, 17, 33, Fraction(25), "rgb24")
+    with VideoWriter(tmp_path / "out.mp4", info=info, height=17, width=33) as writer:
+        for _ in range(3):
+            writer.part_encoder().abandon()
+        writer.write(np.zeros((17, 33, 3), np.uint8), 0, Fraction(1, 25), 1)
+    assert caplog.text.count("takes even sizes only") == 1
