@@ -158,6 +158,7 @@ def test_outputs(run: Run, out: str, words: str):
         ("--device gpu", "use auto, cpu, cuda or mps"),
         ("--device meta", "use auto, cpu, cuda or mps"),
         ("--device cuda:99", "use auto or cpu"),
+        ("--anchor-cache-device cuda:99", "use auto or cpu"),
         ("--dtype fp16", "use auto, float32, float16, bfloat16"),
         ("--backend cuda", "use auto, triton, sdpa, reference"),
         ("--frame-batch-size 0", "at least 1"),

@@ -113,13 +113,16 @@ def ready(
     With `restart` what it holds is deleted instead, once the model is loaded.
 
     Raises:
-        SettingsError: something differs from what the finished frames were made with.
+        SettingsError: something differs from what the finished frames were made with, or a device
+            is not there.
         InstructionError: the model knows none of the words.
     """
     with watch("read"):
         manifest = plan.manifest(config)
         if not restart:
             workspace.check(manifest)
+    if config.anchor_cache_device is not None:
+        resolve_device(config.anchor_cache_device)
     with watch("load"):
         pipe = pipeline or load(config)
     check_words(plan.instruction, pipe.defaults)
