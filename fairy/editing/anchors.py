@@ -31,13 +31,14 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
         raise SettingsError(
             f"{num_anchors} anchors of {num_frames} frames: both must be at least 1"
         )
-    if num_anchors > num_frames:
+    # Of a single picture nobody expects several
+    if num_anchors > num_frames > 1:
         logger.warning(
             "%d anchors asked, the clip has %d frames: every frame is an anchor",
             num_anchors,
             num_frames,
         )
-        num_anchors = num_frames
+    num_anchors = min(num_anchors, num_frames)
     return [(2 * span + 1) * num_frames // (2 * num_anchors) for span in range(num_anchors)]
 
 

@@ -8,6 +8,7 @@ Tests: tests/jobs/test_edit.py.
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ from fairy.models.defaults import ModelDefaults, unknown_words
 from fairy.models.registry import resolve_device
 
 logger = logging.getLogger(__name__)
+
+# A full disk, a limit on a file's size
+NO_ROOM = (errno.ENOSPC, errno.EFBIG)
 
 
 def edit_video(
@@ -158,6 +162,8 @@ def how_to_go_on(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
                 f"; {workspace.num_done} of {total} frames are done and kept in {workspace.path}: "
                 "mend that, and the same command goes on from there"
             )
+        elif isinstance(error, OSError) and error.errno in NO_ROOM:
+            what += "; make room there, or name an output elsewhere"
         raise MediaError(what) from error
 
 

@@ -62,6 +62,11 @@ def test_more_anchors_than_frames_makes_every_frame_one(caplog):
     assert "5 anchors asked, the clip has 2 frames" in caplog.text
 
 
+def test_one_picture_is_its_own_anchor_and_nobody_is_told(caplog):
+    assert select_shot_anchors([(0, 1)], 3) == ((0,),)
+    assert not caplog.records
+
+
 def test_every_shot_has_anchors_of_its_own():
     assert select_shot_anchors([(0, 6), (6, 12)], 3) == ((1, 3, 5), (7, 9, 11))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,21 +160,37 @@ def test_stopped_after_the_result_stood_there_it_is_taken_for_the_jobs_own(
     assert names == {"clip.mp4", "out.mp4", "report.json"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
-def test_a_full_disk_is_one_line_and_what_is_done_is_kept(edit: Edit, tmp_path: Path):
-    import resource
+@pytest.fixture
+def small_disk() -> Callable[[], AbstractContextManager[None]]:
+    """Return what makes the disk as good as full for a block.
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    There is room for the manifest, but not for two frames of 24x32 pixels.
+    """
+    resource = pytest.importorskip("resource", reason="limits the size of files")
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
+def test_a_full_disk_is_one_line_and_what_is_done_is_kept(edit: Edit, small_disk):
     with pytest.raises(JobInterrupted):
         edit("out.mp4", stop_after=6)
-    # Room for the manifest, but not for two more frames of 24x32 pixels: as good as a full disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
-    try:
-        with pytest.raises(MediaError) as failure:
-            edit("out.mp4")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with small_disk(), pytest.raises(MediaError) as failure:
+        edit("out.mp4")
     assert "out.mp4: cannot be written: File too large; 6 of 11 frames" in str(failure.value)
     assert "the same command goes on from there" in str(failure.value)
     assert "\n" not in str(failure.value)
     assert edit("out.mp4").num_frames_kept == 6
+
+
+def test_a_disk_full_from_the_start_says_what_to_do(edit: Edit, small_disk):
+    with small_disk(), pytest.raises(MediaError, match="cannot be written: File too large; make r"):
+        edit("out.mp4")
