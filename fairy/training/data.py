@@ -8,6 +8,7 @@ edits work in [0,1]. Tests: tests/training/test_data.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,11 +22,15 @@ from fairy.training.seeding import generator
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`."""
+    """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`.
+
+    `names` are the edits' (`edits.EDITS`), none for pairs from elsewhere.
+    """
 
     source: Tensor
     target: Tensor
     instructions: list[str]
+    names: Sequence[str] = ()
 
 
 class PairSource(Protocol):
@@ -98,7 +103,7 @@ class ScenePairs:
             self.sampler, batch_size, size, gen, split=split, scope_weights=self.scope_weights
         )
         source, target = pairs.source.to(self.device), pairs.target.to(self.device)
-        return PairBatch(_to_model(source), _to_model(target), pairs.instructions)
+        return PairBatch(_to_model(source), _to_model(target), pairs.instructions, pairs.names)
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,22 @@ def loaded_size(config: TrainConfig, step: int) -> tuple[int, int]:
     """Return the (height, width) at which a step's pictures are loaded, before the crop."""
     height, width = draw_size(config, step)
     return round(height * config.resize_scale), round(width * config.resize_scale)
+
+
+def edited_after_motion(source: Tensor, target: Tensor, names: Sequence[str]) -> Tensor:
+    """Return targets (B,3,H,W), those that hang on the screen made from the moved sources.
+
+    Args:
+        source: (B,3,H,W) in [-1,1], moved.
+        target: the same, moved with it.
+        names: B edits; none for pairs from elsewhere.
+    """
+    target = target.clone()
+    for row, name in enumerate(names):
+        if name in edits.SCREEN_LOOKS:
+            look = edits.SCREEN_LOOKS[name]
+            target[row] = _to_model(look((source[row : row + 1] + 1) / 2))[0]
+    return target
 
 
 def _to_model(images: Tensor) -> Tensor:

@@ -18,7 +18,13 @@ from fairy.training import affine
 from fairy.training import loss as losses
 from fairy.training.clip_attention import ClipLayout, image_attention, install_clip_attention
 from fairy.training.config import TrainConfig
-from fairy.training.data import PairBatch, PairSource, draw_size, loaded_size
+from fairy.training.data import (
+    PairBatch,
+    PairSource,
+    draw_size,
+    edited_after_motion,
+    loaded_size,
+)
 from fairy.training.editor_parts import EditorParts
 from fairy.training.export import export_pipeline
 from fairy.training.seeding import generator
@@ -130,9 +136,12 @@ class EditorStage:
             return batch
         gen = generator(config.seed, step, "affine", part=part)
         size = draw_size(config, step)
-        moved = affine.move_pairs(batch.source, batch.target, size, config, gen)
-        texts = [text for text in batch.instructions for _ in range(config.clip_frames)]
-        return PairBatch(*moved, texts)
+        source, target = affine.move_pairs(batch.source, batch.target, size, config, gen)
+        texts, names = (
+            [word for word in words for _ in range(config.clip_frames)]
+            for words in (batch.instructions, batch.names)
+        )
+        return PairBatch(source, edited_after_motion(source, target, names), texts, names)
 
     @torch.no_grad()
     def _latents(self, batch: PairBatch) -> tuple[Tensor, Tensor]:

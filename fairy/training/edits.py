@@ -216,6 +216,8 @@ EDITS: tuple[Edit, ...] = (
     Edit("dots", "one-to-many", True, _random_pattern(DOTS)),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
+# Their targets have a grid that stays on the screen when the scene moves.
+SCREEN_LOOKS: dict[str, Callable[[Tensor], Tensor]] = {"pixel_art": looks.pixel_art}
 # These looks have hard edges between few levels: they need more examples than a change of tone.
 HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
 HARD_LOOK_FACTOR = 5.0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from fairy.training import edits
 from fairy.training.data import Parts, ScenePairs
 from fairy.training.editor import EditorStage
 from fairy.training.editor_parts import new_editor
+from fairy.training.edits import EDITS_BY_NAME
 from fairy.training.stages import build_stage
 from tests.training.conftest import MakeConfig
 
@@ -113,3 +116,16 @@ def test_pictures_are_loaded_larger_and_cropped(
     source, target = stage.examples(1, 0)[0]
     assert asked == [(18, 18)]
     assert source.shape == target.shape == (2, 3, 16, 16)
+
+
+def test_pixels_of_pixel_art_stay_on_the_screen_s_grid(
+    editor_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixel_art = (EDITS_BY_NAME["pixel_art"],)
+    monkeypatch.setattr(edits, "sample_pairs", partial(edits.sample_pairs, edits=pixel_art))
+    moved = {"resize_scale": 1.125, "affine_rotation_deg": 5.0, "clip_frames": 2, "clip_anchors": 1}
+    config = editor_config(tmp_path, batch_size=4, sizes=[[32, 32]], **moved)
+    stage = EditorStage(config, ScenePairs(config, CPU), new_editor(config))
+    target = stage.examples(1, 0)[0][1]
+    blocks = target.unfold(2, 8, 8).unfold(3, 8, 8).flatten(-2)
+    assert float((blocks.amax(-1) - blocks.amin(-1)).max()) < 1e-5
