@@ -1,7 +1,7 @@
 """How good a trained editor is on held-out scenes, and which settings serve it best.
 
     python benchmarks/eval_mini.py                     the model's own defaults
-    python benchmarks/eval_mini.py --sweep guidance    four pairs of guidance scales
+    python benchmarks/eval_mini.py --sweep guidance    six pairs of guidance scales
     python benchmarks/eval_mini.py --sweep sampler     samplers and numbers of steps
     python benchmarks/eval_mini.py --sweep steps       numbers of steps of the model's own sampler
     python benchmarks/eval_mini.py --photos ../shared/photos --sheet sheet.png
@@ -40,7 +40,7 @@ from fairy.evaluation.methods import edit_alone
 from fairy.media.frames import to_images
 from fairy.media.sheet import contact_sheet
 
-GUIDANCE = [(1.0, 1.0), (1.5, 1.0), (3.0, 1.5), (7.5, 1.5)]
+GUIDANCE = [(1.0, 1.0), (1.1, 1.0), (1.25, 1.0), (1.5, 1.0), (3.0, 1.5), (7.5, 1.5)]
 SAMPLERS: dict[str, Any] = {
     "Euler": EulerDiscreteScheduler,
     "Euler ancestral": EulerAncestralDiscreteScheduler,
