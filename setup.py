@@ -59,7 +59,7 @@ setup(
         "diffusers>=0.35",
         "transformers>=4.50",
         "safetensors",
-        "av>=14",
+        "av>=16",
         "opencv-python-headless",
         "pillow",
         "numpy",

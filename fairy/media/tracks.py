@@ -1,4 +1,4 @@
-"""The source's other tracks beside the edited pictures: sound, subtitles, chapters, metadata.
+"""What a clip has beside its pictures: sound, subtitles, fonts, chapters, metadata.
 
 Packets are copied unchanged where the output takes their codec; other sound is transcoded, and
 what cannot be kept is said. Tests: tests/media/test_tracks.py.
@@ -17,7 +17,7 @@ from typing import Protocol
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.stream import Stream
+from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
 from fairy.media.clock import AnyPacket, packets_of
@@ -37,7 +37,7 @@ _TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
 
 
 class OtherTracks:
-    """Sound and subtitles of a clip, in step with the frames that are written.
+    """Sound, subtitles and attached files of a clip, in step with the frames that are written.
 
     Args:
         info: the clip.
@@ -54,6 +54,8 @@ class OtherTracks:
             self._keep(stream, output, kind)
         for subtitle in self._source.streams.subtitles:
             self._keep(subtitle, output, kind)
+        for attachment in self._source.streams.attachments:
+            _attach(attachment, output, kind)
         self._packets = self._demux()
         self._next: AnyPacket | None = next(self._packets, None)
 
@@ -100,6 +102,16 @@ class OtherTracks:
                     yield packet
         except av.error.FFmpegError:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
+
+
+def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) -> None:
+    """Copy an attached file, such as a font that the subtitles are written in."""
+    name = source.name or "unnamed"
+    if kind.muxer == "matroska":
+        mimetype = source.mimetype or "application/octet-stream"
+        output.add_attachment(name, mimetype, source.data)
+    else:
+        logger.warning("%s cannot hold attached files; %s left out", output.format.name, name)
 
 
 def _takes(muxer: str, path: Path, index: int) -> bool:

@@ -217,6 +217,38 @@ def test_subtitles_that_the_file_cannot_hold_are_said(clip, tmp_path, caplog):
     assert "webm cannot hold mov_text subtitle; left out" in caplog.text
 
 
+@pytest.fixture
+def with_font(tmp_path):
+    """A Matroska clip with an attached file."""
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("ffv1", rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        file.add_attachment("hand.ttf", "font/ttf", b"not quite a font")
+        for index in range(50):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = index
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+    return path
+
+
+def attachments(path):
+    with av.open(str(path)) as file:
+        return [(s.name, s.mimetype, s.data) for s in file.streams.attachments]
+
+
+def test_attached_files_are_copied(with_font, tmp_path):
+    copied = attachments(rewrite(with_font, tmp_path / "out.mkv"))
+    assert copied == [("hand.ttf", "font/ttf", b"not quite a font")]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_attached_files_that_the_file_cannot_hold_are_said(with_font, tmp_path, caplog, suffix):
+    assert attachments(rewrite(with_font, tmp_path / f"out{suffix}")) == []
+    assert f"{suffix[1:]} cannot hold attached files; hand.ttf left out" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["out.gif", "out", "out.png"])
 def test_sound_is_said_to_be_left_out_of_pictures(sounding, tmp_path, caplog, name):
     source = sounding("aac", ".mp4")
