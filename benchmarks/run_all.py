@@ -103,6 +103,7 @@ def gpu_plan(scale: Scale) -> list[Step]:
         ),
         Step("bench_edit.py", f"{whole} --sizes {large}"),
         Step("bench_anchor_attention.py", "--quick", out="anchor_attention.json"),
+        Step("bench_fusions.py", "", out="fusions.json"),
     ]
 
 

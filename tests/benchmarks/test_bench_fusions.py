@@ -1,0 +1,40 @@
+"""benchmarks/bench_fusions.py: what is compared, and what is refused."""
+
+from __future__ import annotations
+
+import bench_fusions
+import torch
+from bench_fusions import geglu, group_norm_silu, main, norm_inputs, refusal
+from diffusers.models.activations import GEGLU
+
+
+def test_geglu_is_diffusers():
+    layer, x = GEGLU(8, 6), torch.randn(2, 3, 8)
+    torch.testing.assert_close(geglu(layer.proj(x)), layer(x))
+
+
+def test_norm_is_that_of_a_diffusers_block():
+    x, groups, weight, bias = norm_inputs(2, 64, 4, 4)
+    norm = torch.nn.GroupNorm(groups, 64)
+    norm.weight.data, norm.bias.data = weight, bias
+    torch.testing.assert_close(
+        group_norm_silu(x, groups, weight, bias), torch.nn.functional.silu(norm(x))
+    )
+
+
+def test_a_wrong_candidate_is_refused():
+    x = (torch.randn(2, 3, 8),)
+    assert refusal(geglu, geglu, x) is None
+    assert "REFUSED" in str(refusal(geglu, lambda x: geglu(x) * 1.001, x))
+    assert "REFUSED" in str(refusal(geglu, lambda x: geglu(x) * float("nan"), x))
+
+
+def test_without_a_gpu_it_says_so(capsys, tmp_path):
+    if not torch.cuda.is_available():
+        main(["--out", str(tmp_path / "out.json")])
+        assert "nothing measured" in capsys.readouterr().out
+        assert not (tmp_path / "out.json").exists()
+
+
+def test_shapes_divide_into_groups():
+    assert all(channels % bench_fusions.NUM_GROUPS == 0 for channels, _, _ in bench_fusions.NORMED)
