@@ -21,7 +21,7 @@ from fairy.console import frame_progress, quiet_libraries
 from fairy.media.read import probe, read_frame_at
 from fairy.media.sheet import contact_sheet
 
-INSTRUCTION = "make it a pencil sketch"
+INSTRUCTION = "make it sunset"
 NUM_COLUMNS = 5
 
 
