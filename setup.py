@@ -100,6 +100,6 @@ setup(
             "triton>=3.2,<3.8; sys_platform == 'linux' and platform_machine == 'x86_64'",
         ],
     },
-    entry_points={"console_scripts": ["fairy=fairy.cli:main"]},
+    entry_points={"console_scripts": ["fairy=fairy.__main__:main"]},
     zip_safe=False,
 )

@@ -39,7 +39,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; the console script's entry."""
+    """Run the command line, as `fairy.__main__` does."""
     # Read by Intel's matrix library when torch loads it: the same seed gives the same video to
     # the bit, however buffers happen to be aligned.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
@@ -374,7 +374,3 @@ def track(context: typer.Context) -> None:
     from fairy.jobs.track_command import track_command
 
     hand_over(track_command, context, "track")
-
-
-if __name__ == "__main__":
-    main()
