@@ -1,7 +1,7 @@
 r"""The paper's ablation on our models: frame by frame, with anchors, and with finetuned models.
 
-    python benchmarks/ablation.py --workers 2 --clips DIR \
-        --also equivariant=MODEL --also clips=MODEL
+    python benchmarks/ablation.py --workers 2 --clips DIR --also "longer training=MODEL" \
+        --also equivariant=MODEL --also "clip mode=MODEL"
 
 Edits, from the same seeds: 100 rendered clips by instructions that leave a choice open, 20 rendered
 clips by instructions that fix the result, and the clips of DIR (its real clips) by both kinds.
@@ -31,7 +31,7 @@ from fairy.evaluation.clips import (
     real_clip,
 )
 from fairy.evaluation.command import make_plan
-from fairy.evaluation.measures import MEASURES_BY_KEY
+from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.report import write_report
 from fairy.evaluation.results import Results, read_results
 from fairy.evaluation.statistics import PairedTest, estimate_mean, holm, paired_test
@@ -50,6 +50,8 @@ PAGES = (ROOT / "docs" / "ablation.md", ROOT / "README.md")
 SHEET = ROOT / "docs" / "sheets" / "ablation.png"
 CAPTION = "Each way's difference to editing frame by frame, with 95 % intervals"
 MARK = "ablation"
+# The name of a model that was trained on without maps: those after it are tested against it, too
+CONTROL = "longer training"
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,10 @@ def by_clip(results: Results, method: str, key: str) -> list[float]:
     return [float(np.mean(values)) for values in found.values()]
 
 
-def against_first(results: Results, key: str) -> dict[str, PairedTest]:
-    """Return the test of each further method against the first, frame by frame."""
-    first = by_clip(results, results.methods[0], key)
-    return {m: paired_test(by_clip(results, m, key), first) for m in results.methods[1:]}
+def against(results: Results, key: str, place: int = 0) -> dict[str, PairedTest]:
+    """Return the test of each method after that at `place` against it; 0: frame by frame."""
+    other = by_clip(results, results.methods[place], key)
+    return {m: paired_test(by_clip(results, m, key), other) for m in results.methods[place + 1 :]}
 
 
 def write_pages(parts: dict[Part, Results]) -> None:
@@ -172,6 +174,7 @@ def full_tables(parts: dict[Part, Results]) -> str:
 
 def _full_table(part: Part, results: Results) -> str:
     rows = []
+    controls = [at for at, name in enumerate(results.methods) if name.endswith(CONTROL)]
     for key in (*part.keys, "change"):
         measure = MEASURES_BY_KEY[key]
         arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[measure.better]
@@ -181,16 +184,23 @@ def _full_table(part: Part, results: Results) -> str:
             cells.append(f"{show(measure, estimate.mean)} ({show_interval(measure, estimate)})")
         rows.append([f"{measure.label}{arrow} {measure.unit}".rstrip(), *cells])
         if measure.better != "neither":
-            rows.append(["better in", "–", *_verdicts(results, key)])
+            rows.append(["better in", "–", *_verdicts(against(results, key), measure)])
+        for at in controls if key in part.keys else ():
+            verdicts = _verdicts(against(results, key, at), measure)
+            beside = f"{_comparative(measure)} than with {CONTROL} in"
+            rows.append([beside, *["–"] * (at + 1), *verdicts])
     num_clips = len({case.clip for case in results.cases})
     heading = f"**{num_clips} {part.words}** (commit `{results.origin.get('commit', 'unknown')}`)"
     return f"{heading}\n\n{_markdown(['', *results.methods], rows)}"
 
 
-def _verdicts(results: Results, key: str) -> list[str]:
-    """Return "93 of 100, p < 0.001" for each further method, corrected for how many they are."""
-    tests = against_first(results, key)
-    higher = MEASURES_BY_KEY[key].better == "higher"
+def _comparative(measure: Measure) -> str:
+    return "higher" if measure.better == "neither" else "better"
+
+
+def _verdicts(tests: dict[str, PairedTest], measure: Measure) -> list[str]:
+    """Return "93 of 100, p < 0.001" for each test, corrected for how many they are."""
+    higher = measure.better != "lower"
     p_values = holm([test.p for test in tests.values()])
     return [
         f"{test.larger if higher else test.smaller} of {test.difference.count}, {show_p(p)}"
@@ -233,7 +243,7 @@ def _markdown(columns: list[str], rows: list[list[str]]) -> str:
 
 def draw(parts: dict[Part, Results]) -> None:
     """Draw each method's difference to frame by frame, a panel for each kind of clip."""
-    figure = Figure(figsize=(3.3 * len(parts), 3.6), layout="constrained")
+    figure = Figure(figsize=(3.9 * len(parts), 3.6), layout="constrained")
     panels = figure.subplots(1, len(parts), squeeze=False)[0]
     for axes, (part, results) in zip(panels, parts.items(), strict=True):
         _draw_panel(axes, part, results)
@@ -243,7 +253,7 @@ def draw(parts: dict[Part, Results]) -> None:
 
 def _draw_panel(axes: Axes, part: Part, results: Results) -> None:
     measure = MEASURES_BY_KEY["psnr_db" if "psnr_db" in part.keys else "warp_error"]
-    tests = against_first(results, measure.key)
+    tests = against(results, measure.key)
     axes.axhline(0, color="0.6", linewidth=1)
     for place, test in enumerate(tests.values()):
         mean, low, high = (
