@@ -155,7 +155,7 @@ def group_norm_silu(
 
 
 def geglu(x: Tensor) -> Tensor:
-    """Return value * gelu(gate) (...,W) of contiguous x (...,2W), value first."""
+    """Return value * gelu(gate) (...,W) of x (...,2W), value first."""
     width = x.shape[-1] // 2
     out = torch.empty((*x.shape[:-1], width), dtype=x.dtype, device=x.device)
     with torch.cuda.device_of(x):

@@ -67,6 +67,7 @@ def show(
     rows: Sequence[dict[str, Any]],
     *,
     columns: Sequence[str] | None = None,
+    out: Path | None = None,
     **settings: Any,
 ) -> None:
     """Print the rows as a table, then everything as one JSON document on the last line.
@@ -75,8 +76,13 @@ def show(
         title: of the table.
         rows: all with the same keys.
         columns: those of the table, in order; all when None.
+        out: a file to write the document to as well.
         **settings: what is the same for all rows, for the document.
     """
+    document = json.dumps({"title": title, **machine(), **settings, "rows": list(rows)})
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(f"{document}\n", encoding="utf-8")
     table = Table(title=title)
     for name in columns or rows[0]:
         table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
@@ -84,7 +90,7 @@ def show(
         table.add_row(*(_word(row[name]) for name in columns or row))
     console = Console()
     (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table)
-    print(json.dumps({"title": title, **machine(), **settings, "rows": list(rows)}))
+    print(document)
 
 
 def _word(value: Any) -> str:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -38,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "benchmarks")]
 
 from _bound import matmul_flops_per_s  # noqa: E402
-from _record import card, machine, show  # noqa: E402
+from _record import card, show  # noqa: E402
 
 from fairy.editing.backends import anchor_attention_merged  # noqa: E402
 from fairy_kernels.availability import why_not  # noqa: E402
@@ -90,10 +89,7 @@ def main(words: list[str] | None = None) -> None:
         rows = [row for shape in shapes(quick=args.quick) for row in measure(shape, dtype, walls)]
         rows += vary(dtype, walls)
     settings = {"dtype": args.dtype, "walls": walls}
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps({**machine(), **settings, "rows": rows}) + "\n")
-    show("Anchor attention", rows, **settings)
+    show("Anchor attention", rows, out=args.out, **settings)
 
 
 def shapes(*, quick: bool) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from _record import machine, show
+from _record import show
 from torch import Tensor
+
+from fairy_kernels.testing import ERROR_FACTOR
 
 NUM_GROUPS = 32
 # A chunk of 8 frames, three branches: 24 images
@@ -35,8 +36,6 @@ IMAGES = 24
 NORMED = [(320, 48, 64), (640, 48, 64), (960, 48, 64), (640, 24, 32), (1280, 12, 16)]
 # (tokens, width of value and of gate)
 GATED = [(3072, 1280), (768, 2560), (192, 5120)]
-# A candidate's error may be eager's, times this, and this many roundings
-ERROR_FACTOR = 2.0
 
 Way = Callable[..., Tensor]
 
@@ -76,17 +75,13 @@ def main(words: list[str] | None = None) -> None:
         rate = copy_bytes_per_s(torch.empty(2**28, **make))
         for channels, height, width in NORMED:
             inputs = norm_inputs(IMAGES, channels, height, width, **make)
-            rows += measure(
-                "GroupNorm + SiLU", group_norm_silu, _fused.group_norm_silu, inputs, rate
-            )
+            ways = (group_norm_silu, _fused.group_norm_silu)
+            rows += measure("GroupNorm + SiLU", *ways, inputs, rate, reads=2)
         for num_tokens, width in GATED:
             gated = (torch.randn(IMAGES, num_tokens, 2 * width, **make),)
-            rows += measure("GEGLU", geglu, _fused.geglu, gated, rate)
+            rows += measure("GEGLU", geglu, _fused.geglu, gated, rate, reads=1)
     settings = {"dtype": args.dtype, "copy_bytes_per_s": rate}
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps({**machine(), **settings, "rows": rows}) + "\n")
-    show("Fusions", rows, **settings)
+    show("Fusions", rows, out=args.out, **settings)
 
 
 def norm_inputs(
@@ -99,16 +94,24 @@ def norm_inputs(
 
 
 def measure(
-    name: str, eager: Way, candidate: Way, inputs: tuple[Any, ...], rate: float
+    name: str, eager: Way, candidate: Way, inputs: tuple[Any, ...], rate: float, *, reads: int
 ) -> list[dict[str, Any]]:
-    """Return a row for each way; `rate` is a copy's, in bytes per second."""
+    """Return a row for each way.
+
+    Args:
+        name: of the layer.
+        eager: the layer by torch.
+        candidate: ours.
+        inputs: their arguments; the first is what fills memory.
+        rate: of a copy, in bytes per second.
+        reads: how often the first argument must be read.
+    """
     from triton.testing import do_bench
 
     compiled = torch.compile(eager, dynamic=False)
     x = inputs[0]
     row = {"layer": name, "shape": " ".join(map(str, x.shape))}
-    # The first argument is what fills memory; GEGLU's result is half of it
-    least = x.nbytes + eager(*inputs).nbytes + (x.nbytes if name != "GEGLU" else 0)
+    least = reads * x.nbytes + eager(*inputs).nbytes
     rows = []
     for way, compute in {"eager": eager, "compiled": compiled, "candidate": candidate}.items():
         if way == "candidate" and (why := refusal(eager, candidate, inputs)) is not None:

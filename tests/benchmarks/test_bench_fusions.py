@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bench_fusions
+import pytest
 import torch
-from bench_fusions import geglu, group_norm_silu, main, norm_inputs, refusal
+from bench_fusions import geglu, group_norm_silu, main, measure, norm_inputs, refusal
 from diffusers.models.activations import GEGLU
 
 
@@ -27,6 +28,19 @@ def test_a_wrong_candidate_is_refused():
     assert refusal(geglu, geglu, x) is None
     assert "REFUSED" in str(refusal(geglu, lambda x: geglu(x) * 1.001, x))
     assert "REFUSED" in str(refusal(geglu, lambda x: geglu(x) * float("nan"), x))
+
+
+def test_a_row_says_how_near_the_least_traffic_comes_to_a_copy(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr("triton.testing.do_bench", lambda work, **options: 2.0)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    x = torch.randn(2, 3, 8)
+    rows = measure("GEGLU", geglu, lambda x: geglu(x) + 1, (x,), x.nbytes * 1e3, reads=1)
+    assert [row["way"] for row in rows] == ["eager", "compiled", "candidate"]
+    # Once read, half of it written, in 2 ms at a rate of once in 1 ms
+    assert rows[0]["% of a copy"] == pytest.approx(75)
+    assert rows[2]["ms"] is None
+    assert "REFUSED" in rows[2]["note"]
 
 
 def test_without_a_gpu_it_says_so(capsys, tmp_path):

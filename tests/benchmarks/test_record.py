@@ -29,3 +29,11 @@ def test_table_leaves_columns_out_and_the_document_keeps_them(capsys):
     *table, document = capsys.readouterr().out.splitlines()
     assert "not measured" in "\n".join(table) and "hidden" not in "\n".join(table)
     assert json.loads(document)["rows"] == [{"way": "ours", "error": None, "hidden": 3}]
+
+
+def test_document_is_written_to_a_file_too(tmp_path, capsys):
+    path = tmp_path / "new" / "rows.json"
+    show("title", [{"way": "ours"}], out=path, dtype="bfloat16")
+    *_, document = capsys.readouterr().out.splitlines()
+    assert path.read_text() == f"{document}\n"
+    assert json.loads(document)["dtype"] == "bfloat16"
