@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import put_between
-from _plots import by_batch, draw_speed
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.lib.pages import put_between
+from benchmarks.lib.plots import by_batch, draw_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,10 +4,10 @@
     make bench-gpu            a CUDA device, Stable Diffusion 1.5's shape, under ten minutes
     python benchmarks/run_all.py gpu --dry-run     the same path on a CPU, with tiny models
 
-Each step is a script of this folder in a process of its own. It adds its rows to one file of JSON
+Each step is a script of these folders in a process of its own. It adds its rows to one file of JSON
 lines as it measures them, so that what is done is kept. Steps stand in order of worth: what the
 budget does not reach is said and left out. At the end benchmarks/report.py makes tables and a plot.
-Other scripts of this folder are run by hand. Tests: tests/benchmarks/test_run_all.py.
+Other scripts are run by hand. Tests: tests/benchmarks/test_run_all.py.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x64"), 5, "7", 2, "2 4", ("balanced
 def cpu_plan() -> list[Step]:
     """Return what `make bench` runs: small pictures and few steps, since a CPU is slow."""
     return [
-        Step("bench_edit.py", "--sizes 64x48 --device cpu"),
-        Step("bench_baselines.py", "--size 64x48 --steps 2 --device cpu"),
-        Step("memory_by_length.py", "--size 64x48 --steps 1 --lengths 60 120 480"),
+        Step("speed/bench_edit.py", "--sizes 64x48 --device cpu"),
+        Step("speed/bench_baselines.py", "--size 64x48 --steps 2 --device cpu"),
+        Step("memory/memory_by_length.py", "--size 64x48 --steps 1 --lengths 60 120 480"),
         Step(
-            "bench_edit.py",
+            "speed/bench_edit.py",
             "--sizes 64x48 --device cpu --frames 27 --steps 2 --runs 1 "
             "--frame-batch-sizes 1 2 4 8 16",
         ),
@@ -84,26 +84,26 @@ def gpu_plan(scale: Scale) -> list[Step]:
     whole = f"{model} --frames {scale.frames} --steps {scale.steps}"
     few = max(1, scale.steps // 5)
     return [
-        Step("bench_edit.py", f"{whole} --sizes {small} --runs 3"),
-        *(Step("bench_edit.py", f"{whole} --sizes {small} --modes {m}") for m in scale.modes),
+        Step("speed/bench_edit.py", f"{whole} --sizes {small} --runs 3"),
+        *(Step("speed/bench_edit.py", f"{whole} --sizes {small} --modes {m}") for m in scale.modes),
         Step(
-            "bench_edit.py",
+            "speed/bench_edit.py",
             f"{model} --frames {scale.frames} --steps {few} --sizes {small} "
             f"--frame-batch-sizes {scale.batches}",
         ),
         Step(
-            "bench_baselines.py",
+            "speed/bench_baselines.py",
             f"{model} --frames {max(5, scale.frames // 3)} --steps {scale.steps} --size {small} "
             "--budget-s 60",
         ),
         Step(
-            "bench_edit.py",
+            "speed/bench_edit.py",
             f"{model} --frames {scale.frames} {scale.lengths} --steps {few} --sizes {small} "
             "--runs 1",
         ),
-        Step("bench_edit.py", f"{whole} --sizes {large}"),
-        Step("bench_anchor_attention.py", "--quick", out="anchor_attention.json"),
-        Step("bench_fusions.py", "", out="fusions.json"),
+        Step("speed/bench_edit.py", f"{whole} --sizes {large}"),
+        Step("speed/bench_anchor_attention.py", "--quick", out="anchor_attention.json"),
+        Step("speed/bench_fusions.py", "", out="fusions.json"),
     ]
 
 

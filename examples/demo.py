@@ -16,10 +16,10 @@ from rendered_clip import rendered_clip
 from rich.console import Console
 
 import fairy
-from fairy.config import EditConfig
-from fairy.console import frame_progress, quiet_libraries
+from fairy.cli.console import frame_progress, quiet_libraries
+from fairy.media.contact_sheet import contact_sheet
 from fairy.media.read import probe, read_frame_at
-from fairy.media.sheet import contact_sheet
+from fairy.settings import EditConfig
 
 INSTRUCTION = "make it sunset"
 NUM_COLUMNS = 5

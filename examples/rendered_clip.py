@@ -9,8 +9,8 @@ import torch
 
 from fairy.media.colours import Image
 from fairy.media.frames import to_images
-from fairy.training.clips import sample_clip
-from fairy.training.scenes import SceneSampler
+from fairy.synthetic.moving_scenes import sample_clip
+from fairy.synthetic.scenes import SceneSampler
 
 
 def rendered_clip(num_frames: int, height: int, width: int, seed: int = 0) -> Image:

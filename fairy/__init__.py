@@ -11,19 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairy.config import EditConfig
-    from fairy.editing.pipeline import FairyPipeline
+    from fairy.editors.ip2p.pipeline import FairyPipeline
     from fairy.jobs.edit import edit_video
     from fairy.media.read import read_video
     from fairy.media.write import write_video
+    from fairy.settings import EditConfig
 
 __version__ = "0.1.0.dev0"
 
 __all__ = ["EditConfig", "FairyPipeline", "__version__", "edit_video", "read_video", "write_video"]
 
 _HOME = {
-    "EditConfig": "fairy.config",
-    "FairyPipeline": "fairy.editing.pipeline",
+    "EditConfig": "fairy.settings",
+    "FairyPipeline": "fairy.editors.ip2p.pipeline",
     "edit_video": "fairy.jobs.edit",
     "read_video": "fairy.media.read",
     "write_video": "fairy.media.write",

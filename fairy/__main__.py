@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; the console script's entry."""
     try:
-        from fairy.cli import main as run
+        from fairy.cli.app import main as run
     except KeyboardInterrupt:
         # Ctrl-C before anything began
         sys.exit(130)

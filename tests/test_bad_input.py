@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from fairy.cli import app
+from fairy.cli.app import app
 from fairy.media.write import write_video
 from tests.tiny import make_frames, save_tiny_pipeline
 

@@ -13,7 +13,7 @@ def test_ctrl_c_while_it_loads_ends_without_a_traceback(monkeypatch, capsys):
     load = builtins.__import__
 
     def interrupt(name, *rest):
-        if name == "fairy.cli":
+        if name == "fairy.cli.app":
             raise KeyboardInterrupt
         return load(name, *rest)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe, read_frames
-from fairy.media.codecs import CONTAINERS
+from fairy.media.encoding.codecs import CONTAINERS
 from fairy.media.frames import fit_size, resize, to_model
 from fairy.metrics.flow import estimate_flow
 
@@ -171,10 +171,10 @@ def _names(kind: tuple[str, ...], count: int) -> list[str]:
 
 def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
     """Render the clip of number `index` for the edit `name`; size is (height, width)."""
-    from fairy.training.clips import sample_clip
-    from fairy.training.edits import EDITS_BY_NAME
-    from fairy.training.phrases import PHRASES
-    from fairy.training.scenes import Rendered, SceneSampler
+    from fairy.synthetic.edits import EDITS_BY_NAME
+    from fairy.synthetic.moving_scenes import sample_clip
+    from fairy.synthetic.phrases import PHRASES
+    from fairy.synthetic.scenes import Rendered, SceneSampler
 
     generator = torch.Generator().manual_seed(FIRST_SEED + index)
     clip = sample_clip(SceneSampler(), num_frames, size, generator)

@@ -18,8 +18,8 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
 
-from fairy.editing.anchors import select_anchor_indices
-from fairy.editing.pipeline import FairyPipeline
+from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.ip2p.pipeline import FairyPipeline
 
 IMAGES_AT_ONCE = 16
 # Seeds of a clip's frames lie together, far from those of the next clip.

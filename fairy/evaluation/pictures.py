@@ -20,13 +20,13 @@ import torch
 from PIL import Image as PilImage
 from torch import Tensor
 
-from fairy.config import MediaConfig
 from fairy.evaluation.measures import Scores
 from fairy.evaluation.pair import Pair
 from fairy.media.colours import Image
 from fairy.media.frames import fit_size, resize, to_images
 from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_back
+from fairy.settings import MediaConfig
 
 # Small clips are enlarged, as chroma is halved in the video; large ones are for looking only.
 SMALL_PX, LARGE_PX = 240, 480

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairy.editing.pipeline import FairyPipeline
+from fairy.analysis.anchor_transfer import anchor_transfer
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.evaluation.clips import SuiteClip
 from fairy.evaluation.measures import Row
 from fairy.evaluation.methods import edit_alone
 from fairy.metrics.equivariance import equivariance_error
-from fairy.metrics.transfer import anchor_transfer
 
 NUM_MOVED = 4
 # Frames far from the anchors that are edited three times: a mean over more hardly moves

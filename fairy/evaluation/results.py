@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 import fairy
+from fairy.analysis.tracking import LayerAccuracy, TrackingAccuracy
 from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES, Measure, Scores
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
-from fairy.jobs.report import versions
-from fairy.metrics.tracking import LayerAccuracy, TrackingAccuracy
+from fairy.system import versions
 
 FORMAT = "fairy evaluation 1"
 

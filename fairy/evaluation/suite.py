@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from fairy.editing.anchors import select_anchor_indices
-from fairy.editing.pipeline import FairyPipeline
+from fairy.analysis.track import tracked_clips
+from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
+from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.evaluation.clips import MakeClip, SuiteClip
 from fairy.evaluation.measures import Scores, measure
 from fairy.evaluation.methods import (
@@ -26,10 +28,8 @@ from fairy.evaluation.pictures import ClipView, view_clip
 from fairy.evaluation.properties import measure_properties
 from fairy.evaluation.results import Case, Results
 from fairy.evaluation.workers import working
-from fairy.jobs.track import tracked_clips
 from fairy.media.frames import fit_size
 from fairy.metrics.semantic import Encoder
-from fairy.metrics.tracking import TrackingAccuracy, tracking_accuracy
 
 NUM_ANCHORS = 3
 # Shape of rendered clips, (height, width)

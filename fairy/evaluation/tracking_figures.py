@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fairy.analysis.figures import by_layer
+from fairy.analysis.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from fairy.evaluation.charts import Line, line_chart
-from fairy.metrics.figures import by_layer
-from fairy.metrics.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 
 SIZE = (540, 260)
 LIMIT_STYLE, STILL_STYLE, FIRST_MODEL_STYLE = 0, 1, 3

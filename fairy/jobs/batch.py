@@ -16,16 +16,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from fairy.config import EditConfig
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.edit import edit_video, load
 from fairy.jobs.joblist import Job, make_job, read_lines
-from fairy.jobs.shared import SharedClip
+from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.media.frames import fit_size
 from fairy.media.read import probe, read_frames
+from fairy.settings import EditConfig
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """One clip, one instruction, one edited clip: what `fairy edit` does.
 
 What can be refused is refused before a model is loaded (`fairy.jobs.plan`), and the result appears
-whole or not at all. The clip is never in memory as a whole (`fairy.jobs.clip`). What is done is
+whole or not at all. The clip is never in memory as a whole (`fairy.jobs.segment`). What is done is
 kept on the way, so that the same command goes on after an interruption (`fairy.jobs.workspace`).
 Tests: tests/jobs/test_edit.py.
 """
@@ -16,22 +16,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from fairy.config import EditConfig
-from fairy.editing.compiled import check_compile, compile_unet
-from fairy.editing.decoder import load_decoder
-from fairy.editing.fp8 import check_fp8, to_fp8
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
+from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, JobInterrupted, MediaError
-from fairy.jobs.clip import ClipJob, Progress
 from fairy.jobs.manifest import ModelIdentity
-from fairy.jobs.notes import Notes
 from fairy.jobs.plan import EditPlan, plan_edit
 from fairy.jobs.report import EditReport, Stopwatch
-from fairy.jobs.shared import SharedClip
+from fairy.jobs.segment import ClipJob, Progress
+from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.stopping import Stopping
+from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
 from fairy.models.defaults import ModelDefaults, unknown_words
 from fairy.models.registry import resolve_device
+from fairy.settings import EditConfig
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fairy.jobs.notes import Notes
+from fairy.jobs.warnings_log import Notes
 from fairy.media.info import AudioInfo, VideoInfo
 from fairy.media.read import probe
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from fairy.config import EditConfig, MediaConfig, Shortcuts
 from fairy.errors import SettingsError
+from fairy.settings import EditConfig, MediaConfig, Shortcuts
 
 NEEDED = ("input", "instruction", "output")
 # What the command line calls otherwise than `EditConfig`

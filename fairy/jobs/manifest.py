@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-from fairy.config import EditConfig
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
-from fairy.jobs.report import versions
 from fairy.media.shots import Shot
+from fairy.settings import EditConfig
+from fairy.system import versions
 
 # They change how fast an edit runs, not what comes out.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")

@@ -14,12 +14,12 @@ import numpy as np
 
 from fairy.jobs.plan import EditPlan
 from fairy.jobs.workspace import Workspace
-from fairy.media.ahead import WriteBehind
 from fairy.media.colours import Image
+from fairy.media.contact_sheet import side_by_side
+from fairy.media.encoding.segments import SegmentWriter, join_packets
 from fairy.media.frames import resize
 from fairy.media.info import Frame
-from fairy.media.segments import SegmentWriter, join_packets
-from fairy.media.sheet import side_by_side
+from fairy.media.threads import WriteBehind
 from fairy.media.write import VideoWriter
 
 # A key frame every so often costs little: H.264 sets one after 250 frames of its own accord.

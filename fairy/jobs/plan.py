@@ -10,8 +10,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
-from fairy.config import EditConfig, MediaConfig
-from fairy.editing.anchors import select_shot_anchors
+from fairy.anchors.selection import select_shot_anchors
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
 from fairy.jobs.manifest import (
     ClipFile,
@@ -21,11 +20,12 @@ from fairy.jobs.manifest import (
     effective_settings,
 )
 from fairy.jobs.workspace import Workspace
+from fairy.media.decoding.stdin import STDIN
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frames
 from fairy.media.shots import Shot, find_shots, read_shots
-from fairy.media.stdin import STDIN
 from fairy.media.write import check_holds, check_output
+from fairy.settings import EditConfig, MediaConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,19 +11,19 @@ from pathlib import Path
 from PIL import Image as PilImage
 from PIL.PngImagePlugin import PngInfo
 
-from fairy.config import EditConfig
-from fairy.editing.anchors import select_anchor_indices
-from fairy.editing.pipeline import FairyPipeline
+from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import OutputExistsError, SettingsError
-from fairy.jobs.clip import ClipJob
 from fairy.jobs.edit import how_to_go_on, ready
 from fairy.jobs.plan import plan_edit
 from fairy.jobs.report import Stopwatch
+from fairy.jobs.segment import ClipJob
 from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
+from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
-from fairy.media.sheet import contact_sheet
+from fairy.settings import EditConfig
 
 COLUMNS = 4
 CELL_HEIGHT_PX = 180

@@ -5,10 +5,7 @@ Tests: tests/jobs/test_report.py.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,23 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import fairy
-from fairy.config import EXACT, EditConfig
-from fairy.editing.clip import UsedSettings
+from fairy.editors.ip2p.session import UsedSettings
 from fairy.media.shots import Shot
-
-VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Fairy, Python, the platform and the libraries that are installed."""
-    found = {"fairy": fairy.__version__, "python": platform.python_version()}
-    found["platform"] = platform.platform()
-    for name in VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+from fairy.settings import EXACT, EditConfig
+from fairy.system import versions
 
 
 def provenance(instruction: str, config: EditConfig) -> str:
@@ -168,16 +152,3 @@ class Stopwatch:
             stage = self._running[-1]
             self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
         self._since = now
-
-
-def peak_memory_bytes() -> int:
-    """Return the largest resident size in bytes that this process has had."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts kilobytes, macOS bytes.
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,7 +1,8 @@
 """The folder beside OUT that holds what is done of a job until all of it is: `OUT.fairy`.
 
 - `manifest.json`: what the parts depend on (`fairy.jobs.manifest`);
-- `result-A-B.segment`, `compare-A-B.segment`: frames A to B - 1, encoded (`fairy.media.segments`);
+- `result-A-B.segment`, `compare-A-B.segment`: frames A to B - 1, encoded
+  (`fairy.media.encoding.segments`);
 - `frames-A-B.npy`: edited frames that are in no segment yet, uint8 (F,H,W,3) at the model's size;
 - `anchors-A.safetensors`: a preview's anchors of the shot that begins at A;
 - `published`: what tells the outputs from other files, once they are whole;

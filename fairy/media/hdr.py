@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairy.media.colours import Image
-from fairy.media.side_data import unpack_side_data
+from fairy.media.decoding.side_data import unpack_side_data
 
 Array = npt.NDArray[np.float32]
 

@@ -18,15 +18,15 @@ from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from fairy.config import MediaConfig
 from fairy.errors import MediaError
 from fairy.media.colours import Image
-from fairy.media.container import open_video, shown_name
-from fairy.media.decode import Picture, decode, packet_times
-from fairy.media.deinterlace import deinterlaced
+from fairy.media.decoding.container import open_video, shown_name
+from fairy.media.decoding.decode import Picture, decode, packet_times
+from fairy.media.decoding.deinterlace import deinterlaced
+from fairy.media.decoding.picture import PictureReader
 from fairy.media.folder import clip_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
-from fairy.media.picture import PictureReader
+from fairy.settings import MediaConfig
 
 __all__ = ["AudioInfo", "Frame", "VideoInfo", "probe", "read_frame_at", "read_frames", "read_video"]
 

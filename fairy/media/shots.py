@@ -21,7 +21,7 @@ Shot = tuple[int, int]
 
 # Width at which pictures are compared: cuts are no fine detail.
 WIDTH_PX = 160
-# Of scdet's score, 0 to 100; measured by benchmarks/shot_detection.py.
+# Of scdet's score, 0 to 100; measured by benchmarks/quality/shot_detection.py.
 THRESHOLD = 6.0
 # A flash looks like two cuts a frame or two apart.
 MIN_FRAMES = 6

@@ -19,13 +19,13 @@ from typing import Protocol
 import av
 import numpy as np
 
-from fairy.config import MediaConfig
 from fairy.errors import MediaError, OutputExistsError
-from fairy.media.codecs import CONTAINERS, Encoding, choose_encoding
 from fairy.media.colours import Image
-from fairy.media.encode import VideoEncoder, VideoPacket
+from fairy.media.encoding.codecs import CONTAINERS, Encoding, choose_encoding
+from fairy.media.encoding.encode import VideoEncoder, VideoPacket
 from fairy.media.folder import IMAGE_SUFFIXES, OneImage, PngFolder
 from fairy.media.info import VideoInfo, still_info
+from fairy.settings import MediaConfig
 
 logger = logging.getLogger(__name__)
 
@@ -78,9 +78,9 @@ def check_holds(out: str | Path, num_frames: int) -> None:
 class VideoWriter:
     """Writes frames to `out` as a context manager; the file appears whole or not at all.
 
-    Codecs and pixels: `fairy.media.codecs`. An odd height or width is padded by one line where
-    the codec takes even ones only. A GIF has a palette per frame on a grid of 1/100 s, at least
-    2/100 s apart. The source's other tracks come along: `fairy.media.tracks`.
+    Codecs and pixels: `fairy.media.encoding.codecs`. An odd height or width is padded by one line
+    where the codec takes even ones only. A GIF has a palette per frame on a grid of 1/100 s, at
+    least 2/100 s apart. The source's other tracks come along: `fairy.media.encoding.other_streams`.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class VideoWriter:
             self._sink.write(image, pts, time_base, duration)
 
     def copy(self, packet: VideoPacket) -> None:
-        """Add a packet of another encoder of the same settings (`fairy.media.segments`)."""
+        """Add a packet of another encoder of the same settings (`encoding.segments`)."""
         assert isinstance(self._sink, VideoEncoder)
         with _errors_of(self._out):
             self._sink.copy(packet)

@@ -1,6 +1,6 @@
 """The stage that makes the autoencoder: an encoder that is computed, a decoder that is learnt.
 
-Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/test_trainer.py.
+Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/run/test_trainer.py.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
-from fairy.training.build import build_autoencoder
 from fairy.training.config import TrainConfig
-from fairy.training.data import ScenePairs, draw_size
+from fairy.training.data.pairs import ScenePairs, draw_size
 from fairy.training.loss import psnr_db, reconstruction_loss
-from fairy.training.principal import write_encoder
-from fairy.training.seeding import generator
-from fairy.training.sheet import Columns
+from fairy.training.model.build import build_autoencoder
+from fairy.training.model.pca_encoder import write_encoder
+from fairy.training.run.contact_sheet import Columns
+from fairy.training.run.seeding import generator
 
 
 class AutoencoderModel(nn.Module):

@@ -4,7 +4,7 @@ When editing, anchors come first and leave their keys and values in a cache. Her
 clip are at the same step of the same batch, so nothing needs to be kept: of P clips with F frames,
 B = P*F rows, the A anchors of each clip attend to all its anchors, its other frames to
 themselves and the anchors. Gradients flow through the anchors' keys and values (SDPA).
-The specification is `fairy.editing.attention`. Tests: tests/training/test_clip_attention.py.
+The specification is `fairy.anchors.attention`. Tests: tests/training/test_clip_attention.py.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
-from fairy.editing.anchors import select_anchor_indices
-from fairy.editing.attention import AnchorAttnProcessor, self_attention_layers
+from fairy.anchors.attention import AnchorAttnProcessor, self_attention_layers
+from fairy.anchors.selection import select_anchor_indices
 from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 
 

@@ -13,22 +13,22 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionInstructPix2PixPipeline
 from torch import Tensor, nn
 
-from fairy.editing.latents import encode_images
-from fairy.training import affine
+from fairy.editors.ip2p.latents import encode_images
 from fairy.training import loss as losses
 from fairy.training.clip_attention import ClipLayout, image_attention, install_clip_attention
 from fairy.training.config import TrainConfig
-from fairy.training.data import (
+from fairy.training.data import affine
+from fairy.training.data.pairs import (
     PairBatch,
     PairSource,
     draw_size,
     edited_after_motion,
     loaded_size,
 )
-from fairy.training.editor_parts import EditorParts
-from fairy.training.export import export_pipeline
-from fairy.training.seeding import generator
-from fairy.training.sheet import Columns
+from fairy.training.model.editor_parts import EditorParts
+from fairy.training.model.export import export_pipeline
+from fairy.training.run.contact_sheet import Columns
+from fairy.training.run.seeding import generator
 
 
 class EditorModel(nn.Module):

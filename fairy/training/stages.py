@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from fairy.training.autoencoder import AutoencoderStage
 from fairy.training.config import TrainConfig
-from fairy.training.data import Parts, ScenePairs
-from fairy.training.dataset import DatasetPairs
+from fairy.training.data.dataset import DatasetPairs
+from fairy.training.data.pairs import Parts, ScenePairs
 from fairy.training.editor import EditorStage
-from fairy.training.editor_parts import load_editor, new_editor
-from fairy.training.sheet import Columns
+from fairy.training.model.editor_parts import load_editor, new_editor
+from fairy.training.run.contact_sheet import Columns
 
 
 class Stage(Protocol):

@@ -2,7 +2,7 @@
 
 Shapes: q, k, v (B,N,H,D) with B = G*F rows, row g*F+f; k_anchor, v_anchor (G,M,H,D); out (B,N,H,D).
 Reference: fairy_kernels/reference.py. Tests: tests/kernels/test_testing.py,
-tests/editing/test_backends.py.
+tests/anchors/test_backends.py.
 """
 
 from __future__ import annotations

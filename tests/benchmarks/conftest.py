@@ -1,27 +1,21 @@
-"""Scripts of `benchmarks/` import each other by name, as they do when they are run."""
+"""A pipeline of Stable Diffusion 1.5's layers, and rows as benchmarks write them."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
 
 
 @pytest.fixture(scope="module")
 def pipe():
     """Return a pipeline of Stable Diffusion 1.5's layers with few channels, weights random."""
-    from _models import load_model
+    from benchmarks.lib.models import load_model
 
     return load_model("sd15-tiny", "cpu")
 
 
 @pytest.fixture
 def make_row():
-    """Make a row as `_record.keep` writes it, with some entries in place of its own."""
+    """Make a row as `record.keep` writes it, with some entries in place of its own."""
 
     def make(benchmark: str, **entries: object) -> dict[str, object]:
         machine = {"commit": "abc1234", "processor": "CPU x 2", "device": "cpu", "card": None}

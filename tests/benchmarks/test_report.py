@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from report import main, tables
+
+from benchmarks.report import main, tables
 
 
 @pytest.fixture

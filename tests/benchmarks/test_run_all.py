@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-import run_all
-from run_all import DRY, Scale, Step, cpu_plan, gpu_plan, main, run_steps
+
+from benchmarks import run_all
+from benchmarks.run_all import DRY, Scale, Step, cpu_plan, gpu_plan, main, run_steps
 
 HERE = Path(run_all.__file__).parent
 
@@ -20,8 +21,10 @@ def in_this_process(monkeypatch) -> list[str]:
 
     def call(command: list[object], limit_s: float | None = None) -> int:
         _, script, *words = map(str, command)
-        called.append(Path(script).name)
-        importlib.import_module(Path(script).stem).main(words)
+        name = Path(script).relative_to(HERE).as_posix()
+        called.append(name)
+        module = name.removesuffix(".py").replace("/", ".")
+        importlib.import_module(f"benchmarks.{module}").main(words)
         return 0
 
     monkeypatch.setattr(run_all, "call", call)
@@ -54,7 +57,7 @@ def test_plans_name_scripts_that_are_there(plan):
 
 
 def test_spent_budget_leaves_steps_out_and_says_so(tmp_path, capsys):
-    assert run_steps([Step("bench_edit.py", "")], tmp_path, budget_s=0) == 1
+    assert run_steps([Step("speed/bench_edit.py", "")], tmp_path, budget_s=0) == 1
     assert "not reached" in capsys.readouterr().out
 
 

@@ -17,7 +17,7 @@ from fairy.evaluation.clips import (
 )
 from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_error
-from fairy.training.edits import EDITS_BY_NAME
+from fairy.synthetic.edits import EDITS_BY_NAME
 from tests.tiny import make_frames
 
 SIZE = (24, 32)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from fairy.analysis.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.results import read_results
-from fairy.metrics.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from tests.evaluation.conftest import NUM_CLIPS, make_results
 
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from fairy.analysis.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from fairy.evaluation.tracking_figures import tracking_charts, tracking_legend
-from fairy.metrics.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 
 NUM_LAYERS, NUM_STEPS = 3, 2
 

@@ -91,7 +91,7 @@ def _busy_s(process: subprocess.Popen[bytes]) -> float:
 def serve() -> None:
     """Answer commands until the input ends."""
     import fairy.jobs.edit
-    from fairy.editing.pipeline import FairyPipeline
+    from fairy.editors.ip2p.pipeline import FairyPipeline
     from tests.tiny import make_tiny_pipeline
 
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
@@ -105,7 +105,7 @@ def serve() -> None:
 def _run(arguments: list[str]) -> dict[str, object]:
     from typer.testing import CliRunner
 
-    from fairy.cli import app
+    from fairy.cli.app import app
 
     if not any(command.name == "copy" for command in app.registered_commands):
         _add_copy(app)
@@ -127,7 +127,7 @@ def _peak_bytes() -> int:
 
 
 def _add_copy(app: object) -> None:
-    from fairy.console import user_facing
+    from fairy.cli.console import user_facing
     from fairy.media import VideoWriter, check_output, probe, read_frames
 
     @app.command(name="copy")

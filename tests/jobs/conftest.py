@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from tests.media.conftest import audio_packets, clip, frame_times
 from tests.tiny import make_tiny_pipeline
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 
 # A forked process has no threads of its parent's, and torch would wait for them.
 torch.set_num_threads(1)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import fairy.jobs.batch
-import fairy.jobs.clip
-from fairy.config import EditConfig
-from fairy.editing.pipeline import FairyPipeline
+import fairy.jobs.segment
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.batch import JobResult, run_batch
 from fairy.jobs.edit import edit_video
 from fairy.media.read import read_video
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
@@ -126,8 +126,8 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
     def not_again(*args: object, **options: object) -> object:
         raise AssertionError("the clip was decoded for one instruction alone")
 
-    monkeypatch.setattr(fairy.jobs.clip, "read_frames", not_again)
-    monkeypatch.setattr(fairy.jobs.clip, "frames_at", not_again)
+    monkeypatch.setattr(fairy.jobs.segment, "read_frames", not_again)
+    monkeypatch.setattr(fairy.jobs.segment, "frames_at", not_again)
     results = run(clips, ("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
     assert states(results) == {1: "done", 2: "done"}
     for name in ("snow", "night"):

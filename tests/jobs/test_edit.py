@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-import fairy.jobs.clip
-from fairy.config import EditConfig, MediaConfig
-from fairy.editing.pipeline import FairyPipeline
+import fairy.jobs.segment
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, MediaError
 from fairy.jobs.edit import check_words, edit_video
-from fairy.media.ahead import QUEUE_FRAMES
 from fairy.media.frames import resize
 from fairy.media.info import Frame
 from fairy.media.read import probe, read_video
+from fairy.media.threads import QUEUE_FRAMES
 from fairy.media.write import write_video
 from fairy.models.defaults import ModelDefaults
+from fairy.settings import EditConfig, MediaConfig
 from tests.tiny import assert_same_frames, make_frames
 
 TINY = EditConfig(size=32, num_inference_steps=2, seed=4, frame_batch_size=2)
@@ -54,8 +54,8 @@ def test_no_more_than_a_batch_and_two_queues_of_frames_is_held(
             num_read += 1
             yield frame
 
-    read_frames = fairy.jobs.clip.read_frames
-    monkeypatch.setattr(fairy.jobs.clip, "read_frames", counted)
+    read_frames = fairy.jobs.segment.read_frames
+    monkeypatch.setattr(fairy.jobs.segment, "read_frames", counted)
     edit_video(
         source,
         "make it snow",

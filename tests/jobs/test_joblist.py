@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fairy.config import EditConfig, Shortcuts
 from fairy.errors import SettingsError
 from fairy.jobs.joblist import make_job, read_lines
+from fairy.settings import EditConfig, Shortcuts
 
 JOB = {"input": "a.mp4", "instruction": "snow", "output": "b.mp4"}
 

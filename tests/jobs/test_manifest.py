@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairy.config import EditConfig, MediaConfig, Shortcuts
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.manifest import (
     Manifest,
     ModelIdentity,
@@ -19,6 +18,7 @@ from fairy.jobs.manifest import (
     effective_settings,
     join_words,
 )
+from fairy.settings import EditConfig, MediaConfig, Shortcuts
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import fairy.jobs.outputs
-from fairy.config import EditConfig
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan, plan_edit
 from fairy.jobs.workspace import Workspace
 from fairy.media.info import Frame
 from fairy.media.read import probe, read_frames
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 NUM_FRAMES = 10

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fairy.config import EditConfig
 from fairy.errors import FairyError, InstructionError, OutputExistsError, SettingsError
 from fairy.jobs.plan import plan_edit
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 

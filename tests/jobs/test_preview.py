@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from fairy.config import EditConfig
-from fairy.editing.clip import ClipEdit
-from fairy.editing.denoise import Denoiser
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.denoise import Denoiser
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.ip2p.session import ClipEdit
 from fairy.errors import OutputExistsError
 from fairy.jobs.edit import edit_video
 from fairy.jobs.preview import preview_video
 from fairy.media.read import read_video
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 CONFIG = EditConfig(size=32, num_inference_steps=2, seed=4, frame_batch_size=2, shots="off")

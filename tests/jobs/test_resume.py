@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import fairy.jobs.outputs
-from fairy.config import EditConfig
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import JobInterrupted, MediaError, ModelError, SettingsError
 from fairy.jobs.edit import edit_video
 from fairy.jobs.report import EditReport
 from fairy.media.read import read_video
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 NUM_FRAMES = 11

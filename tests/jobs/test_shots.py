@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from fairy.config import EditConfig
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.edit import edit_video
 from fairy.jobs.report import EditReport
 from fairy.media.frames import resize, to_images
 from fairy.media.read import read_frames, read_video
 from fairy.media.write import write_video
-from fairy.training.clips import sample_clip
-from fairy.training.scenes import SceneSampler
+from fairy.settings import EditConfig
+from fairy.synthetic.moving_scenes import sample_clip
+from fairy.synthetic.scenes import SceneSampler
 
 CONFIG = EditConfig(size=32, num_inference_steps=2, num_anchors=2, seed=4, frame_batch_size=3)
 LENGTHS = (7, 6, 8)

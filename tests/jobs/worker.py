@@ -15,7 +15,7 @@ from pathlib import Path
 
 import fairy.jobs.edit
 import fairy.jobs.outputs
-from fairy.cli import app
+from fairy.cli.app import app
 
 SEGMENT_FRAMES = 5
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fairy.media import VideoWriter, probe, read_frames
-from fairy.media.codecs import CONTAINERS
+from fairy.media.encoding.codecs import CONTAINERS
 from tests.media import ffprobe
 from tests.media.conftest import CLIPS
 

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from fairy.config import MediaConfig
 from fairy.errors import MediaError
 from fairy.media import VideoWriter, probe, read_frames, read_video, write_video
 from fairy.media.info import still_info
+from fairy.settings import MediaConfig
 
 
 def copy_clip(source, out, **options):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairy.training.clips import Clip, sample_clip
-from fairy.training.scenes import SceneSampler, smooth_noise
+from fairy.synthetic.moving_scenes import Clip, sample_clip
+from fairy.synthetic.scenes import SceneSampler, smooth_noise
 
 
 @pytest.fixture(scope="session")

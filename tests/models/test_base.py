@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
 
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import ModelError
 from fairy.models.defaults import ModelDefaults
 

@@ -13,8 +13,8 @@ from torch import Tensor
 import fairy
 from fairy import FairyPipeline
 from fairy.models.defaults import unknown_words
-from fairy.training.clips import sample_clip
-from fairy.training.scenes import SceneSampler
+from fairy.synthetic.moving_scenes import sample_clip
+from fairy.synthetic.scenes import SceneSampler
 
 FOLDER = Path(fairy.__file__).parent / "models" / "mini"
 MEGABYTE = 1_000_000

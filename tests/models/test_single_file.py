@@ -13,7 +13,7 @@ from diffusers import StableDiffusionInstructPix2PixPipeline
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fairy.editing.pipeline import FairyPipeline
+from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import ModelError
 from tests.tiny import assert_same_frames, make_frames, make_tiny_pipeline
 

@@ -9,7 +9,7 @@ import pytest
 
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe
-from fairy.training.trainer import train
+from fairy.training.run.trainer import train
 from tests.tiny import save_tiny_pipeline
 from tests.training.pairs_on_disk import write_pairs
 

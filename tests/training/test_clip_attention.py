@@ -7,9 +7,9 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
 
-from fairy.editing.attention import AnchorPass, anchor_attention, self_attention_layers
-from fairy.editing.backends import choose_backend
-from fairy.editing.cache import AnchorCache
+from fairy.anchors.attention import AnchorPass, anchor_attention, self_attention_layers
+from fairy.anchors.backends import choose_backend
+from fairy.anchors.cache import AnchorCache
 from fairy.training.clip_attention import (
     ClipAttnProcessor,
     ClipLayout,

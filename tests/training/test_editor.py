@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fairy.training import edits
-from fairy.training.data import Parts, ScenePairs
+from fairy.synthetic import edits
+from fairy.synthetic.edits import EDITS_BY_NAME
+from fairy.training.data.pairs import Parts, ScenePairs
 from fairy.training.editor import EditorStage
-from fairy.training.editor_parts import new_editor
-from fairy.training.edits import EDITS_BY_NAME
+from fairy.training.model.editor_parts import new_editor
 from fairy.training.stages import build_stage
 from tests.training.conftest import MakeConfig
 

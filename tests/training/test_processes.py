@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fairy.training.trainer import train
+from fairy.training.run.trainer import train
 from tests.training.conftest import MakeConfig
 
 

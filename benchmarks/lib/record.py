@@ -1,0 +1,113 @@
+"""Where and with what a benchmark ran, and how its results are shown and kept.
+
+A table for people, one JSON document as the last line, and, where a file is named, a JSON line for
+each row as soon as it is measured. Tests: tests/benchmarks/lib/test_record.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+ASKED_OF_CARD = "name,driver_version,clocks.sm,clocks.max.sm,power.draw,power.limit,temperature.gpu"
+# Where there is no terminal rich would fold a long row at 80 columns
+PLAIN_WIDTH = 200
+
+
+def machine() -> dict[str, Any]:
+    """Return commit, processor, device, load and versions, for a result's JSON.
+
+    FAIRY_COMMIT names the commit where there is no git.
+    """
+    cuda = torch.cuda.is_available()
+    return {
+        "commit": os.environ.get("FAIRY_COMMIT") or _commit(),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "card": card() if cuda and shutil.which("nvidia-smi") else None,
+        "threads": torch.get_num_threads(),
+        # Of the last minute: above the number of processors, others were at work
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def card() -> dict[str, str]:
+    """Return what nvidia-smi says of the first card: clocks and power as they are now."""
+    command = ["nvidia-smi", f"--query-gpu={ASKED_OF_CARD}", "--format=csv,noheader", "--id=0"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(zip(ASKED_OF_CARD.split(","), map(str.strip, out.split(",")), strict=True))
+
+
+def keep(out: Path | None, benchmark: str, row: dict[str, Any]) -> None:
+    """Append a row and where it ran to a file of JSON lines, if there is one."""
+    if out is None:
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"benchmark": benchmark, **machine(), **row}) + "\n")
+
+
+def show(
+    title: str,
+    rows: Sequence[dict[str, Any]],
+    *,
+    columns: Sequence[str] | None = None,
+    out: Path | None = None,
+    **settings: Any,
+) -> None:
+    """Print the rows as a table, then everything as one JSON document on the last line.
+
+    Args:
+        title: of the table.
+        rows: all with the same keys.
+        columns: those of the table, in order; all when None.
+        out: a file to write the document to as well.
+        **settings: what is the same for all rows, for the document.
+    """
+    document = json.dumps({"title": title, **machine(), **settings, "rows": list(rows)})
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(f"{document}\n", encoding="utf-8")
+    table = Table(title=title)
+    for name in columns or rows[0]:
+        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for row in rows:
+        table.add_row(*(_word(row[name]) for name in columns or row))
+    console = Console()
+    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table)
+    print(document)
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _commit() -> str:
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
+    )
+    return said.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} x {len(names)}" if names else platform.processor()

@@ -1,0 +1,56 @@
+"""docs/memory.md's table: size x anchors x card -> frames at a time that fit, by the formula.
+
+    python benchmarks/memory/memory_table.py
+
+Rows are printed as Markdown; `fairy doctor --plan` says the same of one size in detail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.lib.clips import parse_size, size_words
+from fairy.doctor.memory_plan import CARDS_GB, GIB, Fit, MemoryPlan, plan_memory
+from fairy.settings import EditConfig
+
+SIZES = ((384, 512), (432, 768), (720, 1280))
+
+
+def cell(plan: MemoryPlan, card_gb: int) -> str:
+    """Return the frames at a time, after a slash those with the cache in the host's memory."""
+    fits = (plan.fit(card_gb * GIB, cache_far=cache_far) for cache_far in (False, True))
+    return " / ".join(words(fit) for fit in fits)
+
+
+def words(fit: Fit | None) -> str:
+    """Return how many frames fit, or a dash."""
+    return "–" if fit is None else str(fit.num_frames)
+
+
+def main() -> None:
+    """Print a row for each size and number of anchors."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="sd15")
+    parser.add_argument("--anchors", type=int, nargs="+", default=[1, 3, 6])
+    parser.add_argument("--sizes", type=parse_size, nargs="+", default=SIZES, metavar="WxH")
+    args = parser.parse_args()
+    cards = " | ".join(f"{card} GB" for card in CARDS_GB)
+    print(f"| works at | anchors | cache, GiB | at least, GiB | {cards} |")
+    print("|---" * (4 + len(CARDS_GB)) + "|")
+    for size in args.sizes:
+        for num_anchors in args.anchors:
+            config = EditConfig(model=args.model, size=max(size), num_anchors=num_anchors)
+            plan = plan_memory(size, config)
+            least = " / ".join(f"{plan.least(cache_far=far) / GIB:.1f}" for far in (False, True))
+            fits = " | ".join(cell(plan, card) for card in CARDS_GB)
+            cache = f"{plan.near.cache / GIB:.1f}"
+            at = size_words(plan.shape.size)
+            print(f"| {at} | {num_anchors} | {cache} | {least} | {fits} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

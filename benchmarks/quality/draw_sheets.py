@@ -1,0 +1,61 @@
+"""The contact sheets of README: rendered clips, edited by the bundled model.
+
+    python benchmarks/quality/draw_sheets.py                   writes docs/sheets/*.png
+
+Each sheet shows five frames of a rendered clip and of its edits, evenly spread over the clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.lib.record import ROOT, machine
+from fairy import FairyPipeline
+from fairy.media.contact_sheet import contact_sheet
+from fairy.media.frames import to_images
+from fairy.synthetic.moving_scenes import sample_clip
+from fairy.synthetic.scenes import SceneSampler
+
+SHEETS = {
+    "looks": (3, ("make it snow", "make it a pencil sketch", "make it sunset", "make it night")),
+    "prints": (8, ("make it a blueprint", "make it thermal", "make it sepia", "make it a comic")),
+    "shapes": (
+        21,
+        ("keep only the shapes in colour", "make it pixel art", "put stripes on the shapes"),
+    ),
+}
+NUM_SHOWN = 5
+
+
+def main() -> None:
+    """Render, edit, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--frames", type=int, default=13)
+    parser.add_argument("--size", type=int, nargs=2, default=(108, 144), metavar=("H", "W"))
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "sheets")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    pipe = FairyPipeline.from_pretrained(args.model, device="auto", dtype="auto")
+    shown = np.linspace(0, args.frames - 1, NUM_SHOWN).round().astype(int)
+    for name, (seed, instructions) in SHEETS.items():
+        generator = torch.Generator().manual_seed(seed)
+        clip = sample_clip(SceneSampler(), args.frames, tuple(args.size), generator)
+        videos = [to_images(clip.frames * 2 - 1)]
+        videos += [pipe(videos[0], text, generator=0).frames for text in instructions]
+        rows = [[video[index] for index in shown] for video in videos]
+        sheet = contact_sheet(rows, ["source", *(f'"{text}"' for text in instructions)])
+        Image.fromarray(sheet).save(args.out / f"{name}.png")
+        print(f"wrote {args.out / name}.png", machine()["commit"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What an edit does inside: where attention looks, what frames take from anchors."""

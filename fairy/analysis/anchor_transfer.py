@@ -1,0 +1,105 @@
+"""How much frames take from the anchors, measured by changing the anchors.
+
+A pipeline with anchors and a clip (T,3,H,W) in [0,1] -> one number. It looks inside the edit, so it
+is for Fairy's pipeline alone; other editors have no anchors to change.
+Tests: tests/analysis/test_anchor_transfer.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairy.anchors.backends import Backend, choose_backend
+from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.metrics.checks import check_frames
+
+
+def anchor_transfer(
+    pipe: FairyPipeline,
+    frames: Tensor,
+    instruction: str,
+    *,
+    num_anchors: int = 3,
+    seed: int = 0,
+    backend: str | Backend = "auto",
+    **settings: Any,
+) -> float:
+    """How much a change of the anchors' values shows in frames far from the anchors.
+
+    The clip is edited as it is (y); with the anchors' values in every attention of the frames put
+    in reverse order of their tokens, at unchanged keys (y_a); and with the frames' own values
+    reversed, too (y_all). `rms(y_a - y) / rms(y_all - y)` over the half of the frames that lies
+    farthest from any anchor. Range from 0 to about 1: 0 says that anchors are not used, 1 that
+    frames take everything from them; more is steadier and less faithful to each frame. It counts
+    what is taken, not whether it is the right thing. Where the values hardly differ between places
+    (a plain picture) both changes vanish and the number is noise. Source: own.
+
+    Args:
+        pipe: the editor.
+        frames: (T,3,H,W) in [0,1], more frames than anchors.
+        instruction: what to change.
+        num_anchors: anchor frames, spread evenly.
+        seed: of the noise, the same three times.
+        backend: how attention is computed.
+        **settings: of `FairyPipeline.stream`, such as `num_inference_steps`.
+
+    Raises:
+        ValueError: every frame is an anchor.
+    """
+    check_frames(frames)
+    anchor_indices = select_anchor_indices(len(frames), num_anchors)
+    far = far_from_anchors(len(frames), anchor_indices)
+    if not far:
+        raise ValueError(f"{len(frames)} frames, {num_anchors} anchors: no frame is far from them")
+    inner = choose_backend(backend, pipe._execution_device)
+
+    def edit(backend: Backend) -> Tensor:
+        results = pipe.stream(
+            frames[far] * 2 - 1,
+            instruction,
+            frame_indices=far,
+            anchor_frames=list(frames[anchor_indices] * 2 - 1),
+            anchor_indices=anchor_indices,
+            generator=seed,
+            backend=backend,
+            output_type="pt",
+            **settings,
+        )
+        return torch.cat(list(results))
+
+    plain = edit(inner)
+    of_anchors = _rms(edit(_reversed_values(inner, own=False)) - plain)
+    of_all = _rms(edit(_reversed_values(inner, own=True)) - plain)
+    return of_anchors / of_all if of_all > 0 else 0.0
+
+
+def far_from_anchors(num_frames: int, anchor_indices: list[int]) -> list[int]:
+    """Return the frames at least half as far from an anchor as the farthest one, no anchors.
+
+    >>> far_from_anchors(9, [4])
+    [0, 1, 2, 6, 7, 8]
+    """
+    distances = [min(abs(t - anchor) for anchor in anchor_indices) for t in range(num_frames)]
+    return [
+        t for t, distance in enumerate(distances) if distance > 0 and 2 * distance >= max(distances)
+    ]
+
+
+def _reversed_values(backend: Backend, *, own: bool) -> Backend:
+    """Return a backend in which keys stay and values (.,M,H,D) trade places, end for end."""
+
+    def attend_anchors(
+        q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+    ) -> Tensor:
+        return backend.attend_anchors(q, k, v.flip(1) if own else v, k_anchor, v_anchor.flip(1))
+
+    return replace(backend, reason="values reversed, to measure", attend_anchors=attend_anchors)
+
+
+def _rms(difference: Tensor) -> float:
+    return float(difference.square().mean().sqrt())

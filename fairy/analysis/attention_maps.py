@@ -1,0 +1,164 @@
+"""What a point attends to: each layer's attention from a frame's points to the anchors, as maps.
+
+frames (T,3,H,W) in [0,1], points (P,2) in px as (x, y) -> maps (P,A,rows,columns) by frame, step
+and layer. Tests: tests/analysis/test_attention_maps.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fairy.anchors.attention_hooks import Attended, observed
+from fairy.anchors.backends import choose_backend
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import SettingsError
+from fairy.media.frames import fit_size
+from fairy.metrics.checks import check_frames
+
+INSTRUCTION = "make it a painting"
+FRAMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class PointAttention:
+    """What one layer attends to in one step, for the points of one frame.
+
+    Attributes:
+        frame: the frame in which the points lie.
+        step: the denoising step, from 0.
+        layer: the layer's name in the UNet.
+        maps: (P,A,rows,columns), weights of the anchors' tokens; with those of the frame's own
+            tokens, which are left out, they add up to 1.
+    """
+
+    frame: int
+    step: int
+    layer: str
+    maps: Tensor
+
+
+def attend_from_points(
+    pipe: FairyPipeline,
+    frames: Tensor,
+    queries: Mapping[int, Tensor],
+    see: Callable[[PointAttention], None],
+    *,
+    anchor_indices: Sequence[int],
+    instruction: str | None = None,
+    size: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Edit some frames of a clip and show `see` what points in them attend to, layer by layer.
+
+    Args:
+        pipe: the editor.
+        frames: (T,3,H,W) in [0,1].
+        queries: points (P,2) in px by frame; frames that are anchors cannot be asked.
+        see: called for every frame, step and layer, layers in the order in which they run.
+        anchor_indices: which frames are the anchors, sorted.
+        instruction: what to edit; the model's first example when None.
+        size: longer side at which the model works; the model's default when None.
+        seed: of the noise.
+
+    Raises:
+        SettingsError: not enough memory for a few frames at once.
+        ValueError: points in an anchor frame.
+    """
+    check_frames(frames)
+    if taken := sorted(queries.keys() & set(anchor_indices)):
+        raise ValueError(f"frame {taken[0]} is an anchor: ask for points in another frame")
+    factor = pipe.vae_scale_factor
+    size = size or pipe.defaults.size
+    height, width = fit_size(frames.shape[2], frames.shape[3], size=size, multiple=factor)
+    current: list[int] = []
+
+    def hand_on(attended: Attended) -> None:
+        shape = token_grid(attended.q.shape[1], (height // factor, width // factor))
+        if len(attended.q) < len(current) * len(attended.k_anchor):
+            raise SettingsError("out of memory: use a smaller size")
+        for row, frame in enumerate(current):
+            tokens = tokens_of(queries[frame], shape, frames.shape[2:])
+            weights = attention_to_anchors(attended, row, tokens)
+            maps = weights.unflatten(1, (len(anchor_indices), *shape))
+            see(PointAttention(frame, attended.step, attended.layer, maps))
+
+    asked = list(queries)
+    inner = choose_backend("auto", pipe._execution_device)
+    with observed(pipe.unet, inner, hand_on) as backend:
+        results = pipe.stream(
+            (frames[frame] * 2 - 1 for frame in asked),
+            instruction or default_instruction(pipe),
+            frame_indices=asked,
+            anchor_frames=[frames[index] * 2 - 1 for index in anchor_indices],
+            anchor_indices=anchor_indices,
+            frame_batch_size=FRAMES_AT_ONCE,
+            generator=seed,
+            backend=backend,
+            height=height,
+            width=width,
+            output_type="latent",
+        )
+        for start in range(0, len(asked), FRAMES_AT_ONCE):
+            current[:] = asked[start : start + FRAMES_AT_ONCE]
+            next(results)
+
+
+def short_name(layer: str) -> str:
+    """Return a layer's name without what all self-attention layers' names end in.
+
+    >>> short_name("mid_block.attentions.0.transformer_blocks.0.attn1")
+    'mid_block.attentions.0'
+    """
+    return layer.removesuffix(".attn1").removesuffix(".transformer_blocks.0")
+
+
+def default_instruction(pipe: FairyPipeline) -> str:
+    """Return the first instruction that the model names as an example, or a common one."""
+    return next(iter(pipe.defaults.instructions), INSTRUCTION)
+
+
+def token_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
+    """Return (rows, columns) of a layer's tokens: the latent grid, halved until it has as many.
+
+    Raises:
+        ValueError: no halving of the grid has `num_tokens`.
+    """
+    rows, columns = grid
+    while rows * columns > num_tokens:
+        rows, columns = (rows + 1) // 2, (columns + 1) // 2
+    if rows * columns != num_tokens:
+        raise ValueError(f"{num_tokens} tokens are no halving of the grid {grid}")
+    return rows, columns
+
+
+def tokens_of(points: Tensor, shape: tuple[int, int], size: Sequence[int]) -> Tensor:
+    """Return the tokens (P,) that hold points (P,2) of a picture of `size` (height, width)."""
+    rows, columns = shape
+    x = ((points[:, 0] + 0.5) * columns / size[1]).long().clamp(0, columns - 1)
+    y = ((points[:, 1] + 0.5) * rows / size[0]).long().clamp(0, rows - 1)
+    return y * columns + x
+
+
+def centres_of(tokens: Tensor, shape: tuple[int, int], size: Sequence[int]) -> Tensor:
+    """Return where tokens (...) have their centres in a picture of `size`: (...,2) in px."""
+    rows, columns = shape
+    x = (tokens % columns + 0.5) * size[1] / columns - 0.5
+    y = (tokens // columns + 0.5) * size[0] / rows - 0.5
+    return torch.stack([x, y], dim=-1)
+
+
+def attention_to_anchors(attended: Attended, row: int, tokens: Tensor) -> Tensor:
+    """Return the weights that tokens (P,) of a frame give to the anchors' tokens: (P,M).
+
+    `mean over heads of softmax(q [k, k_anchor]^T / sqrt(D))`, of the branch with the instruction,
+    whose rows come first.
+    """
+    q = attended.q[row, tokens.to(attended.q.device)].float()
+    keys = torch.cat([attended.k[row], attended.k_anchor[0]]).float()
+    scores = torch.einsum("phd,mhd->hpm", q, keys) * q.shape[-1] ** -0.5
+    weights: Tensor = scores.softmax(-1).mean(0)
+    return weights[:, attended.k.shape[1] :].cpu()

@@ -1,0 +1,205 @@
+"""The anchors' attention as a tracker (section 4 of the Fairy paper): which layers know motion.
+
+For a point in a frame, each layer's attention of that point's token to the tokens of an anchor,
+averaged over heads, is a map; its largest entry is where the layer sees the point in the anchor.
+Maps (P,A,rows,columns): fairy/analysis/attention_maps.py; pictures: fairy/analysis/figures.py.
+Tests: tests/analysis/test_tracking.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from fairy.analysis.attention_maps import (
+    PointAttention,
+    attend_from_points,
+    centres_of,
+    tokens_of,
+)
+from fairy.analysis.point_tracks import TrackedClip
+from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import SettingsError
+
+# TAP-Vid counts pixels on frames scaled to 256 x 256, and so does section 4 of the paper
+SIDE_PX = 256
+THRESHOLDS_PX = (4, 8, 16, 32)
+
+
+@dataclass
+class Hits:
+    """How many points were found within each threshold.
+
+    Attributes:
+        within: (4,) counts for `THRESHOLDS_PX`.
+        total: points asked for.
+    """
+
+    within: Tensor = field(default_factory=lambda: torch.zeros(len(THRESHOLDS_PX)))
+    total: int = 0
+
+    def add(self, found: Tensor, truth: Tensor, size: Sequence[int]) -> None:
+        """Count places found (P,2) against the truth (P,2), in px of a picture of `size`."""
+        scale = SIDE_PX / torch.tensor([size[1], size[0]])
+        distance = ((found - truth) * scale).norm(dim=-1)
+        self.within += (distance[:, None] < torch.tensor(THRESHOLDS_PX)).sum(0)
+        self.total += len(distance)
+
+    @property
+    def shares(self) -> dict[int, float]:
+        """The share within each threshold, by px."""
+        shares = self.within / max(self.total, 1)
+        return dict(zip(THRESHOLDS_PX, shares.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class LayerAccuracy:
+    """How well one layer tracks in one step.
+
+    Attributes:
+        layer: its name in the UNet.
+        step: the denoising step, from 0.
+        grid: (rows, columns) of its tokens.
+        within: share of points found within each of `THRESHOLDS_PX`, by px.
+        limit: the same if it always chose the right token.
+    """
+
+    layer: str
+    step: int
+    grid: tuple[int, int]
+    within: dict[int, float]
+    limit: dict[int, float]
+
+
+@dataclass(frozen=True)
+class TrackingAccuracy:
+    """How well each layer tracks.
+
+    Attributes:
+        layers: each layer in each step, in the order in which they run.
+        standing_still: share of points found by taking them not to move.
+        num_points: how many points were asked for, over frames and anchors.
+    """
+
+    layers: list[LayerAccuracy]
+    standing_still: dict[int, float]
+    num_points: int
+
+
+def tracking_accuracy(
+    pipe: FairyPipeline,
+    clips: Iterable[TrackedClip],
+    *,
+    num_anchors: int = 3,
+    instruction: str | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> TrackingAccuracy:
+    """Share of points that the anchors' attention finds within 4, 8, 16 and 32 px, at 256 px.
+
+    A point seen in a frame t and in an anchor a is asked for in t; the layer's answer is the centre
+    of the anchor's token with the largest weight, `argmax over tokens of a of mean over heads of
+    attention`. Share of answers within the threshold of the truth, with frames scaled to 256 x 256
+    as in TAP-Vid. Range 0 to 1; higher is better. A coarse layer cannot be exact (`limit`), where
+    little moves standing still is right (`standing_still`), and chance alone finds about
+    pi r^2 / 256^2: 0.1, 0.3, 1.2 and 4.9 %. Source: section 4 and figure 2 of the Fairy paper;
+    there a point is followed from its first frame to all others, here from every frame to the
+    anchors, which is what an edit does.
+
+    Args:
+        pipe: the editor.
+        clips: with points that are known.
+        num_anchors: anchor frames, spread evenly.
+        instruction: what to edit; the model's first example when None.
+        size: longer side at which the model works; the model's default when None.
+        seed: of the noise.
+        progress: called after each clip with the number done.
+
+    Raises:
+        SettingsError: no point is seen in a frame and in an anchor.
+    """
+    scores: dict[tuple[str, int], _Score] = {}
+    still = Hits()
+    for number, clip in enumerate(clips, 1):
+        anchor_indices = select_anchor_indices(len(clip.frames), num_anchors)
+        asked = _seen_points(clip, anchor_indices)
+        for frame, points in asked.items():
+            _score_still(still, clip, frame, points, anchor_indices)
+        if asked:
+            attend_from_points(
+                pipe,
+                clip.frames,
+                {frame: clip.points[frame, points] for frame, points in asked.items()},
+                partial(_score, scores, clip, asked, anchor_indices),
+                anchor_indices=anchor_indices,
+                instruction=instruction,
+                size=size,
+                seed=seed,
+            )
+        progress(number)
+    if still.total == 0:
+        raise SettingsError(
+            "no point is seen in a frame and in an anchor: nothing can be tracked; use more frames "
+            "than anchors"
+        )
+    layers = [
+        LayerAccuracy(layer, step, score.grid, score.found.shares, score.limit.shares)
+        for (layer, step), score in scores.items()
+    ]
+    return TrackingAccuracy(layers, still.shares, still.total)
+
+
+@dataclass
+class _Score:
+    grid: tuple[int, int]
+    found: Hits = field(default_factory=Hits)
+    limit: Hits = field(default_factory=Hits)
+
+
+def _seen_points(clip: TrackedClip, anchor_indices: Sequence[int]) -> dict[int, Tensor]:
+    """Return by frame, anchors left out, which points are seen there and in some anchor."""
+    in_anchors = clip.visible[list(anchor_indices)].any(0)
+    asked = {
+        frame: (clip.visible[frame] & in_anchors).nonzero()[:, 0]
+        for frame in range(len(clip.frames))
+        if frame not in anchor_indices
+    }
+    return {frame: points for frame, points in asked.items() if len(points)}
+
+
+def _truth(clip: TrackedClip, points: Tensor, anchors: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return where points (P,) lie in each anchor, (P,A,2), and whether seen there, (P,A)."""
+    places = clip.points[list(anchors)][:, points].transpose(0, 1)
+    return places, clip.visible[list(anchors)][:, points].T
+
+
+def _score(
+    scores: dict[tuple[str, int], _Score],
+    clip: TrackedClip,
+    asked: Mapping[int, Tensor],
+    anchor_indices: Sequence[int],
+    seen: PointAttention,
+) -> None:
+    """Count one layer's answers for the points of one frame."""
+    places, is_seen = _truth(clip, asked[seen.frame], anchor_indices)
+    shape, size = (seen.maps.shape[2], seen.maps.shape[3]), clip.frames.shape[2:]
+    score = scores.setdefault((seen.layer, seen.step), _Score(shape))
+    found = centres_of(seen.maps.flatten(2).argmax(-1), shape, size)
+    score.found.add(found[is_seen], places[is_seen], size)
+    right = centres_of(tokens_of(places[is_seen], shape, size), shape, size)
+    score.limit.add(right, places[is_seen], size)
+
+
+def _score_still(
+    still: Hits, clip: TrackedClip, frame: int, points: Tensor, anchor_indices: Sequence[int]
+) -> None:
+    """Count the answer that nothing has moved since `frame`."""
+    places, is_seen = _truth(clip, points, anchor_indices)
+    here = clip.points[frame, points][:, None].expand_as(places)
+    still.add(here[is_seen], places[is_seen], clip.frames.shape[2:])

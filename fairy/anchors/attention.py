@@ -1,0 +1,146 @@
+"""Self-attention that writes or reads the anchors' keys and values, put into a UNet for a while.
+
+Anchors (B = G*A rows) attend to all anchors of their guidance branch and write the cache; frames
+(B = G*F rows) attend to themselves and to the cached anchors. Equations: section 3 of the paper.
+Tests: tests/anchors/test_attention.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor
+
+from fairy.anchors.backends import Backend
+from fairy.anchors.cache import AnchorCache, KeysValues
+
+
+@dataclass
+class AnchorPass:
+    """One pass through all steps, shared by the processors of all layers.
+
+    Attributes:
+        cache: the anchors' keys and values.
+        backend: how attention is computed.
+        num_frames: frames F (or anchors A) of each guidance branch in a batch.
+        writing: True while the anchors are denoised, False for frames.
+        step: the current step; `begin_step` sets it.
+        anchors: the cache's keys and values of the current step by layer, for frames. They are
+            looked up here, so that code compiled for one step is good for all.
+    """
+
+    cache: AnchorCache
+    backend: Backend
+    num_frames: int
+    writing: bool
+    step: int = 0
+    anchors: Mapping[str, KeysValues] = field(default_factory=dict)
+
+    def begin_step(self, step: int) -> None:
+        """Go to a step; to be called before each run of the UNet."""
+        self.step = step
+        if not self.writing:
+            self.anchors = self.cache.begin_step(step)
+
+
+class AnchorAttnProcessor:
+    """Self-attention of one layer, with the anchors; otherwise as diffusers' AttnProcessor2_0."""
+
+    def __init__(self, layer: str, state: AnchorPass) -> None:
+        self.layer = layer
+        self.state = state
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """Return the layer's output for hidden_states (B,N,C) or (B,C,h,w), in the same shape.
+
+        Raises:
+            ValueError: text states or a mask were given; self-attention with anchors has neither.
+        """
+        if encoder_hidden_states is not None or attention_mask is not None:
+            raise ValueError(f"{self.layer}: anchor attention takes no text states and no mask")
+        residual = hidden_states
+        if attn.spatial_norm is not None:
+            hidden_states = attn.spatial_norm(hidden_states, temb)
+        if residual.ndim == 4:
+            hidden_states = hidden_states.flatten(2).transpose(1, 2)
+        if attn.group_norm is not None:
+            hidden_states = attn.group_norm(hidden_states.transpose(1, 2)).transpose(1, 2)
+        out = self._attend(*_project(attn, hidden_states)).flatten(2)
+        out = attn.to_out[1](attn.to_out[0](out))
+        if residual.ndim == 4:
+            out = out.transpose(1, 2).reshape(residual.shape)
+        if attn.residual_connection:
+            out = out + residual
+        rescaled: Tensor = out / attn.rescale_output_factor
+        return rescaled
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return attention of q, k, v (B,N,H,D) with the anchors, (B,N,H,D)."""
+        state = self.state
+        if not state.writing:
+            return state.backend.attend_anchors(q, k, v, *state.anchors[self.layer])
+        # (G*A,N,H,D) -> (G,A*N,H,D): every anchor's queries meet the keys of all anchors
+        together = (-1, state.num_frames * q.shape[1], *q.shape[2:])
+        folded, k, v = q.reshape(together), k.reshape(together), v.reshape(together)
+        state.cache.put(state.step, self.layer, k, v)
+        return state.backend.attend(folded, k, v).reshape(q.shape)
+
+
+def self_attention_layers(unet: UNet2DConditionModel) -> dict[str, Attention]:
+    """Return the UNet's self-attention modules by name (16 in SD 1.5)."""
+    return {
+        name: module
+        for name, module in unet.named_modules()
+        if isinstance(module, Attention)
+        and not module.is_cross_attention
+        and module.added_kv_proj_dim is None
+    }
+
+
+def self_attention_head_dims(unet: UNet2DConditionModel) -> set[int]:
+    """Return the head dimensions of its self-attention ({40, 80, 160} in SD 1.5)."""
+    return {attn.inner_dim // attn.heads for attn in self_attention_layers(unet).values()}
+
+
+@contextmanager
+def anchor_attention(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
+    """Attend with anchors in every self-attention layer; restore the processors whatever happens.
+
+    While it lasts, the timestep is embedded once instead of once per row: all rows of a batch are
+    at the same step, and the last bits of a linear layer can depend on how many rows it gets, so
+    a frame's result would depend on its batch.
+    """
+    layers = self_attention_layers(unet)
+    before = {name: attn.processor for name, attn in layers.items()}
+    hook = unet.time_proj.register_forward_hook(lambda module, args, rows: rows[:1])
+    try:
+        for name, attn in layers.items():
+            attn.set_processor(AnchorAttnProcessor(name, state))
+        yield
+    finally:
+        hook.remove()
+        for name, attn in layers.items():
+            attn.set_processor(before[name])
+
+
+def _project(attn: Attention, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return q, k, v (B,N,H,D) of hidden_states (B,N,C)."""
+    heads = (*hidden_states.shape[:2], attn.heads, -1)
+    q = attn.to_q(hidden_states).view(heads)
+    k = attn.to_k(hidden_states).view(heads)
+    v = attn.to_v(hidden_states).view(heads)
+    # Written for tensors (B,H,N,D) in diffusers; both norms look at the last dimension only
+    q = q if attn.norm_q is None else attn.norm_q(q)
+    k = k if attn.norm_k is None else attn.norm_k(k)
+    return q, k, v

@@ -1,0 +1,73 @@
+"""Watch what frames take from the anchors: a backend that shows each attention before it is done.
+
+Shapes: q, k (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D), M = A*N.
+Tests: tests/anchors/test_attention_hooks.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from fairy.anchors.attention import self_attention_layers
+from fairy.anchors.backends import Backend
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What one layer was given in one step, for a batch of frames.
+
+    Attributes:
+        step: the denoising step, from 0.
+        layer: the layer's name in the UNet.
+        q: queries (G*F,N,H,D), group-major. On the CPU a lone row is doubled: F may be 2 for 1.
+        k: the frames' own keys (G*F,N,H,D).
+        k_anchor: the anchors' keys (G,M,H,D).
+    """
+
+    step: int
+    layer: str
+    q: Tensor
+    k: Tensor
+    k_anchor: Tensor
+
+
+@contextmanager
+def observed(
+    unet: UNet2DConditionModel, backend: Backend, see: Callable[[Attended], None]
+) -> Iterator[Backend]:
+    """Yield a backend that does what `backend` does and shows `see` every anchor attention.
+
+    Anchors among themselves are not shown.
+
+    Args:
+        unet: the model that will run, by which step and layer are told.
+        backend: what computes.
+        see: called before each attention of frames with the anchors.
+    """
+    place: dict[str, Any] = {}
+    steps: dict[float, int] = {}
+
+    def note_step(module: nn.Module, args: tuple[Any, ...]) -> None:
+        # Every pass goes through the same timesteps in the same order
+        place["step"] = steps.setdefault(float(args[1]), len(steps))
+
+    def note_layer(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        return lambda module, args: place.update(layer=name)
+
+    def attend_anchors(
+        q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
+    ) -> Tensor:
+        see(Attended(place["step"], place["layer"], q, k, k_anchor))
+        return backend.attend_anchors(q, k, v, k_anchor, v_anchor)
+
+    with ExitStack() as hooks:
+        hooks.enter_context(unet.register_forward_pre_hook(note_step))
+        for name, attn in self_attention_layers(unet).items():
+            hooks.enter_context(attn.register_forward_pre_hook(note_layer(name)))
+        yield replace(backend, reason="observed", attend_anchors=attend_anchors)

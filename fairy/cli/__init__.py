@@ -1,0 +1,1 @@
+"""The command `fairy`; typer and rich occur here only."""

@@ -1,0 +1,196 @@
+"""What the commands share: two consoles, errors as one line with an exit code, log lines, progress.
+
+Exit codes: 0 done, 2 something the user can mend (one line says what), 130 interrupted
+(Ctrl-C), 143 terminated (SIGTERM).
+Tests: tests/cli/test_app.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+)
+from rich.table import Column
+from rich.text import Text
+from typer.core import TyperGroup
+
+from fairy.errors import FairyError, JobInterrupted
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# typer has its own copy of click since 0.26; of either, this is the error of a wrong word
+UsageError: Any = typer.BadParameter.__base__
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print one unwrapped line, its brackets and numbers taken literally."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def user_facing(command: Callable[P, R]) -> Callable[P, R]:
+    """Make a command end in one line and its exit code where the user can mend what is wrong."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except FairyError as error:
+            say(Console(stderr=True), f"fairy: {error}")
+            raise typer.Exit(EXIT_USER_ERROR) from error
+        except OSError as error:
+            # Nobody reads what is printed, as in `fairy info clip.mp4 | head -1`: typer ends then
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            say(Console(stderr=True), f"fairy: {where}{error.strerror or error}")
+            raise typer.Exit(EXIT_USER_ERROR) from error
+        except JobInterrupted as interrupt:
+            say(Console(stderr=True), f"fairy: {interrupt}")
+            raise typer.Exit(128 + interrupt.signal_number) from interrupt
+        except KeyboardInterrupt as interrupt:
+            say(Console(stderr=True), "fairy: interrupted; nothing was written")
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+
+    return guarded
+
+
+class OneLineGroup(TyperGroup):
+    """Commands that tell of a wrong option in one line, as of everything else."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read what stands before the command's name."""
+        with usage_in_one_line():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command's own words and run it."""
+        with usage_in_one_line():
+            return super().invoke(*args, **kwargs)
+
+
+@contextmanager
+def usage_in_one_line() -> Iterator[None]:
+    """Say what typer refuses, and where to find what is allowed."""
+    try:
+        yield
+    except UsageError as error:
+        message = error.format_message().rstrip(".")
+        if "\n" in message:
+            # The whole help, which is what `fairy` alone asks for
+            raise
+        if message.startswith("Got unexpected extra argument"):
+            message += ": put words that belong together in quotes"
+        command = "fairy" if error.ctx is None else error.ctx.command_path
+        say(Console(stderr=True), f"fairy: {message}: see {command} --help")
+        raise typer.Exit(EXIT_USER_ERROR) from error
+
+
+class ConsoleHandler(logging.Handler):
+    """Log records as lines `fairy: ...` on a rich console, above a running progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record."""
+        say(self.console, f"fairy: {record.getMessage()}")
+
+
+@contextmanager
+def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
+    """Show what the library logs while a command runs: warnings, and with `verbose` every step."""
+    logger = logging.getLogger("fairy")
+    before, handler = logger.level, ConsoleHandler(console)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class FramesPerSecond(ProgressColumn):
+    """Frames per second since the first call, so that a whole batch handed on is no burst."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed, or nothing before the first frame."""
+        speed = _frames_per_second(task)
+        return Text(f"{speed:.2f} frames/s" if speed else "", style="progress.data.speed")
+
+
+class TimeLeft(ProgressColumn):
+    """What is left to do at that speed."""
+
+    def render(self, task: Task) -> Text:
+        """Return hours, minutes and seconds, or nothing before the first frame."""
+        speed = _frames_per_second(task)
+        left = timedelta(seconds=round((task.remaining or 0) / speed)) if speed else ""
+        return Text(str(left), style="progress.remaining")
+
+
+def _frames_per_second(task: Task) -> float:
+    done = task.completed - task.fields.get("kept", 0)
+    return done / task.elapsed if task.elapsed else 0.0
+
+
+@contextmanager
+def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar of frames done; yields the callback. Shows nothing when not on a terminal.
+
+    The first call says how many frames are done already.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        FramesPerSecond(Column(no_wrap=True)),
+        TimeLeft(Column(no_wrap=True)),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(escape(" ".join(label.split())), start=False, total=None)
+
+        def advance(done: int, total: int) -> None:
+            if not bar.tasks[0].started:
+                bar.start_task(task)
+                bar.update(task, kept=done)
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def quiet_libraries() -> None:
+    """Silence advice and progress bars of the model libraries; their errors still raise.
+
+    To be called before the first import of a model: transformers speaks while it is imported.
+    """
+    import transformers.utils.logging
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    import diffusers.utils.logging
+
+    # What it logs as an error it raises as well
+    diffusers.utils.logging.set_verbosity(logging.CRITICAL)
+    diffusers.utils.logging.disable_progress_bar()

@@ -1,0 +1,116 @@
+"""`fairy train`: a recipe and its overrides from the command line, progress to a terminal.
+
+Tests: tests/cli/test_train.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fairy.cli.console import user_facing
+from fairy.cli.explain import explain
+from fairy.training.config import TrainConfig
+from fairy.training.data.pairs import Parts
+from fairy.training.recipe import load_recipe, parse_settings, recipe_names
+from fairy.training.run.contact_sheet import write_sheet
+from fairy.training.run.trainer import train
+from fairy.training.stages import build_stage
+
+RECIPE_HELP = f"{', '.join(recipe_names())}, or a YAML file."
+
+
+def train_command(
+    recipe: Annotated[str, typer.Argument(help=RECIPE_HELP)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the run. Default: runs/RECIPE.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--from", help="Model to finetune: mini, a folder or a hub id.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Pairs to finetune on: a folder or a hub id.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Photographs to mix into rendered scenes.")
+    ] = None,
+    autoencoder: Annotated[Path | None, typer.Option(help="A trained autoencoder.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Steps of the whole run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, any setting of the recipe.")
+    ] = None,
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Say what every setting is and means; train nothing.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Draw the first step's pictures; train nothing.")
+    ] = False,
+) -> None:
+    """Train a model from a recipe."""
+    if explained:
+        Console().print(explain(recipe))
+        return
+    overrides = {
+        "output": output or Path("runs", Path(recipe).stem),
+        "model": model,
+        "data": data,
+        "images": images,
+        "autoencoder": autoencoder,
+        "max_minutes": max_minutes,
+        "max_steps": max_steps,
+        "resume": resume or None,
+    }
+    config = load_recipe(recipe, {**overrides, **parse_settings(settings or [])})
+    logging.getLogger("fairy").setLevel(logging.INFO)
+    console = Console(stderr=True)
+    if preview:
+        console.print(f"wrote {draw_preview(config)}", highlight=False)
+        return
+    folder = _train_shown(config, console) if console.is_terminal else train(config)
+    console.print(f"wrote {folder}", highlight=False)
+
+
+def draw_preview(config: TrainConfig) -> Path:
+    """Draw what the first step learns from, source and target, as OUTPUT/preview.png."""
+    stage = build_stage(config, torch.device("cpu"), Parts())
+    sheet = config.output / "preview.png"
+    write_sheet(sheet, *stage.examples(1, 0))
+    return sheet
+
+
+def _train_shown(config: TrainConfig, console: Console) -> Path:
+    """Train behind a progress bar with the newest loss and speed."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[newest]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(config.stage, total=config.max_steps, newest="")
+
+        def show(step: int, metrics: dict[str, float]) -> None:
+            newest = ""
+            if "loss" in metrics:
+                newest = f"loss {metrics['loss']:.4f}, {metrics['images_per_second']:.1f} images/s"
+            bar.update(task, completed=step, newest=newest)
+
+        return train(config, show)
+
+
+def main() -> None:
+    """Run the trainer alone, as `fairy.training.__main__` does."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(user_facing(train_command))
+    sys.exit(app())

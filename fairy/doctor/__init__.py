@@ -1,0 +1,1 @@
+"""What would run on this machine, and what fits into memory."""

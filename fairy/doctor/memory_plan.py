@@ -1,0 +1,145 @@
+"""What fits into memory: what `fairy doctor --plan 1280x720` prints.
+
+No model is loaded and no clip is needed: the formula is `fairy.editors.ip2p.memory`'s, the one that
+chooses how many frames an edit takes at a time. Sizes are (height, width), "8 GB" is 8 GiB.
+Tests: tests/doctor/test_memory_plan.py; figures and what they were checked against: docs/memory.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import torch
+
+from fairy.editors.batches import USABLE_FRACTION, choose_frame_batch_size
+from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.memory import EditMemory, EditShape, edit_memory
+from fairy.errors import SettingsError
+from fairy.media.frames import fit_size
+from fairy.models.blueprint import Blueprint, blueprints
+from fairy.models.defaults import ModelDefaults
+from fairy.models.registry import resolve_dtype
+from fairy.settings import EditConfig
+
+GIB = 2**30
+CARDS_GB = (8, 12, 16, 24, 48, 80)
+# What is taken before the first tensor. CUDA's context and libraries: a usual figure, not measured
+# here. A process on the CPU, codecs included: benchmarks/memory/memory_peaks.py
+TAKEN_BYTES = {"cuda": GIB // 2, "cpu": 600 * 10**6}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Frames at a time that fit, and the peak of memory in bytes with them."""
+
+    num_frames: int
+    peak: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPlan:
+    """What an edit takes on one kind of device.
+
+    Attributes:
+        device_type: "cuda" or "cpu".
+        shape: size, anchors, steps, guidance and precision of the edit.
+        weights: bytes of the models.
+        near: what the edit takes besides, with the anchors' cache on the device.
+        far: the same with the cache in the host's memory; on the CPU as `near`.
+        num_frames: frames at a time that were asked for; None for as many as fit.
+    """
+
+    device_type: str
+    shape: EditShape
+    weights: int
+    near: EditMemory
+    far: EditMemory
+    num_frames: int | None
+
+    def fit(self, num_bytes: int, *, cache_far: bool = False) -> Fit | None:
+        """Return what fits into a memory of `num_bytes`; None when not even one frame does."""
+        memory = self.far if cache_far else self.near
+        taken = TAKEN_BYTES[self.device_type] + self.weights
+        chosen = choose_frame_batch_size(self.device_type, num_bytes - taken, memory)
+        num_frames = self.num_frames or chosen
+        peak = memory.peak(num_frames)
+        if peak > (num_bytes - taken) * USABLE_FRACTION["cuda"]:
+            return None
+        return Fit(num_frames, taken + peak)
+
+    def least(self, *, cache_far: bool = False) -> int:
+        """Return the peak in bytes with one frame at a time."""
+        memory = self.far if cache_far else self.near
+        return TAKEN_BYTES[self.device_type] + self.weights + memory.peak(1)
+
+
+def plan_memory(
+    clip_size: tuple[int, int], config: EditConfig, device_type: str = "cuda"
+) -> MemoryPlan:
+    """Return what an edit of a clip of `clip_size` takes on a "cuda" or "cpu" device.
+
+    Raises:
+        ModelError: no such model, or its configuration cannot be read.
+    """
+    parts, defaults = blueprints(config.model)
+    shape = _shape(parts, defaults, clip_size, config, device_type)
+    near = edit_memory(parts["unet"], parts["vae"], shape)
+    far = near
+    if device_type != "cpu":
+        far = edit_memory(parts["unet"], parts["vae"], replace(shape, cache_far=True))
+    return MemoryPlan(
+        device_type=device_type,
+        shape=shape,
+        weights=sum(part.num_parameters for part in parts.values()) * shape.dtype.itemsize,
+        near=near,
+        far=far,
+        num_frames=config.frame_batch_size,
+    )
+
+
+def _shape(
+    parts: dict[str, Blueprint],
+    defaults: ModelDefaults,
+    clip_size: tuple[int, int],
+    config: EditConfig,
+    device_type: str,
+) -> EditShape:
+    grid = 2 ** (len(parts["vae"].build().config.block_out_channels) - 1)
+    num_tokens = parts["text_encoder"].build().config.max_position_embeddings
+    scales = (config.guidance_scale, config.image_guidance_scale)
+    usual = (defaults.guidance_scale, defaults.image_guidance_scale)
+    return EditShape(
+        size=fit_size(*clip_size, size=config.size or defaults.size, multiple=grid),
+        num_anchors=config.num_anchors,
+        num_steps=config.num_inference_steps or defaults.num_inference_steps,
+        guidance=Guidance(*(b if a is None else a for a, b in zip(scales, usual, strict=True))),
+        prompt_shape=(num_tokens, parts["unet"].build().config.cross_attention_dim),
+        dtype=resolve_dtype(config.dtype, torch.device(device_type)),
+        backend="sdpa" if config.backend == "auto" else config.backend,
+        on_host=device_type == "cpu",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return (height, width) of "1280x720", which people write width first.
+
+    Raises:
+        SettingsError: another form, or a side of 0.
+    """
+    found = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", text)
+    if found is None or "0" in (found[1].lstrip("0") or "0", found[2].lstrip("0") or "0"):
+        raise SettingsError(f"size {text!r}: give the clip's width and height, as in 1280x720")
+    return int(found[2]), int(found[1])
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes meant by "8GB", "8 GiB" or "8": the gibibytes that cards are sold by.
+
+    Raises:
+        SettingsError: another form.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:gi?b?)?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise SettingsError(f"--memory {text!r}: give gigabytes, as in 8GB")
+    return int(float(found[1]) * GIB)

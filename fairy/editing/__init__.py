@@ -1,1 +1,0 @@
-"""The method: everything between frames and edited frames. `pipeline.py` is the way in."""

@@ -1,0 +1,1 @@
+"""Frames and an instruction in, edited frames out."""

@@ -1,0 +1,139 @@
+"""How the UNet computes: compiled, in float8.
+
+torch.compile for the UNet: asked for by the user, since it takes minutes before it gives any.
+
+The frames' pass is compiled once for one frame batch size: a batch of fewer frames is filled up,
+and what changes from step to step (the anchors' keys and values) is looked up outside. The anchors'
+pass is one batch of another size, and runs as it is. torch keeps compiled code on disk (in
+TORCHINDUCTOR_CACHE_DIR, or torchinductor_USER in the folder for temporary files), so that a second
+run of the same model, size and batch begins sooner. benchmarks/NOTES.md tells when it pays.
+
+Float8 for the UNet's linear layers: torchao's dynamic quantisation, on cards that compute in it.
+
+Weights are kept in float8, and so are a layer's inputs, each tensor with one scale found as it
+comes. Only layers in transformer blocks: embeddings of the timestep are small and sensitive, and
+torchao's float8 convolution needs one more package. Not run on a card yet.
+
+Tests: tests/editors/test_compute.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from fairy.errors import SettingsError
+
+CPP_COMPILERS = ("g++", "clang++", "cl")
+
+
+def check_compile(device: torch.device) -> None:
+    """Refuse a machine on which torch cannot compile.
+
+    Raises:
+        SettingsError: what it needs for the device is not installed.
+    """
+    if device.type == "cuda":
+        missing = None if importlib.util.find_spec("triton") else "Triton, which is not installed"
+    elif device.type == "cpu":
+        named = os.environ.get("CXX")
+        found = any(map(shutil.which, (named,) if named else CPP_COMPILERS))
+        missing = None if found else f"a C++ compiler ({named or ', '.join(CPP_COMPILERS)})"
+    else:
+        missing = f"CUDA or a CPU, and this is {device.type}"
+    if missing is not None:
+        raise SettingsError(f"compile needs {missing}; leave --compile out")
+
+
+def compile_unet(
+    unet: UNet2DConditionModel, backend: str | Callable[..., Any] = "inductor", **options: Any
+) -> None:
+    """Let torch compile the UNet when it first runs, in place; shapes are taken as fixed.
+
+    Args:
+        unet: the model.
+        backend: torch.compile's.
+        **options: others of torch.compile, such as `fullgraph`.
+
+    Raises:
+        SettingsError: the compiler of the usual backend is missing.
+    """
+    if backend == "inductor":
+        check_compile(unet.device)
+    unet.compile(backend=backend, dynamic=False, **options)
+
+
+def is_compiled(unet: UNet2DConditionModel) -> bool:
+    """Return whether the UNet runs compiled, by `compile_unet` or torch's own `compile`."""
+    return unet._compiled_call_impl is not None
+
+
+@contextmanager
+def not_compiled() -> Iterator[None]:
+    """Run compiled modules as they were written."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def filled_up(rows: Tensor, num_rows: int) -> Tensor:
+    """Return rows (F,...) with the last one repeated up to `num_rows`, if they are fewer."""
+    missing = max(0, num_rows - rows.shape[0])
+    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+
+
+# Ada, Hopper, Blackwell: the first with float8 matrix units
+LEAST_CAPABILITY = (8, 9)
+# Both sides of a weight must be multiples of it (torch._scaled_mm)
+SIDE_MULTIPLE = 16
+
+
+def check_fp8(device: torch.device) -> None:
+    """Refuse a device that does not compute in float8.
+
+    Raises:
+        SettingsError: it is no CUDA card, or too old a one.
+    """
+    if device.type != "cuda":
+        what = f"this is {device.type}"
+    else:
+        capability = torch.cuda.get_device_capability(device)
+        if capability >= LEAST_CAPABILITY:
+            return
+        what = f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, capability))}"
+    raise SettingsError(
+        f"fp8 needs a CUDA card of compute capability {'.'.join(map(str, LEAST_CAPABILITY))} or "
+        f"more: {what}; leave --fp8 out"
+    )
+
+
+def to_fp8(unet: UNet2DConditionModel) -> None:
+    """Let the linear layers of the UNet's transformer blocks compute in float8, for good.
+
+    Raises:
+        SettingsError: its device does not compute in float8, or torchao is missing.
+    """
+    check_fp8(unet.device)
+    try:
+        from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, quantize_
+    except ImportError as error:
+        raise SettingsError(
+            "fp8 needs the package torchao: pip install 'fairy-video[fp8]'"
+        ) from error
+    quantize_(unet, Float8DynamicActivationFloat8WeightConfig(), filter_fn=_is_chosen)
+
+
+def _is_chosen(module: nn.Module, name: str) -> bool:
+    """Return whether a module of the UNet, by its full name, is to compute in float8."""
+    return (
+        isinstance(module, nn.Linear)
+        and "transformer_blocks" in name.split(".")
+        and all(side % SIDE_MULTIPLE == 0 for side in module.weight.shape)
+    )

@@ -1,0 +1,94 @@
+"""Images to latents and back, and the one noise of a clip.
+
+images (F,3,H,W) in [-1,1] <-> latents (F,C,h,w), h = H/8 for SD 1.5. Image latents are the
+autoencoder's mode and not scaled; latents are scaled by `scaling_factor`, as in diffusers.
+Tests: tests/editors/ip2p/test_latents.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+
+def encode_images(vae: AutoencoderKL | AutoencoderTiny, images: Tensor) -> Tensor:
+    """Return image_latents (F,C,h,w), the distribution's mode, of images (F,3,H,W) in [-1,1]."""
+    encoded = vae.encode(avoid_single_row(images.to(vae.dtype)))
+    mode = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+    image_latents: Tensor = mode[: images.shape[0]]
+    return image_latents
+
+
+def decode_latents(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
+    """Return images (F,3,H,W) in [-1,1], float32, of latents (F,C,h,w)."""
+    scaled = avoid_single_row(latents / vae.config.scaling_factor)
+    images: Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+    return images[: latents.shape[0]].float().clamp(-1, 1)
+
+
+def avoid_single_row(rows: Tensor) -> Tensor:
+    """Return rows (F,...) with a single row doubled on the CPU, for results free of the batch.
+
+    torch convolves one small image on the CPU with other code than two or more (in `use_mkldnn` of
+    ATen's Convolution.cpp), and the last bits differ. The second row is to be dropped again.
+    """
+    if rows.shape[0] == 1 and rows.device.type == "cpu":
+        return torch.cat([rows, rows])
+    return rows
+
+
+@dataclass(frozen=True)
+class ClipNoise:
+    """All the noise of a clip: it depends on the seed and the step, not on frame or batch.
+
+    Attributes:
+        initial: (1,C,h,w), standard normal, the start of every frame.
+        state: the generator's state after `initial` was drawn; later draws go on from there.
+        device: the generator's device.
+    """
+
+    initial: Tensor
+    state: Tensor
+    device: torch.device
+
+    @classmethod
+    def draw(
+        cls,
+        generator: torch.Generator,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> ClipNoise:
+        """Draw the initial noise of `shape` (C,h,w), as diffusers would for one image."""
+        where = generator.device
+        initial = torch.randn((1, *shape), generator=generator, device=where, dtype=dtype)
+        return cls(initial.to(device), generator.get_state(), where)
+
+    def generators(self, num_frames: int) -> list[torch.Generator]:
+        """Return one generator per frame, all in the same state.
+
+        diffusers' schedulers draw the noise of row f from generator f of such a list. So in every
+        step every frame gets the same noise, which is also what one image alone would get.
+        """
+        generators = [torch.Generator(self.device) for _ in range(num_frames)]
+        for generator in generators:
+            generator.set_state(self.state)
+        return generators
+
+
+def make_generator(generator: torch.Generator | int | None) -> torch.Generator:
+    """Return a generator: the one given, one with that seed, or one with a random seed.
+
+    A seed's noise is drawn on the CPU, so that it is the same on every device.
+    """
+    if isinstance(generator, torch.Generator):
+        return generator
+    if generator is None:
+        generator = int(torch.randint(2**63 - 1, ()).item())
+    return torch.Generator("cpu").manual_seed(generator)

@@ -1,0 +1,67 @@
+"""A tiny autoencoder in place of the model's own to decode with: faster, and less detailed.
+
+It decodes latents (F,C,h,w) as the model scales them; sources are still encoded by the model's own
+autoencoder, whose image latents the UNet was trained on. For SD 1.5 there is madebyollin/taesd.
+Tests: tests/editors/ip2p/levers/test_tiny_decoder.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffusers import AutoencoderTiny
+
+from fairy.errors import ModelError, SettingsError
+from fairy.models.quiet import without_expected_messages
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+
+def load_decoder(
+    name: str, pipe: StableDiffusionInstructPix2PixPipeline, model: str
+) -> AutoencoderTiny:
+    """Return the tiny autoencoder `name`, a folder or a hub id, where `pipe` runs.
+
+    Args:
+        name: in diffusers' format; only safetensors are loaded.
+        pipe: whose latents it shall decode.
+        model: what `pipe` is called, for messages.
+
+    Raises:
+        SettingsError: the model's own autoencoder is a tiny one, or has other latents.
+        ModelError: it cannot be loaded.
+    """
+    if isinstance(pipe.vae, AutoencoderTiny):
+        raise SettingsError(
+            f"decoder {name}: model {model} has a tiny autoencoder itself; leave --decoder out"
+        )
+    try:
+        with without_expected_messages():
+            decoder = AutoencoderTiny.from_pretrained(name, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise ModelError(
+            f"decoder {name}: cannot be loaded ({first_line}); use a folder or a hub id of an "
+            "AutoencoderTiny, as madebyollin/taesd"
+        ) from error
+    _check_fits(decoder, name, pipe, model)
+    return decoder.to(pipe.device, pipe.vae.dtype).eval()
+
+
+def _check_fits(
+    decoder: AutoencoderTiny,
+    name: str,
+    pipe: StableDiffusionInstructPix2PixPipeline,
+    model: str,
+) -> None:
+    shrinks = decoder.config.upsampling_scaling_factor ** (
+        len(decoder.config.block_out_channels) - 1
+    )
+    found = (decoder.config.latent_channels, shrinks)
+    needed = (pipe.vae.config.latent_channels, pipe.vae_scale_factor)
+    if found != needed:
+        raise SettingsError(
+            f"decoder {name}: it decodes latents of {found[0]} channels at 1/{found[1]} of the "
+            f"size, model {model} has {needed[0]} at 1/{needed[1]}; use one made for it"
+        )

@@ -1,0 +1,231 @@
+"""What an edit holds in memory at its peak: one formula, for plans and for choosing a batch.
+
+    on the model's device = weights + max(anchors' pass, keys and values + F * bytes of a frame)
+
+The anchors' keys and values are 2 * steps * sum over layers of G*M*H*D elements. They and what the
+passes hold besides are found by running the edit's own code on tensors without numbers
+(`fairy.editors.live_bytes`): a step of the anchors' pass, one of the frames', the autoencoder.
+Sizes are (height, width).
+Tests: tests/editors/ip2p/test_memory.py; figures: docs/memory.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fairy.anchors.backends import Backend
+from fairy.anchors.cache import AnchorCache
+from fairy.editors.ip2p.denoise import Denoiser
+from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images
+from fairy.editors.live_bytes import counted
+from fairy.models.blueprint import META, Blueprint
+from fairy_kernels.reference import anchor_attention_reference, attention_reference
+from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionInstructPix2PixPipeline
+
+# What a batch holds besides its frames is little: two frames are enough to know what one takes
+TRACED_FRAMES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditShape:
+    """What the memory of an edit depends on, besides its models.
+
+    Attributes:
+        size: (height, width) at which the model works, on its grid.
+        num_anchors: anchors A, which are edited together.
+        num_steps: evaluations of the UNet.
+        guidance: whose branches are computed.
+        prompt_shape: (L,D) of an instruction's embedding.
+        dtype: of the latents.
+        backend: "triton", "sdpa" or "reference"; one made elsewhere is reckoned as "sdpa".
+        on_host: the model runs on the CPU, in whose memory the frames themselves are too.
+        cache_far: the anchors' keys and values live in the host's memory, the model does not.
+    """
+
+    size: tuple[int, int]
+    num_anchors: int
+    num_steps: int
+    guidance: Guidance
+    prompt_shape: tuple[int, int]
+    dtype: torch.dtype
+    backend: str = "sdpa"
+    on_host: bool = False
+    cache_far: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        pipe: StableDiffusionInstructPix2PixPipeline,
+        denoiser: Denoiser,
+        size: tuple[int, int],
+        num_anchors: int,
+    ) -> EditShape:
+        """Return the shape of the edit that `denoiser` is made for; size is (height, width)."""
+        num_tokens, width = denoiser.prompt_embeds.shape[1:]
+        cache = denoiser.cache
+        return cls(
+            size=size,
+            num_anchors=num_anchors,
+            num_steps=num_evaluations(denoiser.scheduler, denoiser.num_inference_steps),
+            guidance=denoiser.guidance,
+            prompt_shape=(num_tokens, width),
+            dtype=pipe.unet.dtype,
+            backend=denoiser.backend.name,
+            on_host=cache.compute_device.type == "cpu",
+            cache_far=cache.device.type != cache.compute_device.type,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditMemory:
+    """Bytes that an edit holds on the model's device besides the weights.
+
+    Attributes:
+        cache: the anchors' keys and values of all steps, wherever they live.
+        held: what is there all the time, above all of the cache what is on the model's device: the
+            whole, or this step's and the next one's.
+        anchors: peak of the anchors' pass, the cache on the device included.
+        frame: the most that one frame of a batch takes, in the UNet or in the autoencoder.
+    """
+
+    cache: int
+    held: int
+    anchors: int
+    frame: int
+
+    def peak(self, num_frames: int) -> int:
+        """Return the peak of an edit with `num_frames` at a time."""
+        return max(self.anchors, self.held + num_frames * self.frame)
+
+    def most_frames(self, num_bytes: int) -> int:
+        """Return how many frames at a time there is room for; 0 when not even for the anchors."""
+        if num_bytes < self.anchors:
+            return 0
+        return (num_bytes - self.held) // self.frame
+
+
+# One shape for all shots and clips of a list of edits
+@lru_cache(maxsize=32)
+def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory:
+    """Return what an edit of this shape holds."""
+    trace = _Trace(unet, vae, shape)
+    cache = AnchorCache(META, META)
+    anchors, steps = trace.anchors(cache), shape.num_steps
+    near = steps * cache.num_bytes
+    anchors += near - cache.num_bytes
+    if shape.cache_far:
+        anchors, near = trace.anchors(_Away(META, META)), min(steps, 2) * cache.num_bytes
+    # Float32 images: on the host they are there as they were read, and as one batch
+    image = 3 * shape.size[0] * shape.size[1] * torch.float32.itemsize if shape.on_host else 0
+    return EditMemory(
+        cache=steps * cache.num_bytes,
+        held=near + shape.num_anchors * image,
+        anchors=anchors + shape.num_anchors * image,
+        frame=trace.frame(cache) + 2 * image,
+    )
+
+
+def num_evaluations(scheduler: Any, num_inference_steps: int) -> int:
+    """Return how often the UNet is run: for some schedulers more often than there are steps."""
+    scheduler = copy.deepcopy(scheduler)
+    scheduler.set_timesteps(num_inference_steps)
+    return len(scheduler.timesteps)
+
+
+class _Trace:
+    """Runs the parts of an edit on the meta device."""
+
+    def __init__(self, unet: Blueprint, vae: Blueprint, shape: EditShape) -> None:
+        self._shape, self._unet, self._vae = shape, unet.build(shape.dtype), vae.build(shape.dtype)
+        shrink = 2 ** (len(self._vae.config.block_out_channels) - 1)
+        height, width = (side // shrink for side in shape.size)
+        self._latents = (self._vae.config.latent_channels, height, width)
+
+    def anchors(self, cache: AnchorCache) -> int:
+        """Return the peak of one step of the anchors' pass, which fills the cache."""
+        denoiser = self._denoiser(cache)
+        return _peak(denoiser.edit_anchors, self._rows(self._shape.num_anchors))
+
+    def frame(self, cache: AnchorCache) -> int:
+        """Return the most that a frame takes on its way."""
+        shape, vae, latents = self._shape, self._vae, self._rows(TRACED_FRAMES)
+        images = partial(torch.empty, TRACED_FRAMES, 3, *shape.size, device=META)
+        most = max(
+            _peak(partial(encode_images, vae), images),
+            _peak(self._denoiser(cache).edit_frames, latents),
+            _peak(partial(decode_latents, vae), latents),
+        )
+        return -(-most // TRACED_FRAMES)
+
+    def _rows(self, num_rows: int) -> Callable[[], Tensor]:
+        return partial(torch.empty, num_rows, *self._latents, dtype=self._shape.dtype, device=META)
+
+    def _denoiser(self, cache: AnchorCache) -> Denoiser:
+        shape = self._shape
+        groups = (shape.guidance.num_groups, *shape.prompt_shape)
+        return Denoiser(
+            unet=self._unet,
+            scheduler=_OneStep(),
+            num_inference_steps=1,
+            prompt_embeds=torch.empty(groups, dtype=shape.dtype, device=META),
+            guidance=shape.guidance,
+            noise=ClipNoise.draw(torch.Generator(), self._latents, META, shape.dtype),
+            backend=BACKENDS.get(shape.backend, BACKENDS["sdpa"]),
+            cache=cache,
+        )
+
+
+def _peak(work: Callable[[Tensor], Tensor], rows: Callable[[], Tensor]) -> int:
+    """Return the most bytes that `work` on `rows` holds at once, these included."""
+    with counted() as live:
+        work(rows())
+    return live.peak
+
+
+class _Away(AnchorCache):
+    """Keeps nothing: what is put elsewhere is not on the model's device."""
+
+    def put(self, step: int, layer: str, k: Tensor, v: Tensor) -> None:
+        """Drop k and v."""
+
+
+class _OneStep:
+    """A scheduler of one step: diffusers' own look at numbers, which there are none of."""
+
+    timesteps = torch.zeros(1)
+    init_noise_sigma = 1.0
+
+    def set_timesteps(self, num_inference_steps: int, device: torch.device) -> None:
+        """Do nothing: the timestep is 0."""
+
+    def scale_model_input(self, rows: Tensor, timestep: Tensor) -> Tensor:
+        """Return the rows."""
+        return rows
+
+    def step(self, noise_pred: Tensor, timestep: Tensor, latents: Tensor) -> Any:
+        """Return new latents."""
+        return SimpleNamespace(prev_sample=latents + noise_pred)
+
+
+def _in_place(q: Tensor, *others: Tensor) -> Tensor:
+    return torch.empty_like(q)
+
+
+# What the backends of these names hold; the kernel reads everything where it lies
+BACKENDS = {
+    "triton": Backend("triton", "to count", _in_place, _in_place),
+    "sdpa": Backend("sdpa", "to count", sdpa, anchor_attention_concatenated),
+    "reference": Backend("reference", "to count", attention_reference, anchor_attention_reference),
+}

@@ -1,0 +1,122 @@
+"""How many bytes code holds at once, found without running it: on tensors of the meta device.
+
+Tensors there have a shape and a dtype but no numbers; operators give results of the right shape at
+once. Every result is counted until nothing refers to it any more, as an allocator would. What an
+operator allocates within itself is not seen, so the ones made of several are taken as one: torch's
+attention, which otherwise would hold all scores, and the norms and products, for speed.
+Tests: tests/editors/test_live_bytes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+@contextmanager
+def counted(device_type: str = "meta") -> Iterator[LiveBytes]:
+    """Count the tensors that are made inside on a kind of device; without gradients."""
+    with torch.no_grad(), LiveBytes(device_type) as live, _FusedAttention():
+        yield live
+
+
+class LiveBytes(TorchDispatchMode):
+    """Bytes of the tensors that were made inside on a kind of device and are still referred to.
+
+    Args:
+        device_type: "meta", or another one, on which operators are run as they are.
+
+    Attributes:
+        peak: the most there have been at once.
+
+    >>> with counted() as live:
+    ...     kept = torch.empty(10, dtype=torch.uint8, device="meta")
+    ...     passing = torch.empty(5, dtype=torch.uint8, device="meta")
+    ...     del passing
+    >>> live.peak, live.now
+    (15, 10)
+    """
+
+    def __init__(self, device_type: str = "meta") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._device_type = device_type
+        # Held at most, as long as it is not looked who has gone
+        self._upper = 0
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    @property
+    def now(self) -> int:
+        """Bytes held at this moment."""
+        alive = {key: held for key, held in self._storages.items() if not held[0].expired()}
+        self._storages, self._upper = alive, sum(num_bytes for _, num_bytes in alive.values())
+        return self._upper
+
+    def __torch_dispatch__(
+        self,
+        operator: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run an operator and count its results."""
+        run = SHORT.get(operator, operator) if self._device_type == "meta" else operator
+        out = run(*args, **(kwargs or {}))
+        if any(result.alias_info for result in operator._schema.returns):
+            # Views, and changes in place: nothing new, or a model's weights
+            return out
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor) and tensor.device.type == self._device_type:
+                self._add(tensor)
+        if self._upper > self.peak:
+            self.peak = max(self.peak, self.now)
+        return out
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        reference = StorageWeakRef(storage)
+        if reference.cdata not in self._storages:
+            self._storages[reference.cdata] = (reference, storage.nbytes())
+            self._upper += storage.nbytes()
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Takes torch's attention as the fused kernel it is on devices: no scores in memory."""
+
+    def __torch_function__(
+        self,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if function is scaled_dot_product_attention and args[0].device.type == "meta":
+            # (B,H,N,D) in and out; in memory a token's heads lie beside each other
+            num_rows, num_heads, num_tokens, head_dim = args[0].shape
+            return args[0].new_empty(num_rows, num_tokens, num_heads, head_dim).transpose(1, 2)
+        return function(*args, **(kwargs or {}))
+
+
+def _normed(x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    # Means and deviations, one for each group or row, are too small to count
+    return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
+
+
+def _product(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return a.new_empty(a.shape[0], b.shape[1])
+
+
+# Their rules for shapes are written in Python, as compositions: two thirds of a trace's time
+SHORT: dict[Any, Callable[..., Any]] = {
+    torch.ops.aten.native_group_norm.default: _normed,
+    torch.ops.aten.native_layer_norm.default: _normed,
+    torch.ops.aten.addmm.default: _product,
+}

@@ -1,0 +1,88 @@
+"""A clip that several instructions share: decoded once, and encoded into latents once.
+
+The latents (C,h,w) of every frame lie in a temporary file, so memory does not grow with the clip.
+Tests: tests/jobs/test_shared_latents.py.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairy.editors.images import read_at_size
+from fairy.editors.ip2p.latents import encode_images
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.media.colours import Image
+from fairy.media.info import Frame
+
+# Frames encoded together
+BATCH_FRAMES = 8
+_NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
+
+
+class SharedClip:
+    """The times and latents of all frames; a context manager that deletes its file at the end.
+
+    Args:
+        frames: all frames of the clip, in order.
+        pipe: its autoencoder makes the latents.
+        size: (height, width) at which the model works.
+    """
+
+    def __init__(self, frames: Iterable[Frame], pipe: FairyPipeline, size: tuple[int, int]) -> None:
+        self._frames, self._pipe, self.size = frames, pipe, size
+        # Closed, and so deleted, by `__exit__`
+        self._file = tempfile.TemporaryFile(prefix="fairy-latents-")  # noqa: SIM115
+        self._times: list[Frame] = []
+        self._shape: tuple[int, ...] = ()
+
+    def __enter__(self) -> SharedClip:
+        """Decode and encode the clip."""
+        frames = iter(self._frames)
+        while batch := list(islice(frames, BATCH_FRAMES)):
+            self._add(batch)
+        self._file.flush()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete the latents."""
+        self._file.close()
+
+    def frames(self, start: int) -> Iterator[Frame]:
+        """Yield the frames from `start` on, without their pictures."""
+        yield from self._times[start:]
+
+    def latents(self, index: int) -> Tensor:
+        """Return the latents (C,h,w), float32, of a frame."""
+        count = int(np.prod(self._shape))
+        self._file.seek(4 * count * index)
+        values = np.frombuffer(self._file.read(4 * count), np.float32)
+        return torch.from_numpy(values.reshape(self._shape).copy())
+
+    @torch.no_grad()
+    def _add(self, batch: list[Frame]) -> None:
+        images = torch.stack(list(read_at_size((frame.image for frame in batch), self.size)))
+        vae = self._pipe.vae
+        latents = encode_images(vae, images.to(vae.device)).float().cpu()
+        self._shape = tuple(latents.shape[1:])
+        self._file.write(latents.numpy().tobytes())
+        self._times += [
+            Frame(
+                image=_NO_IMAGE,
+                pts=frame.pts,
+                time_base=frame.time_base,
+                duration=frame.duration,
+            )
+            for frame in batch
+        ]

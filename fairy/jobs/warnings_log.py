@@ -1,0 +1,35 @@
+"""What Fairy warns of while something is done, kept for a report. Imports nothing heavy.
+
+Tests: tests/jobs/test_warnings_log.py.
+"""
+
+from __future__ import annotations
+
+import logging
+
+
+class Notes(logging.Handler):
+    """Collects what Fairy warns of inside the `with` block.
+
+    >>> with Notes() as notes:
+    ...     logging.getLogger("fairy.media").warning("%d frames lost", 2)
+    >>> notes.lines
+    ['2 frames lost']
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's message."""
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> Notes:
+        """Start to collect."""
+        logging.getLogger("fairy").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop to collect."""
+        logging.getLogger("fairy").removeHandler(self)

@@ -1,0 +1,145 @@
+"""Pictures for people: a contact sheet of many frames, and two frames side by side.
+
+Shapes: images uint8 (H,W,3) RGB in, one uint8 (H,W,3) out, on white, with labels in PIL's own
+font. Tests: tests/media/test_contact_sheet.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from fairy.media.colours import Image
+
+_WHITE = (255, 255, 255)
+_INK = (32, 32, 32)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Image]],
+    labels: Sequence[str],
+    *,
+    column_labels: Sequence[str] = (),
+    cell_height: int | None = None,
+) -> Image:
+    """Return all images on one white sheet, a row for each of `rows` with its label above it.
+
+    Args:
+        rows: images uint8 (H,W,3); rows may differ in length, images in size.
+        labels: one text for each row; a long one is wrapped.
+        column_labels: texts above the first row, one for each column, or none.
+        cell_height: height in pixels to which each image is scaled; the first image's when None.
+
+    Raises:
+        ValueError: no image, or not one label for each row.
+    """
+    if not rows or not all(len(row) > 0 for row in rows):
+        raise ValueError("no images: give at least one row, and at least one image in each")
+    if len(labels) != len(rows):
+        raise ValueError(f"{len(labels)} labels for {len(rows)} rows: give one for each")
+    height = cell_height or rows[0][0].shape[0]
+    cells = [[_scaled(image, height) for image in row] for row in rows]
+    gap, font = _gap(height), _font(height)
+    strips = [_strip(row, gap) for row in cells]
+    width = max(strip.width for strip in strips)
+    blocks = [_text(column_labels, [cell.width for cell in cells[0]], gap, font)]
+    for label, strip in zip(labels, strips, strict=True):
+        blocks += [_text([label], [width], gap, font), strip]
+    return np.asarray(_stack([block for block in blocks if block.height > 0], gap))
+
+
+def side_by_side(
+    left: Image, right: Image, labels: tuple[str, str] | None = ("source", "edited")
+) -> Image:
+    """Return two images beside each other on white, `right` scaled to the height of `left`.
+
+    Args:
+        left: uint8 (H,W,3).
+        right: uint8 (H,W,3); its size may differ.
+        labels: texts above the two, or None for none.
+
+    Returns:
+        uint8 (H,W,3); height and width are even, so that it can be a frame of a video.
+    """
+    height = left.shape[0]
+    cells = [_scaled(left, height), _scaled(right, height)]
+    gap = _gap(height)
+    texts = _text(labels or (), [cell.width for cell in cells], gap, _font(height))
+    sheet = np.asarray(_stack([part for part in (texts, _strip(cells, gap)) if part.height], gap))
+    rows, columns = sheet.shape[0] % 2, sheet.shape[1] % 2
+    return np.pad(sheet, ((0, rows), (0, columns), (0, 0)), constant_values=255)
+
+
+def _strip(cells: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
+    """Put images of one height in a row, `gap` pixels apart."""
+    width = sum(cell.width for cell in cells) + gap * (len(cells) - 1)
+    strip = PilImage.new("RGB", (width, cells[0].height), _WHITE)
+    x = 0
+    for cell in cells:
+        strip.paste(cell, (x, 0))
+        x += cell.width + gap
+    return strip
+
+
+def _stack(blocks: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
+    """Put blocks below each other, `gap` pixels apart, with a margin of twice that around."""
+    margin = 2 * gap
+    width = max(block.width for block in blocks) + 2 * margin
+    height = sum(block.height + gap for block in blocks) - gap + 2 * margin
+    sheet = PilImage.new("RGB", (width, height), _WHITE)
+    y = margin
+    for block in blocks:
+        sheet.paste(block, (margin, y))
+        y += block.height + gap
+    return sheet
+
+
+def _text(
+    texts: Sequence[str], widths: Sequence[int], gap: int, font: ImageFont.FreeTypeFont
+) -> PilImage.Image:
+    """Draw each text, wrapped, in a column of its width; no text at all gives height 0."""
+    lines = [_wrap(text, width, font) for text, width in zip(texts, widths, strict=False)]
+    line_height = sum(font.getmetrics())
+    height = line_height * max((len(column) for column in lines), default=0)
+    block = PilImage.new("RGB", (sum(widths) + gap * (len(widths) - 1), height), _WHITE)
+    draw = ImageDraw.Draw(block)
+    x = 0
+    for column, width in zip(lines, widths, strict=False):
+        draw.multiline_text((x, 0), "\n".join(column), fill=_INK, font=font, spacing=0)
+        x += width + gap
+    return block
+
+
+def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
+    """Break `text` at spaces into lines at most `width` pixels long, where words allow."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _scaled(image: Image, height: int) -> PilImage.Image:
+    picture = PilImage.fromarray(image)
+    if picture.height == height:
+        return picture
+    width = max(1, round(picture.width * height / picture.height))
+    return picture.resize((width, height), PilImage.Resampling.LANCZOS)
+
+
+def _gap(height: int) -> int:
+    return max(4, height // 32)
+
+
+def _font(height: int) -> ImageFont.FreeTypeFont:
+    """Return a font legible beside images of this height: an eighteenth of it, 12 to 40 pixels."""
+    font = ImageFont.load_default(size=min(40, max(12, height // 18)))
+    # A plain bitmap font comes back only where PIL was built without FreeType; its wheels are not.
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font

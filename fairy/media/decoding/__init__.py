@@ -1,0 +1,1 @@
+"""From a file's packets to pictures."""

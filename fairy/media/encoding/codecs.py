@@ -1,0 +1,191 @@
+"""Which codecs go into which files, and how each is told to FFmpeg.
+
+Tests: tests/media/encoding/test_codecs.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+
+from fairy.errors import MediaError
+from fairy.settings import MediaConfig
+
+Options = dict[str, str]
+
+# Between 320x240 and 1280x720 the quality goes from fine to usual: the fewer pixels, the more
+# each one holds, and the less a file costs.
+SMALL_PIXELS, LARGE_PIXELS = 320 * 240, 1280 * 720
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A video codec as it is written.
+
+    Attributes:
+        encoder: FFmpeg's.
+        pix_fmt: pixels it stores unless asked otherwise.
+        options: for the encoder; "crf" among them where it has one.
+        max_crf: largest constant rate factor; None where the encoder has none.
+        pads: whether sides must be multiples of what the chroma is thinned by.
+        keeps_aspect: whether the stream itself says how wide its pixels are.
+    """
+
+    encoder: str
+    pix_fmt: str
+    options: Options = field(default_factory=dict)
+    max_crf: int | None = None
+    pads: bool = False
+    keeps_aspect: bool = False
+
+    @property
+    def pix_fmts(self) -> list[str]:
+        """What pixels the encoder can store."""
+        return [known.name for known in av.Codec(self.encoder, "w").video_formats or ()]
+
+
+@dataclass(frozen=True)
+class Container:
+    """A file format: FFmpeg's muxer, what goes into it (the usual first), and how sound does.
+
+    `max_step` is how many ticks from one frame to the next its fields hold.
+    """
+
+    muxer: str
+    codecs: tuple[str, ...]
+    options: Options = field(default_factory=dict)
+    audio_encoder: str | None = None
+    keeps_aspect: bool = False
+    max_step: int = 2**63
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's encoder of the usual codec."""
+        return CODECS[self.codecs[0]].encoder
+
+
+CODECS = {
+    "h264": Codec(
+        "libx264", "yuv420p", {"crf": "15", "preset": "medium"}, 51, pads=True, keeps_aspect=True
+    ),
+    "hevc": Codec(
+        "libx265", "yuv420p", {"crf": "16", "preset": "fast", "x265-params": "log-level=error"},
+        51, pads=True, keeps_aspect=True,
+    ),
+    "vp9": Codec(
+        "libvpx-vp9", "yuv420p",
+        {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}, 63,
+    ),
+    "av1": Codec("libsvtav1", "yuv420p", {"crf": "18", "preset": "8"}, 63),
+    "prores": Codec("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"}),
+    "ffv1": Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1"}),
+    "gif": Codec("gif", "pal8"),
+}  # fmt: skip
+
+_FASTSTART = {"movflags": "+faststart"}
+CONTAINERS = {
+    ".mp4": Container(
+        "mp4", ("h264", "hevc", "vp9", "av1"), _FASTSTART, "aac", True, 2**31 - 1
+    ),
+    ".mov": Container("mov", ("h264", "hevc", "prores"), _FASTSTART, "aac", True, 2**31 - 1),
+    ".mkv": Container(
+        "matroska", ("h264", "hevc", "vp9", "av1", "prores", "ffv1"), {}, "libopus"
+    ),
+    ".webm": Container("webm", ("vp9", "av1"), {}, "libopus"),
+    ".gif": Container("gif", ("gif",), max_step=2**16 - 1),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A codec in a container, with its pixels and options decided."""
+
+    container: Container
+    codec: Codec
+    pix_fmt: str
+    options: Options
+
+    @property
+    def keeps_aspect(self) -> bool:
+        """Whether pixels that are not square stay so."""
+        return self.container.keeps_aspect or self.codec.keeps_aspect
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """What (height, width) must be multiples of."""
+        if not self.codec.pads:
+            return 1, 1
+        chroma = av.VideoFormat(self.pix_fmt, 64, 64)
+        return 64 // chroma.chroma_height(64), 64 // chroma.chroma_width(64)
+
+
+def choose_encoding(
+    out: Path,
+    media: MediaConfig | None = None,
+    *,
+    full_chroma: bool = False,
+    num_pixels: int = LARGE_PIXELS,
+) -> Encoding:
+    """Return how the file `out` is to be encoded, by its suffix and by what is asked for.
+
+    Args:
+        out: the file.
+        media: what is asked for; the usual where it is None.
+        full_chroma: the pictures lose too much with thinned chroma (4:2:0).
+        num_pixels: of a picture; small ones hold more detail in each and are coded finer.
+
+    Raises:
+        MediaError: suffix, codec, pixels and quality do not go together; says what does.
+    """
+    media = media or MediaConfig()
+    container = CONTAINERS[out.suffix.lower()]
+    name = media.codec or container.codecs[0]
+    if name not in container.codecs:
+        raise MediaError(
+            f"{out}: {name} does not go into {out.suffix}: use {' or '.join(container.codecs)}, "
+            f"or a name that ends in {' or '.join(_suffixes(name))}"
+        )
+    codec = CODECS[name]
+    check_support(codec)
+    if media.pix_fmt is not None and media.pix_fmt not in codec.pix_fmts:
+        raise MediaError(f"{name} cannot store {media.pix_fmt}: use {', '.join(codec.pix_fmts)}")
+    pix_fmt = media.pix_fmt or codec.pix_fmt
+    if full_chroma and media.pix_fmt is None and pix_fmt == "yuv420p":
+        pix_fmt = "yuv444p" if "yuv444p" in codec.pix_fmts else pix_fmt
+    return Encoding(container, codec, pix_fmt, _options(name, codec, media.crf, num_pixels))
+
+
+def check_support(codec: Codec) -> None:
+    """Raise MediaError when this FFmpeg has no encoder for `codec`."""
+    if codec.encoder not in av.codecs_available:
+        raise MediaError(f"this FFmpeg has no {codec.encoder} encoder: install PyAV's own wheel")
+
+
+def _options(name: str, codec: Codec, crf: int | None, num_pixels: int) -> Options:
+    """Return the encoder's options, with the quality that is asked for or that suits the size."""
+    if crf is None:
+        return codec.options | _usual_crf(codec, num_pixels)
+    if codec.max_crf is None:
+        with_crf = [known for known, other in CODECS.items() if other.max_crf is not None]
+        raise MediaError(
+            f"--crf does not go with {name}: leave it out, or use {' or '.join(with_crf)}"
+        )
+    if crf > codec.max_crf:
+        raise MediaError(f"--crf {crf} is too large for {name}: use 0 to {codec.max_crf}")
+    return codec.options | {"crf": str(crf)}
+
+
+def _usual_crf(codec: Codec, num_pixels: int) -> Options:
+    """Return the codec's own rate factor for large pictures, half of it for small ones."""
+    if "crf" not in codec.options:
+        return {}
+    size = math.log(max(num_pixels, 1) / SMALL_PIXELS) / math.log(LARGE_PIXELS / SMALL_PIXELS)
+    share = 0.5 + 0.5 * min(max(size, 0.0), 1.0)
+    return {"crf": str(round(int(codec.options["crf"]) * share))}
+
+
+def _suffixes(name: str) -> list[str]:
+    return [suffix for suffix, container in CONTAINERS.items() if name in container.codecs]

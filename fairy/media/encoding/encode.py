@@ -1,0 +1,223 @@
+"""Frames, and the source's other tracks, into one container file through FFmpeg.
+
+Shapes: frames uint8 (H,W,3) RGB. `fairy.media.encoding.codecs` decides how, `fairy.media.write`
+publishes the file. Tests: tests/media/test_write.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+import av
+import numpy as np
+from av.codec.context import Flags
+
+from fairy.errors import MediaError
+from fairy.media.colours import Image, from_rgb, output_tags
+from fairy.media.encoding.codecs import Encoding, Options
+from fairy.media.encoding.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
+from fairy.media.encoding.other_streams import OtherTracks, copy_description
+from fairy.media.frames import resize
+from fairy.media.info import VideoInfo
+
+# Frames between a frame's decoding and its showing, as x265 puts B-frames
+X265_DELAY = 2
+
+logger = logging.getLogger(__name__)
+
+VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
+
+
+class VideoEncoder:
+    """Encodes frames at their own timestamps, the source's other tracks beside them.
+
+    The time base is as fine as the source's, so MP4 and MOV keep its timestamps exactly; MKV and
+    WebM round to milliseconds, GIF to hundredths of a second (and at least two between frames).
+    """
+
+    def __init__(
+        self, path: Path, encoding: Encoding, info: VideoInfo, height: int, width: int, *,
+        tracks: bool = True, comment: str | None = None,
+    ) -> None:  # fmt: skip
+        """Open `path` for frames of (height, width), tagged and timed like `info`.
+
+        With `tracks`, sound, subtitles, chapters and metadata are `info`'s, and `comment` joins
+        the metadata.
+        """
+        self._encoding, self._info = encoding, info
+        self._size, self._pixel_aspect = _stored_size(encoding, info, height, width)
+        self._pad = _padding(encoding, *self._size)
+        # Once for the file, not for each of its segments
+        if tracks:
+            _say_changes(encoding, (height, width), self._size, self._pad)
+        self._is_gif = encoding.codec.encoder == "gif"
+        # "file:" keeps a colon in the name from being taken for a protocol
+        self._file = av.open(
+            f"file:{path}", "w", format=encoding.container.muxer,
+            container_options=encoding.container.options | _shift(info),
+        )  # fmt: skip
+        self._last_pts: int | None = None
+        self._num_frames = 0
+        self._add_video()
+        self._tracks: OtherTracks | None = None
+        if tracks:
+            copy_description(info, self._file, comment)
+            if info.stream_index is not None:
+                self._tracks = OtherTracks(info, self._file, encoding.container)
+        self._palette = GifPalette(*self._size) if self._is_gif else None
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
+        """Encode one frame uint8 (H,W,3), shown at `pts * time_base` seconds."""
+        self._mux(self.encode(image, pts, time_base, duration), pts * time_base)
+
+    def copy(self, packet: VideoPacket) -> None:
+        """Add a packet that another encoder of the same settings made (`encoding.segments`)."""
+        assert packet.pts is not None
+        packet.stream = self._video
+        self._mux([packet], packet.pts * packet.time_base)
+
+    def encode(
+        self, image: Image, pts: int, time_base: Fraction, duration: int
+    ) -> list[VideoPacket]:
+        """Return the packets that are ready once this frame, as for `write`, is added."""
+        image = resize(image, self._size)
+        if self._palette is not None:
+            frame = self._palette.apply(image)
+        else:
+            padded = np.pad(image, (*self._pad, (0, 0)), mode="edge")
+            frame = from_rgb(padded, self._info.colours, self._encoding.pix_fmt)
+        frame.pts = self._ticks(pts * time_base)
+        frame.time_base = self._time_base
+        frame.duration = round(duration * time_base / self._time_base)
+        self._num_frames += 1
+        return self._video.encode(frame)
+
+    def flush(self) -> list[VideoPacket]:
+        """Return the packets that the encoder still holds back; no frame can follow."""
+        packets = self._video.encode(None)
+        if self._encoding.codec.encoder == "libx265" and self._num_frames <= X265_DELAY:
+            for packet in packets:
+                _set_x265_dts(packet)
+        return packets
+
+    def close(self) -> None:
+        """Encode what is still held back, write the rest of the other tracks and end the file."""
+        self._mux(self.flush(), None)
+        if self._tracks is not None:
+            self._tracks.close()
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Release the file; what it holds is not to be used."""
+        if self._tracks is not None:
+            self._tracks.close()
+        self._file.close()
+
+    def _mux(self, packets: list[VideoPacket], time_s: Fraction | None) -> None:
+        """Write packets, and the other tracks' that start by `time_s` (None: all that are left)."""
+        if self._tracks is not None:
+            self._file.mux(list(self._tracks.until(time_s)))
+        try:
+            self._file.mux(packets)
+        except av.error.PatchWelcomeError as error:
+            # B-frames make steps longer: this is what muxers say of them
+            raise self._too_far_apart() from error
+
+    def _too_far_apart(self) -> MediaError:
+        muxer = self._encoding.container.muxer
+        return MediaError(f"two frames lie further apart in time than .{muxer} holds: use .mkv")
+
+    def _add_video(self) -> None:
+        encoding, info = self._encoding, self._info
+        self._time_base = GIF_TIME_BASE if self._is_gif else Fraction(1, info.time_base.denominator)
+        stream = self._file.add_stream(
+            encoding.codec.encoder, rate=info.fps.limit_denominator(100_000),
+            options=encoding.options,
+        )  # fmt: skip
+        assert isinstance(stream, av.VideoStream)
+        codec = stream.codec_context
+        (rows, columns), (height, width) = (after for _, after in self._pad), self._size
+        codec.height, codec.width = height + rows, width + columns
+        codec.pix_fmt = encoding.pix_fmt
+        codec.time_base = stream.time_base = self._time_base
+        # Without this flag the encoder makes up the last frame's duration from the frame rate.
+        codec.flags |= Flags.frame_duration
+        codec.sample_aspect_ratio = self._pixel_aspect
+        if encoding.codec.encoder == "libx265" and encoding.container.muxer in ("mp4", "mov"):
+            # Apple's players know HEVC by this name alone.
+            codec.codec_tag = "hvc1"
+        if not self._is_gif:
+            tags = output_tags(info.colours, encoding.pix_fmt)
+            codec.colorspace, codec.color_range = tags.matrix, tags.range
+            codec.color_primaries, codec.color_trc = tags.primaries, tags.transfer
+        self._video = stream
+
+    def _ticks(self, time_s: Fraction) -> int:
+        """Return the time in ticks of the output, later than the last frame's."""
+        pts = round(time_s / self._time_base)
+        step = GIF_MIN_STEP if self._is_gif else 1
+        if self._last_pts is not None and pts < self._last_pts + step:
+            pts = self._last_pts + step
+        if self._last_pts is not None and pts - self._last_pts > self._encoding.container.max_step:
+            raise self._too_far_apart()
+        self._last_pts = pts
+        return pts
+
+
+def _shift(info: VideoInfo) -> Options:
+    """Have a clip that begins before time 0, as recordings do, begin there with all its tracks.
+
+    MP4 and MOV would hide what lies before 0.
+    """
+    return {"avoid_negative_ts": "make_non_negative"} if info.start_s < 0 else {}
+
+
+def _set_x265_dts(packet: VideoPacket) -> None:
+    """Decode a packet as long before it is shown as x265 has it in longer clips.
+
+    It takes that time from the frame X265_DELAY after the first, and tells any number without one.
+    """
+    if packet.pts is not None:
+        packet.dts = packet.pts - X265_DELAY * (packet.duration or 0)
+
+
+def _stored_size(
+    encoding: Encoding, info: VideoInfo, height: int, width: int
+) -> tuple[tuple[int, int], Fraction]:
+    """Return the (height, width) stored and the pixels' aspect: square where it cannot be said."""
+    aspect = info.sample_aspect_ratio
+    if aspect == 1 or encoding.keeps_aspect:
+        return (height, width), aspect
+    return (height, round(width * aspect)), Fraction(1)
+
+
+def _padding(
+    encoding: Encoding, height: int, width: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the rows and columns to add, before and after, to what is stored."""
+    rows, columns = -height % encoding.padding[0], -width % encoding.padding[1]
+    return (0, rows), (0, columns)
+
+
+def _say_changes(
+    encoding: Encoding,
+    given: tuple[int, int],
+    stored: tuple[int, int],
+    pad: tuple[tuple[int, int], tuple[int, int]],
+) -> None:
+    """Warn of a (height, width) that the file cannot have."""
+    name, (height, width) = encoding.codec.encoder, stored
+    (_, rows), (_, columns) = pad
+    if stored != given:
+        logger.warning(
+            "%s in %s has square pixels only: %dx%d becomes %dx%d",
+            name, encoding.container.muxer, given[1], given[0], width, height,
+        )  # fmt: skip
+    if rows or columns:
+        logger.warning(
+            "%s as %s takes even sizes only: %dx%d is written as %dx%d, the last line doubled",
+            name, encoding.pix_fmt, width, height, width + columns, height + rows,
+        )  # fmt: skip

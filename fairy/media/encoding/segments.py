@@ -1,0 +1,133 @@
+"""A part of an encoded video on disk, and parts joined without encoding them again.
+
+A segment is the packets of some frames in a row, from an encoder of its own, so it begins with a
+key frame; no container, so every codec and every time stamp fits. All segments of one video come
+from encoders with the same settings, so their packets in a row are one stream.
+File: magic, time base as two int64, then each packet as `_PACKET` and its bytes.
+Tests: tests/media/encoding/test_segments.py.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import av
+
+from fairy.errors import MediaError
+from fairy.media.colours import Image
+from fairy.media.encoding.encode import VideoEncoder, VideoPacket
+
+_MAGIC = b"fairy segment 1\n"
+_TIME_BASE = struct.Struct("<qq")
+# pts, dts, duration in ticks; whether it is a key frame; bytes that follow
+_PACKET = struct.Struct("<qqq?I")
+
+
+class SegmentWriter:
+    """Writes one segment; `path` appears when `close` has put it on the disk, whole.
+
+    Args:
+        path: the file to write.
+        encoder: fed with nothing else, and never asked to write a file itself.
+    """
+
+    def __init__(self, path: Path, encoder: VideoEncoder) -> None:
+        self._path, self._encoder = path, encoder
+        self._part = path.with_name(f"{path.name}.part")
+        self._file: BinaryIO = self._part.open("wb")
+        self._file.write(_MAGIC)
+        self._begun = False
+
+    def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
+        """Encode one frame uint8 (H,W,3), shown at `pts * time_base` seconds."""
+        self._keep(self._encoder.encode(image, pts, time_base, duration))
+
+    def close(self) -> None:
+        """Encode what is held back, put the file on the disk and give it its name."""
+        self._keep(self._encoder.flush())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._encoder.abandon()
+        self._part.replace(self._path)
+
+    def abandon(self) -> None:
+        """Remove what was begun."""
+        self._file.close()
+        self._encoder.abandon()
+        self._part.unlink(missing_ok=True)
+
+    def _keep(self, packets: Sequence[VideoPacket]) -> None:
+        for packet in packets:
+            if not self._begun:
+                self._file.write(_TIME_BASE.pack(*packet.time_base.as_integer_ratio()))
+                self._begun = True
+            times = (packet.pts, packet.dts, packet.duration or 0)
+            self._file.write(_PACKET.pack(*times, packet.is_keyframe, packet.size))
+            self._file.write(bytes(packet))
+
+
+def read_packets(path: Path) -> Iterator[VideoPacket]:
+    """Yield the packets of a segment in decoding order.
+
+    Raises:
+        MediaError: the file is no segment, or is cut short.
+    """
+    for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
+        packet = cast("VideoPacket", av.Packet(data))
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.time_base, packet.is_keyframe = time_base, is_keyframe
+        yield packet
+
+
+def _read(
+    path: Path, *, with_data: bool
+) -> Iterator[tuple[Fraction, tuple[int, int, int, bool, int], bytes]]:
+    """Yield (time base, pts and the other fields of `_PACKET`, bytes or none) of each packet."""
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise MediaError(f"{path}: not a segment of an edit: use --restart to begin anew")
+        time_base = Fraction(*_TIME_BASE.unpack(_exactly(file, _TIME_BASE.size, path)))
+        while file.peek(1):
+            fields = _PACKET.unpack(_exactly(file, _PACKET.size, path))
+            data = _exactly(file, fields[-1], path) if with_data else b""
+            file.seek(0 if with_data else fields[-1], os.SEEK_CUR)
+            yield time_base, fields, data
+
+
+def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
+    """Yield the packets of segments in a row as one stream: their decoding times made to fit.
+
+    Each encoder starts its decoding times as many frames before its first picture as it reorders;
+    at an uneven frame rate those of two segments could overlap.
+    """
+    pts = [fields[0] for path in paths for _, fields, _ in _read(path, with_data=False)]
+    packets = (packet for path in paths for packet in read_packets(path))
+    for packet, dts in zip(packets, decoding_times(pts), strict=True):
+        packet.dts = dts
+        yield packet
+
+
+def decoding_times(pts: Sequence[int]) -> list[int]:
+    """Return growing decoding times, none after its picture's own, for `pts` in decoding order.
+
+    >>> decoding_times([0, 30, 10, 20])
+    [-10, 0, 10, 20]
+    """
+    shown = sorted(pts)
+    rank = {time: index for index, time in enumerate(shown)}
+    delay = max((index - rank[time] for index, time in enumerate(pts)), default=0)
+    early = [time - (shown[delay] - shown[0]) for time in shown[:delay]]
+    return early + shown[: len(shown) - delay]
+
+
+def _exactly(file: BinaryIO, size: int, path: Path) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise MediaError(f"{path}: cut short: use --restart to begin anew")
+    return data

@@ -1,0 +1,1 @@
+"""Rendered clips and edits whose right answers are known exactly."""

@@ -1,0 +1,282 @@
+"""The edits that `mini` learns: each a source scene, an instruction and an exact target.
+
+Three kinds. *Global* looks and *local* changes are deterministic: the source and the words fix the
+target. *One-to-many* edits leave a choice open (which colours, where the stripes lie): drawn from
+noise frame by frame it flickers, and anchors must hold it still. In local one-to-many edits the
+choice belongs to things: all shapes of a kind get the same, so the model learns to look up what
+it chose elsewhere. Images (B,3,H,W) in [0,1]. Tests: tests/synthetic/test_edits.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fairy.synthetic import looks, phrases
+from fairy.synthetic.scenes import (
+    COLOUR_NAMES,
+    DOTS,
+    STRIPES,
+    Rendered,
+    SceneBatch,
+    SceneSampler,
+    named_colour,
+    random_colours,
+    random_pattern_pose,
+    render,
+)
+from fairy.synthetic.shapes import SHAPE_NAMES
+
+Split = Literal["train", "test"]
+Scope = Literal["global", "local", "one-to-many"]
+Words = dict[str, str]
+# Makes the target of some scenes, and the words each instruction fills in.
+Apply = Callable[[SceneBatch, Rendered, torch.Generator], tuple[Tensor, list[Words]]]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One thing that can be asked for.
+
+    Attributes:
+        name: its key in `phrases.PHRASES`.
+        scope: "global", "local" or "one-to-many".
+        needs_objects: only scenes with at least one object can be edited so.
+        apply: makes the targets.
+    """
+
+    name: str
+    scope: Scope
+    needs_objects: bool
+    apply: Apply
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether source and instruction fix the target."""
+        return self.scope != "one-to-many"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """B examples: source and target (B,3,H,W) in [0,1], instructions and edits' names."""
+
+    source: Tensor
+    target: Tensor
+    instructions: list[str]
+    names: list[str]
+
+
+def _look(function: Callable[[Tensor], Tensor]) -> Apply:
+    return lambda scene, drawn, generator: (function(drawn.image), [{}] * len(drawn.image))
+
+
+def _random_look(function: Callable[[Tensor, torch.Generator], Tensor]) -> Apply:
+    return lambda scene, drawn, generator: (
+        function(drawn.image, generator),
+        [{}] * len(drawn.image),
+    )
+
+
+def _some_kind(scene: SceneBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return a kind (B,) that each scene shows, and which of its objects are of it (B,O)."""
+    present = scene.present.float()
+    chosen = torch.multinomial(present, 1, generator=generator)
+    kind = scene.kind.gather(1, chosen)[:, 0]
+    return kind, scene.present & (scene.kind == kind[:, None])
+
+
+def recolour(
+    scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+) -> tuple[Tensor, list[Words]]:
+    """Make all shapes of one kind a named colour."""
+    kind, mask = _some_kind(scene, generator)
+    names = torch.randint(len(COLOUR_NAMES), (len(kind),), generator=generator)
+    colour = torch.stack([named_colour(COLOUR_NAMES[i]) for i in names.tolist()])
+    painted = replace(
+        scene,
+        colour=torch.where(mask[..., None], colour[:, None], scene.colour),
+        pattern=torch.where(mask, 0, scene.pattern),
+    )
+    words = [
+        {"shape": SHAPE_NAMES[k], "colour": COLOUR_NAMES[c]}
+        for k, c in zip(kind.tolist(), names.tolist(), strict=True)
+    ]
+    return render(painted).image, words
+
+
+def reshape(
+    scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+) -> tuple[Tensor, list[Words]]:
+    """Turn all shapes of one kind into another kind."""
+    kind, mask = _some_kind(scene, generator)
+    step = torch.randint(1, len(SHAPE_NAMES), (len(kind),), generator=generator)
+    other = (kind + step) % len(SHAPE_NAMES)
+    turned = replace(scene, kind=torch.where(mask, other[:, None], scene.kind))
+    words = [
+        {"shape": SHAPE_NAMES[k], "other": SHAPE_NAMES[o]}
+        for k, o in zip(kind.tolist(), other.tolist(), strict=True)
+    ]
+    return render(turned).image, words
+
+
+def remove(
+    scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+) -> tuple[Tensor, list[Words]]:
+    """Take all shapes of one kind away."""
+    kind, mask = _some_kind(scene, generator)
+    emptied = replace(scene, present=scene.present & ~mask)
+    return render(emptied).image, [{"shape": SHAPE_NAMES[k]} for k in kind.tolist()]
+
+
+def grey_background(
+    scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+) -> tuple[Tensor, list[Words]]:
+    """Keep colour on the shapes only."""
+    grey = replace(scene, canvas=looks.black_and_white(scene.canvas))
+    return render(grey).image, [{}] * len(drawn.image)
+
+
+def _by_kind(values: Tensor, kind: Tensor) -> Tensor:
+    """Give each object (B,O) the value drawn for its kind: (B,kinds,C) -> (B,O,C)."""
+    return values.gather(1, kind[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def random_shape_colours(
+    scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+) -> tuple[Tensor, list[Words]]:
+    """Give every kind of shape a colour drawn at random."""
+    colours = random_colours((len(scene.kind), len(SHAPE_NAMES)), generator)
+    painted = replace(
+        scene,
+        colour=_by_kind(colours, scene.kind),
+        pattern=torch.zeros_like(scene.pattern),
+    )
+    return render(painted).image, [{}] * len(drawn.image)
+
+
+def _random_pattern(pattern: int) -> Apply:
+    """Cover every kind of shape with a pattern of random colours, direction and phase."""
+
+    def apply(
+        scene: SceneBatch, drawn: Rendered, generator: torch.Generator
+    ) -> tuple[Tensor, list[Words]]:
+        shape = (len(scene.kind), len(SHAPE_NAMES))
+        light = 1 - (1 - random_colours(shape, generator)) * 0.35
+        covered = replace(
+            scene,
+            colour=_by_kind(light, scene.kind),
+            pattern=torch.full_like(scene.pattern, pattern),
+            pattern_colour=_by_kind(random_colours(shape, generator) * 0.7, scene.kind),
+            pattern_pose=_by_kind(random_pattern_pose(shape, generator), scene.kind),
+        )
+        return render(covered).image, [{}] * len(drawn.image)
+
+    return apply
+
+
+def _global(function: Callable[[Tensor], Tensor]) -> Edit:
+    return Edit(function.__name__, "global", False, _look(function))
+
+
+EDITS: tuple[Edit, ...] = (
+    *map(
+        _global,
+        (
+            looks.black_and_white,
+            looks.sepia,
+            looks.negative,
+            looks.night,
+            looks.sunset,
+            looks.winter,
+            looks.fog,
+            looks.pencil_sketch,
+            looks.poster,
+            looks.pixel_art,
+            looks.emboss,
+            looks.warm_film,
+            looks.high_contrast,
+            looks.blueprint,
+            looks.thermal,
+            looks.comic,
+        ),
+    ),
+    Edit("recolour", "local", True, recolour),
+    Edit("reshape", "local", True, reshape),
+    Edit("remove", "local", True, remove),
+    Edit("grey_background", "local", True, grey_background),
+    Edit("duotone", "one-to-many", False, _random_look(looks.duotone)),
+    Edit("stained_glass", "one-to-many", False, _random_look(looks.stained_glass)),
+    Edit("brush_strokes", "one-to-many", False, _random_look(looks.brush_strokes)),
+    Edit("random_shape_colours", "one-to-many", True, random_shape_colours),
+    Edit("stripes", "one-to-many", True, _random_pattern(STRIPES)),
+    Edit("dots", "one-to-many", True, _random_pattern(DOTS)),
+)
+EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
+# Their targets have a grid that stays on the screen when the scene moves.
+SCREEN_LOOKS: dict[str, Callable[[Tensor], Tensor]] = {"pixel_art": looks.pixel_art}
+# These looks have hard edges between few levels: they need more examples than a change of tone.
+HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
+HARD_LOOK_FACTOR = 5.0
+SCOPES: tuple[Scope, ...] = ("global", "local", "one-to-many")
+# Local edits have parameters (which shape, which colour): most examples are of them.
+SCOPE_WEIGHTS = (0.5, 8.0, 0.5)
+
+
+def sample_pairs(
+    sampler: SceneSampler,
+    batch_size: int,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    *,
+    split: Split = "train",
+    edits: tuple[Edit, ...] = EDITS,
+    scope_weights: tuple[float, float, float] = SCOPE_WEIGHTS,
+    rows_per_edit: int = 4,
+) -> Pairs:
+    """Draw scenes and edit them.
+
+    Args:
+        sampler: draws the scenes.
+        batch_size: number of pairs B.
+        size: (height, width) in pixels.
+        generator: all randomness comes from it.
+        split: which phrasings are used; "test" ones are never trained on.
+        edits: edits to draw from.
+        scope_weights: how often a global, a local and a one-to-many edit is drawn, relative to
+            each other; a look of `HARD_LOOKS` `HARD_LOOK_FACTOR` times as often as other looks.
+        rows_per_edit: neighbouring rows that share an edit (and are drawn together).
+    """
+    num_groups = -(-batch_size // rows_per_edit)
+    weights = torch.tensor([_weight(edit, scope_weights) for edit in edits])
+    drawn = torch.multinomial(weights, num_groups, replacement=True, generator=generator)
+    sources: list[Tensor] = []
+    targets: list[Tensor] = []
+    instructions: list[str] = []
+    names: list[str] = []
+    for index in drawn.tolist():
+        edit, rows = edits[index], min(rows_per_edit, batch_size - len(names))
+        scene = sampler.sample(_num_objects(edit, rows, generator), size, generator)
+        source = render(scene)
+        target, words = edit.apply(scene, source, generator)
+        sources.append(source.image)
+        targets.append(target)
+        instructions += [phrases.phrase(edit.name, split, generator, **fill) for fill in words]
+        names += [edit.name] * rows
+    return Pairs(torch.cat(sources), torch.cat(targets), instructions, names)
+
+
+def _weight(edit: Edit, scope_weights: tuple[float, float, float]) -> float:
+    factor = HARD_LOOK_FACTOR if edit.name in HARD_LOOKS else 1.0
+    return factor * scope_weights[SCOPES.index(edit.scope)]
+
+
+def _num_objects(edit: Edit, rows: int, generator: torch.Generator) -> Tensor:
+    """Return how many objects each scene (rows,) gets: half of those that need none have none."""
+    some = torch.randint(1, 5, (rows,), generator=generator)
+    if edit.needs_objects:
+        return some
+    return some * torch.randint(2, (rows,), generator=generator)

@@ -1,0 +1,164 @@
+"""Training data by step number: any step's batch can be made at any time, from (seed, step).
+
+A step's global batch has parts: one for every process and every pass of gradient accumulation.
+Which process makes a part does not matter, so two processes see what one sees in two passes.
+Images leave here as float (B,3,H,W) in [-1,1], as the models take them; scenes, photographs and
+edits work in [0,1]. Tests: tests/training/data/test_pairs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fairy.synthetic import edits, photos, scenes
+from fairy.training.config import TrainConfig
+from fairy.training.run.seeding import generator
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`.
+
+    `names` are the edits' (`edits.EDITS`), none for pairs from elsewhere.
+    """
+
+    source: Tensor
+    target: Tensor
+    instructions: list[str]
+    names: Sequence[str] = ()
+
+
+class PairSource(Protocol):
+    """Where (source, instruction, target) triples come from."""
+
+    device: torch.device
+
+    def pairs(
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
+    ) -> PairBatch:
+        """Return a part's pairs; `split="test"` gives pairs that no step trains on."""
+
+
+class ScenePairs:
+    """Rendered scenes and their edits for any step, moved to the device."""
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        """Open the photographs, if the run has any."""
+        self.seed = config.seed
+        self.device = device
+        self.photos = None if config.images is None else photos.PhotoPool(config.images)
+        self.sampler = scenes.SceneSampler(self.photos)
+        self.scope_weights = config.scope_weights
+
+    def images(
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
+    ) -> Tensor:
+        """Return (B,3,H,W) in [-1,1] for the autoencoder.
+
+        Half are photographs (where there are any) and scenes, half are targets of edits, so
+        that the latents also hold what only edits look like: thin pencil lines, flat posters.
+        """
+        gen = generator(self.seed, step, f"images-{split}", part=part)
+        num_targets = batch_size // 2
+        num_photos = 0 if self.photos is None else (batch_size - num_targets) // 2
+        num_scenes = batch_size - num_targets - num_photos
+        num_objects = torch.randint(scenes.MAX_OBJECTS + 1, (num_scenes,), generator=gen)
+        batch = self.sampler.sample(num_objects, size, gen)
+        parts = [scenes.render(batch).image]
+        if num_targets:
+            parts.append(edits.sample_pairs(self.sampler, num_targets, size, gen).target)
+        if self.photos is not None and num_photos:
+            parts.append(self.photos.crops(num_photos, size, gen))
+        return _to_model(torch.cat([images.to(self.device) for images in parts]))
+
+    def pairs(
+        self,
+        step: int,
+        batch_size: int,
+        size: tuple[int, int],
+        *,
+        part: int = 0,
+        split: edits.Split = "train",
+    ) -> PairBatch:
+        """Return a part's edits; `split="test"` draws the phrasings kept from training."""
+        gen = generator(self.seed, step, f"pairs-{split}", part=part)
+        pairs = edits.sample_pairs(
+            self.sampler, batch_size, size, gen, split=split, scope_weights=self.scope_weights
+        )
+        source, target = pairs.source.to(self.device), pairs.target.to(self.device)
+        return PairBatch(_to_model(source), _to_model(target), pairs.instructions, pairs.names)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a step's global batch is split: part p belongs to process p % num_processes.
+
+    Attributes:
+        process: this process's number.
+        num_processes: processes that train together.
+        num_passes: forward passes of each process per step.
+    """
+
+    process: int = 0
+    num_processes: int = 1
+    num_passes: int = 1
+
+    @property
+    def count(self) -> int:
+        """Parts of a step, on all processes together."""
+        return self.num_processes * self.num_passes
+
+    @property
+    def own(self) -> range:
+        """The parts that this process makes, in order."""
+        return range(self.process, self.count, self.num_processes)
+
+
+def draw_size(config: TrainConfig, step: int) -> tuple[int, int]:
+    """Draw the step's (height, width) from the recipe's `sizes`, the same on every process."""
+    gen = generator(config.seed, step, "size")
+    return config.sizes[int(torch.randint(len(config.sizes), (), generator=gen))]
+
+
+def loaded_size(config: TrainConfig, step: int) -> tuple[int, int]:
+    """Return the (height, width) at which a step's pictures are loaded, before the crop."""
+    height, width = draw_size(config, step)
+    return round(height * config.resize_scale), round(width * config.resize_scale)
+
+
+def edited_after_motion(source: Tensor, target: Tensor, names: Sequence[str]) -> Tensor:
+    """Return targets (B,3,H,W), those that hang on the screen made from the moved sources.
+
+    Args:
+        source: (B,3,H,W) in [-1,1], moved.
+        target: the same, moved with it.
+        names: B edits; none for pairs from elsewhere.
+    """
+    target = target.clone()
+    for row, name in enumerate(names):
+        if name in edits.SCREEN_LOOKS:
+            look = edits.SCREEN_LOOKS[name]
+            target[row] = _to_model(look((source[row : row + 1] + 1) / 2))[0]
+    return target
+
+
+def _to_model(images: Tensor) -> Tensor:
+    """Map [0,1] to [-1,1]."""
+    return images.clamp(0, 1) * 2 - 1

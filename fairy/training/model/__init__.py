@@ -1,0 +1,1 @@
+"""The parts of the model that is trained, and how it leaves."""

@@ -1,0 +1,90 @@
+"""The parts of a small InstructPix2Pix-type model, random, in the sizes of a TrainConfig.
+
+Latents are (B,C,h,w) with h = H/4 for the bundled model. Everything is diffusers' and
+transformers' own classes. Tests: tests/training/model/test_build.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import (
+    AutoencoderTiny,
+    EulerAncestralDiscreteScheduler,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from fairy.training.config import TrainConfig
+
+# SD 1.5's betas; with zero terminal SNR (Lin et al. 2024) the last step is pure noise, so that
+# edits of the whole image's brightness ("night", "negative") can be learnt and sampled.
+NOISE_SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "rescale_betas_zero_snr": True,
+    "prediction_type": "v_prediction",
+}
+
+
+def build_autoencoder(config: TrainConfig) -> AutoencoderTiny:
+    """Build the autoencoder: a linear encoder and a convolutional decoder without norms.
+
+    The encoder has no blocks, only convolutions, with channels for every pixel of a block:
+    `fairy.training.model.pca_encoder` writes its weights. Without norms a latent sees its own
+    surroundings only, whatever the size of the picture.
+    """
+    num_levels = len(config.decoder_blocks)
+    return AutoencoderTiny(
+        latent_channels=config.latent_channels,
+        encoder_block_out_channels=(3 * 4 ** (num_levels - 1),) * num_levels,
+        decoder_block_out_channels=(config.decoder_channels,) * num_levels,
+        num_encoder_blocks=(0,) * num_levels,
+        num_decoder_blocks=config.decoder_blocks,
+    )
+
+
+def build_unet(config: TrainConfig, latent_channels: int, latent_size: int) -> UNet2DConditionModel:
+    """Build the UNet: self- and cross-attention at every resolution, as in SD 1.5.
+
+    It takes the noisy latents and the source's latents, stacked: (B,2C,h,w) -> (B,C,h,w).
+    """
+    num_levels = len(config.unet_channels)
+    return UNet2DConditionModel(
+        sample_size=latent_size,
+        in_channels=2 * latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("CrossAttnDownBlock2D",) * num_levels,
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("CrossAttnUpBlock2D",) * num_levels,
+        block_out_channels=config.unet_channels,
+        layers_per_block=1,
+        cross_attention_dim=config.text_width,
+        norm_num_groups=config.unet_norm_groups,
+        # diffusers' UNet reads `attention_head_dim` as the number of heads of each level.
+        attention_head_dim=tuple(channels // config.head_dim for channels in config.unet_channels),
+    )
+
+
+def build_text_encoder(config: TrainConfig, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """Build the text encoder: (B,L) token ids -> (B,L,text_width)."""
+    text_config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=config.text_width,
+        intermediate_size=4 * config.text_width,
+        projection_dim=config.text_width,
+        num_hidden_layers=config.text_layers,
+        num_attention_heads=config.text_heads,
+        max_position_embeddings=config.text_tokens,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(text_config)
+
+
+def build_sampler() -> EulerAncestralDiscreteScheduler:
+    """Build the scheduler that is shipped; trailing spacing wastes no step at few steps."""
+    return EulerAncestralDiscreteScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")

@@ -1,0 +1,136 @@
+"""The model card of a run: what was trained, from what, how, and what is known to fail.
+
+Tests: tests/training/model/test_card.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fairy import __version__
+from fairy.training.config import TrainConfig
+from fairy.training.data.affine import STILL, AffineRanges
+
+# Folders of this machine and settings of one call say nothing about the model.
+PRIVATE = {"output", "images", "autoencoder", "model", "data", "resume", "max_minutes", "device"}
+# Sizes of new models, which a finetuned one has from its model.
+SIZES = ("latent_", "num_component_", "decoder_", "unet_", "head_", "text_", "edit_size")
+
+CARD = """---
+library_name: diffusers
+pipeline_tag: image-to-image
+tags: [fairy, instruct-pix2pix, video-editing]
+---
+# {title}
+
+{what} Trained by Fairy {version}'s trainer.
+
+```
+fairy edit in.mp4 "an instruction" -o out.mp4 --model THIS_FOLDER
+```
+
+It loads with `FairyPipeline.from_pretrained` and with diffusers' own
+`StableDiffusionInstructPix2PixPipeline`.
+Its licence is that of the model it was trained from and of its data.
+
+## Training
+
+{steps:,} of {max_steps:,} steps of {images:,} images, on {machine}.
+The weights are the moving average.
+
+| setting | value |
+|---|---|
+{settings}
+
+Settings that are not listed have the defaults that `fairy train --explain` shows.
+
+## Metrics at the end
+
+| metric | value |
+|---|---|
+{metrics}
+
+## Limits
+
+{limits}
+"""
+EQUIVARIANT_LIMITS = (
+    "Content that moves by itself (flames, rain, lightning) becomes static after equivariant "
+    "finetuning, and camera instructions are not followed: the Fairy paper says so. "
+)
+LIMITS = "Not evaluated on clips by this run."
+
+
+def model_card(
+    config: TrainConfig, step: int, images_per_step: int, metrics: Mapping[str, float]
+) -> str:
+    """Return a card of what the run knows.
+
+    Args:
+        config: the recipe.
+        step: steps done.
+        images_per_step: on all processes together.
+        metrics: the newest ones.
+    """
+    rows = [f"| {name} | {_words(value)} |" for name, value in changed_settings(config).items()]
+    values = [f"| {name} | {value:.4g} |" for name, value in sorted(metrics.items())]
+    return CARD.format(
+        title=f"{config.output.resolve().name}: an editor of images and clips by instruction",
+        what=_what(config),
+        version=__version__,
+        steps=step,
+        max_steps=config.max_steps,
+        images=images_per_step,
+        machine=_machine(),
+        settings="\n".join(rows),
+        metrics="\n".join(values) or "| none | |",
+        limits=(EQUIVARIANT_LIMITS if _is_equivariant(config) else "") + LIMITS,
+    )
+
+
+def changed_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that are not TrainConfig's defaults, without those of this machine."""
+    finetuned = config.stage == "finetune"
+    return {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.name not in PRIVATE
+        and getattr(config, field.name) != field.default
+        and not (finetuned and field.name.startswith(SIZES))
+    }
+
+
+def _what(config: TrainConfig) -> str:
+    if config.stage == "editor":
+        return "A small InstructPix2Pix-type model, trained from random weights on rendered scenes."
+    data = f"`{_name(config.data)}`" if config.data else "rendered scenes"
+    part = f"a LoRA of rank {config.lora_rank} of the UNet" if config.lora_rank else "the UNet"
+    how = " equivariantly (Fairy, arXiv 2312.13834)" if _is_equivariant(config) else ""
+    return f"`{_name(config.model)}`, of which {part} was finetuned{how} on {data}."
+
+
+def _name(place: str | None) -> str:
+    """Return a hub id as it is, and of a folder of this machine the last parts alone."""
+    return "/".join(Path(place or "").parts[-2:])
+
+
+def _is_equivariant(config: TrainConfig) -> bool:
+    return AffineRanges.of(config) != STILL
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return ", ".join("x".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in value)
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads of a {platform.machine()} processor"

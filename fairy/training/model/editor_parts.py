@@ -1,0 +1,134 @@
+"""The parts of the editor that is trained: built anew, or taken from a model that is there.
+
+Tests: tests/training/model/test_editor_parts.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
+
+from fairy.errors import ModelError, SettingsError
+from fairy.models.defaults import ModelDefaults
+from fairy.models.registry import load_pipeline
+from fairy.synthetic.phrases import all_phrases, known_instructions
+from fairy.training.config import TrainConfig
+from fairy.training.model.build import build_sampler, build_text_encoder, build_unet
+from fairy.training.model.tokenizer import load_tokenizer, words_of, write_tokenizer
+
+logger = logging.getLogger(__name__)
+
+# Where Hu et al. 2022 and diffusers put a LoRA: the projections of every attention.
+LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
+
+
+@dataclass(frozen=True)
+class EditorParts:
+    """An editor before or while it is trained; what needs gradients is what learns.
+
+    Attributes:
+        pipeline: diffusers' pipeline over the parts, in float32.
+        defaults: what the finished model asks for.
+        tokenizer_folder: the tokenizer's files.
+    """
+
+    pipeline: StableDiffusionInstructPix2PixPipeline
+    defaults: ModelDefaults
+    tokenizer_folder: Path
+
+
+def new_editor(config: TrainConfig) -> EditorParts:
+    """Build an editor with random weights in the recipe's sizes; UNet and text encoder learn."""
+    autoencoder = _load_autoencoder(config)
+    tokenizer_folder = config.output / "tokenizer"
+    # A resumed run keeps the vocabulary that it began with.
+    if not (config.resume and tokenizer_folder.is_dir()):
+        write_tokenizer(all_phrases(), tokenizer_folder, config.text_tokens)
+    tokenizer = load_tokenizer(tokenizer_folder)
+    grid = 2 ** (len(autoencoder.config["block_out_channels"]) - 1)
+    channels = int(autoencoder.config["latent_channels"])
+    pipeline = StableDiffusionInstructPix2PixPipeline(
+        vae=autoencoder.requires_grad_(False).eval(),
+        # Before the UNet: the random weights of a run depend on the order.
+        text_encoder=build_text_encoder(config, tokenizer),
+        tokenizer=tokenizer,
+        unet=build_unet(config, channels, config.edit_size // grid),
+        scheduler=build_sampler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    defaults = ModelDefaults(
+        size=config.edit_size,
+        guidance_scale=config.guidance_scale,
+        image_guidance_scale=config.image_guidance_scale,
+        num_inference_steps=config.num_inference_steps,
+        scheduler=None,
+        instructions=tuple(known_instructions()),
+        words=frozenset(words_of(all_phrases())),
+    )
+    return EditorParts(pipeline, defaults, tokenizer_folder)
+
+
+def load_editor(config: TrainConfig) -> EditorParts:
+    """Load the editor `config.model`; its UNet learns, whole or through a LoRA.
+
+    Raises:
+        ModelError: no such model, or not of the InstructPix2Pix type.
+        SettingsError: the recipe's sizes are not on the model's grid.
+    """
+    assert config.model is not None
+    pipeline, defaults = load_pipeline(
+        config.model, device="cpu", dtype=torch.float32, safety_checker=None
+    )
+    grid = pipeline.vae_scale_factor
+    for height, width in (*config.sizes, config.validation_size):
+        if height % grid or width % grid:
+            raise SettingsError(
+                f"size {height}x{width} does not fit model {config.model}: sides must be multiples "
+                f"of {grid}"
+            )
+    for part in (pipeline.vae, pipeline.text_encoder, pipeline.unet):
+        part.requires_grad_(False)
+    if config.lora_rank:
+        _add_lora(pipeline.unet, config.lora_rank)
+    else:
+        pipeline.unet.requires_grad_(True)
+    # diffusers checkpoints activations of a model in training mode alone.
+    pipeline.unet.train()
+    # Copied from where it was loaded: what transformers 5 would write, transformers 4 cannot load.
+    return EditorParts(pipeline, defaults, Path(pipeline.tokenizer.name_or_path))
+
+
+def _add_lora(unet: torch.nn.Module, rank: int) -> None:
+    """Put a LoRA into the UNet's attention; its weights alone need gradients.
+
+    Raises:
+        SettingsError: the package for it is missing.
+    """
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "lora_rank needs the package peft: pip install 'fairy-video[train]'"
+        ) from error
+    unet.add_adapter(  # type: ignore[operator]
+        LoraConfig(
+            r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=LORA_LAYERS
+        )
+    )
+
+
+def _load_autoencoder(config: TrainConfig) -> AutoencoderTiny:
+    """Load the trained autoencoder of a new editor."""
+    assert config.autoencoder is not None
+    if not (config.autoencoder / "config.json").is_file():
+        raise ModelError(
+            f"{config.autoencoder}: no autoencoder there; train one with "
+            "`fairy train mini-autoencoder` and name its folder"
+        )
+    return AutoencoderTiny.from_pretrained(str(config.autoencoder), use_safetensors=True)

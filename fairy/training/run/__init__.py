@@ -1,0 +1,1 @@
+"""One run: the loop, its checkpoints, what it writes down."""

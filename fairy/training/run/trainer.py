@@ -1,0 +1,276 @@
+"""The training loop: one recipe in, a finished model's folder out.
+
+A run's folder holds `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
+`tensorboard/`, `curves.png`, `validation/*.png` and the finished model (`autoencoder/` or
+`pipeline/`). Step n depends on the weights before it and on (seed, n) only, so a resumed run
+equals an uninterrupted one, and two processes equal one that accumulates. Tests:
+tests/training/run/test_trainer.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from fairy.errors import JobInterrupted, SettingsError
+from fairy.training.config import TrainConfig
+from fairy.training.data.pairs import Parts
+from fairy.training.model.card import model_card
+from fairy.training.model.ema import Ema
+from fairy.training.run.checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    read_state,
+    save_checkpoint,
+)
+from fairy.training.run.contact_sheet import save_examples, write_sheet
+from fairy.training.run.log import MetricsLog
+from fairy.training.run.loss_guard import LossGuard
+from fairy.training.run.signals import StopSignals
+from fairy.training.stages import Stage, build_stage
+
+logger = logging.getLogger(__name__)
+
+# Settings that a resumed run may change without a word.
+FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "device"}
+EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline", "finetune": "pipeline"}
+
+Progress = Callable[[int, dict[str, float]], None]
+
+
+def train(config: TrainConfig, progress: Progress | None = None) -> Path:
+    """Train a stage; at the end, or when the time is up, write the averaged model.
+
+    Args:
+        config: the recipe.
+        progress: called after every step with the step's number and the newest metrics.
+
+    Returns:
+        The finished model's folder.
+
+    Raises:
+        SettingsError: `output` holds a run and `resume` was not asked for, or the other way
+            round, or the loss exploded or is no longer a number.
+        JobInterrupted: SIGTERM or Ctrl-C came; a checkpoint was written.
+    """
+    return Trainer(config).run(progress)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Return the rate of a step (1 is the first): linear rise, constant, linear fall to zero."""
+    rise = step / max(config.warmup_steps, 1)
+    fall = (config.max_steps - step + 1) / max(config.decay_steps, 1)
+    return config.learning_rate * max(0.0, min(1.0, rise, fall))
+
+
+class Trainer:
+    """One run: its stage, optimizer and averaged weights."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Build everything; load the newest checkpoint when the run is resumed."""
+        self.config = config
+        self.started_s = time.monotonic()
+        checkpoint = _checkpoint_to_resume(config)
+        self.accelerator = _accelerator(config)
+        self.parts = _parts(config, self.accelerator)
+        torch.manual_seed(config.seed)
+        self.stage: Stage = build_stage(config, self.accelerator.device, self.parts)
+        self.ema = Ema(self.stage.model, config.ema_decay)
+        self.weights = [w for w in self.stage.model.parameters() if w.requires_grad]
+        # Fused: one pass over each weight instead of one per operation.
+        optimizer = torch.optim.AdamW(
+            self.weights,
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        if checkpoint is not None:
+            self.step = load_checkpoint(checkpoint, self.stage.model, self.ema, optimizer)
+            _log_changes(checkpoint, config)
+        self.model, self.optimizer = self.accelerator.prepare(self.stage.model, optimizer)
+        self.guard = LossGuard(config.max_loss_rise)
+        self.images_per_step = config.batch_size * self.parts.count
+        self.log = MetricsLog(
+            config.output,
+            self.step,
+            self.images_per_step,
+            active=self.accelerator.is_main_process,
+        )
+
+    def run(self, progress: Progress | None = None) -> Path:
+        """Train to `max_steps`, until the time is up or a signal comes; then export."""
+        with StopSignals() as signals:
+            while self.step < self.config.max_steps and not self._must_stop(signals):
+                self.step += 1
+                self.log.add(self._train_step())
+                self._write_what_is_due()
+                if progress is not None:
+                    progress(self.step, self.log.newest)
+        if signals.received is not None and self.step < self.config.max_steps:
+            self._save()
+            self.log.close()
+            raise JobInterrupted(
+                signals.received,
+                f"stopped by {signals.received.name} after step {self.step} of "
+                f"{self.config.max_steps}; {self.config.output} holds a checkpoint, go on with "
+                "--resume",
+            )
+        return self._finish()
+
+    def _train_step(self) -> dict[str, Tensor]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step)
+        metrics = self._accumulate()
+        self._check(metrics["loss"])
+        norm = self.accelerator.clip_grad_norm_(self.weights, self.config.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.update(self.step)
+        return {**metrics, "gradient_norm": norm.detach()}
+
+    def _accumulate(self) -> dict[str, Tensor]:
+        """Sum the gradients of this process's parts, and the means of their metrics."""
+        totals: dict[str, Tensor] = {}
+        share, last = 1 / self.parts.num_passes, self.parts.own[-1]
+        for part in self.parts.own:
+            # Processes exchange gradients once a step, with the last part.
+            with nullcontext() if part == last else self.accelerator.no_sync(self.model):
+                metrics = self.stage.loss(self.model, self.step, part)
+                self.accelerator.backward(metrics["loss"] * share)
+            for name, value in metrics.items():
+                totals[name] = totals.get(name, 0) + value.detach() * share
+        return totals
+
+    def _check(self, loss: Tensor) -> None:
+        """Stop the run, on all processes alike, if the loss is lost; keep what it was made of."""
+        mean = float(self.accelerator.reduce(loss, reduction="mean"))
+        complaint = self.guard.complaint(mean)
+        if complaint is None:
+            return
+        folder = self.config.output / f"failed-step-{self.step:06d}"
+        for part in self.parts.own:
+            save_examples(folder, f"part-{part}", *self.stage.examples(self.step, part))
+        raise SettingsError(
+            f"step {self.step}: {complaint}; the weights were left as they were before it. Its "
+            f"pictures are in {folder}: look whether one is odd. Otherwise lower learning_rate "
+            f"(now {self.config.learning_rate:g}) or raise warmup_steps, and go on with --resume"
+        )
+
+    def _write_what_is_due(self) -> None:
+        config = self.config
+        if self.step % config.log_every == 0:
+            rate = learning_rate(config, self.step)
+            self.log.write(self.step, {**self.log.means(), "learning_rate": rate})
+        if self.step % config.validate_every == 0:
+            self._validate()
+        if self.step % config.checkpoint_every == 0:
+            self._save()
+
+    def _validate(self) -> None:
+        """Write the sheet and the metrics of the averaged weights."""
+        if not self.accelerator.is_main_process:
+            return
+        with self.ema.weights_in():
+            columns, labels, metrics = self.stage.validate()
+        sheet = self.config.output / "validation" / f"{self.step:06d}.png"
+        write_sheet(sheet, columns, labels)
+        self.log.write(self.step, {f"validation_{name}": v for name, v in metrics.items()})
+        self.log.draw()
+        logger.info("step %d: validation %s, sheet %s", self.step, metrics, sheet)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            model, optimizer = self.stage.model, self.optimizer.optimizer
+            save_checkpoint(self.config, self.step, model, self.ema, optimizer)
+        self.accelerator.wait_for_everyone()
+
+    def _finish(self) -> Path:
+        """Checkpoint and export; say how to go on if there is more to do."""
+        self._save()
+        folder = self.config.output / EXPORT_FOLDERS[self.config.stage]
+        if self.accelerator.is_main_process:
+            card = model_card(self.config, self.step, self.images_per_step, self.log.newest)
+            with self.ema.weights_in():
+                self.stage.export(folder, card)
+        self.log.draw()
+        self.log.close()
+        if self.step < self.config.max_steps:
+            logger.warning(
+                "time is up (%g minutes) after step %d of %d; go on with --resume",
+                self.config.max_minutes,
+                self.step,
+                self.config.max_steps,
+            )
+        logger.info("wrote %s", folder)
+        return folder
+
+    def _must_stop(self, signals: StopSignals) -> bool:
+        """Whether the time is up or a signal came, on any process: all stop after one step."""
+        budget = self.config.max_minutes
+        late = budget is not None and time.monotonic() - self.started_s >= 60 * budget
+        if self.accelerator.num_processes > 1:
+            vote = [[float(late), float(signals.received or 0)]]
+            votes = self.accelerator.gather(torch.tensor(vote, device=self.accelerator.device))
+            late, number = votes.amax(0).tolist()
+            signals.received = signal.Signals(int(number)) if number else None
+        return bool(late) or signals.received is not None
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    """Choose device and precision: bf16 on CUDA, float32 elsewhere; logged once."""
+    on_cuda = torch.cuda.is_available() and config.device != "cpu"
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise SettingsError(f"device {config.device}: torch finds no CUDA device; use cpu or auto")
+    if config.device.startswith("cuda:"):
+        torch.cuda.set_device(config.device)
+    precision = "bf16" if on_cuda else "no"
+    accelerator = Accelerator(mixed_precision=precision, cpu=not on_cuda)
+    name = "bf16 mixed precision" if on_cuda else "float32"
+    logger.info("training on %s in %s", accelerator.device, name)
+    return accelerator
+
+
+def _parts(config: TrainConfig, accelerator: Accelerator) -> Parts:
+    """Split the global batch over the processes and, where it is larger, over passes."""
+    process, num_processes = accelerator.process_index, accelerator.num_processes
+    at_once = config.batch_size * num_processes
+    wanted = config.global_batch_size or at_once
+    if wanted % at_once:
+        raise SettingsError(
+            f"global_batch_size is {wanted}: it must be a multiple of batch_size "
+            f"{config.batch_size} times {num_processes} processes"
+        )
+    return Parts(process, num_processes, wanted // at_once)
+
+
+def _checkpoint_to_resume(config: TrainConfig) -> Path | None:
+    """Return the checkpoint to go on from; None for a new run."""
+    checkpoint = find_checkpoint(config.output)
+    if config.resume and checkpoint is None:
+        raise SettingsError(f"{config.output}: no checkpoint to resume; leave --resume out")
+    if checkpoint is not None and not config.resume:
+        raise SettingsError(
+            f"{config.output}: holds a run already; add --resume to go on, or name a new folder"
+        )
+    return checkpoint
+
+
+def _log_changes(checkpoint: Path, config: TrainConfig) -> None:
+    """Say which settings are not those that the checkpoint was made with."""
+    before = read_state(checkpoint)["config"]
+    now = json.loads(json.dumps(vars(config), default=str))
+    # A setting that is younger than the checkpoint had its default.
+    for name in sorted(set(now) & set(before) - FREE_SETTINGS):
+        if now[name] != before[name]:
+            logger.warning("resumed with %s = %s, was %s", name, now[name], before[name])

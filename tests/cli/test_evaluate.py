@@ -1,0 +1,142 @@
+"""`fairy eval` as people call it: fairy/cli/evaluate.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from fairy.cli.app import app
+from fairy.evaluation.results import read_results
+from fairy.media.write import write_video
+from tests.evaluation.conftest import make_results
+from tests.tiny import make_frames, save_tiny_pipeline
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call `fairy eval` in an empty folder, on a wide terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *given: CliRunner().invoke(app, ["eval", *map(str, given)])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write_video(make_frames(6, 32, 48), tmp_path / "source.mp4", fps=10)
+    return tmp_path / "source.mp4"
+
+
+def negative(tmp_path: Path, num_frames: int = 6, fps: int = 10, width: int = 48) -> Path:
+    path = tmp_path / "edit.mp4"
+    write_video(255 - make_frames(6, 32, 48)[:num_frames, :, :width], path, fps=fps)
+    return path
+
+
+def refused(result: Result, words: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert result.stderr.startswith("fairy: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_edit_by_any_tool_gets_a_report_by_one_line(run, source, tmp_path):
+    result = run(negative(tmp_path), "--source", source)
+    assert result.exit_code == 0, result.output
+    assert "Warp error" in result.stdout
+    assert "wrote edit-eval.html, edit-eval.json, edit-eval.csv" in result.stdout
+    assert read_results(tmp_path / "edit-eval.json").cases[1].scores.values["change"] > 0.1
+
+
+def test_what_was_aligned_is_said(run, source, tmp_path):
+    result = run(negative(tmp_path, num_frames=4), "--source", source)
+    assert "source.mp4: its last 2 of 6 frames are left out" in result.stdout
+
+
+def test_frames_that_cannot_be_paired_are_one_line(run, source, tmp_path):
+    refused(run(negative(tmp_path, num_frames=4, fps=3), "--source", source), "--pair-by")
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_another_shape_is_one_line_until_explained(run, source, tmp_path):
+    edited = negative(tmp_path, width=32)
+    refused(run(edited, "--source", source), "--fit crop")
+    assert run(edited, "--source", source, "--fit", "crop").exit_code == 0
+
+
+def test_an_unedited_copy_is_called_hardly_edited(run, source, tmp_path):
+    write_video(make_frames(6, 32, 48), tmp_path / "copy.mp4", fps=10)
+    result = run("copy.mp4", "--source", source, "-o", "r.html")
+    assert "hardly edited" in result.stdout
+    assert "hardly edited" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_exact_result_is_measured_against(run, source, tmp_path):
+    edited = negative(tmp_path)
+    assert "PSNR to the target" not in run(edited, "--source", source).stdout.split("not meas")[0]
+    target = tmp_path / "target.mp4"
+    target.write_bytes(edited.read_bytes())
+    result = run(edited, "--source", source, "--target", target, "-o", "b.html")
+    assert "100.00" in result.stdout
+
+
+def test_reports_are_not_overwritten_unasked(run, source, tmp_path):
+    (tmp_path / "edit-eval.json").write_text("mine")
+    edited = negative(tmp_path)
+    refused(run(edited, "--source", source), "already there")
+    assert (tmp_path / "edit-eval.json").read_text() == "mine"
+    assert run(edited, "--source", source, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((), "nothing to judge"),
+        (("a.mp4",), "--source is missing"),
+        (("a.mp4", "--source", "b.mp4", "--suite", "quick"), "give one of them"),
+        (("a.mp4", "--source", "b.mp4"), "a.mp4"),
+        (("--clips", "."), "belong together"),
+        (("--suite", "quick", "--also", "model"), "NAME=MODEL"),
+        (("--suite", "quick", "-o", "r.pdf"), ".html"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(run, given, words):
+    refused(run(*given), words)
+
+
+def test_a_folder_of_clips_is_edited_and_judged(run, source, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    source.rename(folder / "a.mp4")
+    (tmp_path / "asked.txt").write_text("make it snow\n")
+    model = save_tiny_pipeline(tmp_path / "tiny", size=32, num_inference_steps=1, guidance_scale=1)
+    result = run(
+        "--suite", "quick", "--clips", folder, "--instructions", "asked.txt",
+        "--model", model, "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    written = read_results(tmp_path / "eval-quick.json")
+    assert {case.instruction for case in written.cases} == {"make it snow"}
+    assert len(written.methods) == 4
+    assert written.settings["clips from"] == "clips"
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (0.5, 0), (1.5, 1)])
+def test_a_regression_is_exit_code_1(run, tmp_path, factor, code):
+    values = np.linspace(0.002, 0.004, 12)
+    for name, times in (("a", 1.0), ("b", factor)):
+        results = make_results({"anchors": (times * values).tolist()})
+        (tmp_path / f"{name}.json").write_text(results.to_json())
+    result = run("--compare", "a.json", "b.json")
+    assert result.exit_code == code, result.output
+    assert "worse" in result.stdout
+
+
+def test_comparing_something_else_is_one_line(run, tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    refused(run("--compare", "a.json", "a.json"), "not the JSON of an evaluation")

@@ -1,0 +1,28 @@
+"""Every setting is explained."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from fairy.cli.explain import explain, setting_meanings
+from fairy.training.config import TrainConfig
+from fairy.training.recipe import recipe_names, recipe_settings
+
+
+def test_every_setting_has_a_meaning_in_the_order_of_the_fields() -> None:
+    assert list(setting_meanings()) == [field.name for field in dataclasses.fields(TrainConfig)]
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_a_recipe_is_explained_whole_its_own_settings_first(recipe: str) -> None:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(explain(recipe))
+    names = re.findall(r"^│ (\w+)", console.export_text(), re.MULTILINE)
+    own = set(recipe_settings(recipe))
+    assert sorted(names) == sorted(setting_meanings())
+    assert set(names[: len(own)]) == own

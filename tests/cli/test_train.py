@@ -1,0 +1,65 @@
+"""`python -m fairy.training`: options reach the run, mistakes end in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from fairy.cli.train import train_command
+from fairy.errors import SettingsError
+from fairy.training.run.contact_sheet import CAPTION_HEIGHT
+from tests.training.conftest import MakeConfig
+
+APP = typer.Typer()
+APP.command()(train_command)
+
+
+def test_options_reach_the_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        APP, ["tiny-test", "-o", str(tmp_path), "--max-steps", "2", "--set", "batch_size=1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "checkpoint-000002" / "state.json").is_file()
+
+
+def test_mistake_is_a_settings_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(APP, ["tiny-test", "-o", str(tmp_path), "--set", "colour=red"])
+    assert isinstance(result.exception, SettingsError)
+
+
+def test_explain_names_every_setting_and_trains_nothing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(APP, ["mini-equivariant", "-o", str(tmp_path / "run"), "--explain"])
+    assert result.exit_code == 0, result.output
+    assert "affine_rotation_deg" in result.output and "max_loss_rise" in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_preview_draws_the_first_steps_pictures(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = finetune_config(tmp_path)
+    words = [
+        "mini-equivariant",
+        "--from",
+        str(config.model),
+        "--data",
+        str(config.data),
+        "--preview",
+    ]
+    settings = ["sizes=[[16,16]]", "validation_size=[16,16]", "batch_size=3", "num_validation=1"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    result = CliRunner().invoke(APP, [*words, "-o", str(tmp_path / "run"), *options])
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "run" / "preview.png") as sheet:
+        assert sheet.size == (2 * 16, 3 * (16 + CAPTION_HEIGHT))
+
+
+def test_runs_have_a_folder_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(APP, ["tiny-test", "--max-steps", "1", "--set", "batch_size=1"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs" / "tiny-test" / "autoencoder" / "config.json").is_file()

@@ -1,0 +1,62 @@
+"""fairy/synthetic/edits.py."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairy.synthetic.edits import EDITS, EDITS_BY_NAME, Edit, Pairs, sample_pairs
+from fairy.synthetic.scenes import SceneSampler
+
+
+def _pairs(edit: Edit, seed: int = 0) -> Pairs:
+    generator = torch.Generator().manual_seed(seed)
+    return sample_pairs(SceneSampler(), 4, (32, 40), generator, edits=(edit,))
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+def test_target_differs_from_source(edit: Edit) -> None:
+    pairs = _pairs(edit)
+    assert pairs.target.shape == pairs.source.shape == (4, 3, 32, 40)
+    assert (pairs.target - pairs.source).abs().mean() > 0.001
+    assert pairs.target.amin() >= -1e-5 <= pairs.target.amax() <= 1 + 1e-5
+
+
+def test_there_are_enough_edits_of_each_scope() -> None:
+    scopes = [edit.scope for edit in EDITS]
+    assert scopes.count("global") >= 14
+    assert scopes.count("local") >= 4
+    assert scopes.count("one-to-many") >= 4
+
+
+@pytest.mark.parametrize("name", ["recolour", "reshape", "remove"])
+def test_the_instruction_names_the_shape(name: str) -> None:
+    pairs = _pairs(EDITS_BY_NAME[name])
+    assert len(set(pairs.instructions)) > 1
+
+
+@pytest.mark.parametrize("name", ["remove", "recolour", "stripes", "random_shape_colours"])
+def test_local_edits_leave_most_of_the_scene(name: str) -> None:
+    pairs = _pairs(EDITS_BY_NAME[name])
+    same = (pairs.target - pairs.source).abs().amax(1) < 1e-5
+    assert same.float().mean() > 0.3
+
+
+def test_batches_mix_edits() -> None:
+    pairs = sample_pairs(SceneSampler(), 30, (32, 32), torch.Generator().manual_seed(0))
+    assert len(pairs.names) == len(pairs.instructions) == len(pairs.source) == 30
+    assert len(set(pairs.names)) > 3
+
+
+def test_same_seed_same_pairs() -> None:
+    edit = EDITS_BY_NAME["stained_glass"]
+    first, again, other = _pairs(edit), _pairs(edit), _pairs(edit, seed=1)
+    assert torch.equal(first.target, again.target)
+    assert first.instructions == again.instructions
+    assert not torch.equal(first.target, other.target)
+
+
+def test_a_scope_without_weight_is_not_drawn() -> None:
+    weights, generator = (0.0, 0.0, 1.0), torch.Generator().manual_seed(0)
+    pairs = sample_pairs(SceneSampler(), 40, (16, 16), generator, scope_weights=weights)
+    assert {EDITS_BY_NAME[name].scope for name in pairs.names} == {"one-to-many"}

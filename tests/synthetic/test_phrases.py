@@ -1,0 +1,38 @@
+"""fairy/synthetic/phrases.py."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairy.synthetic.edits import EDITS
+from fairy.synthetic.phrases import PHRASES, all_phrases, known_instructions, known_words, phrase
+
+
+def test_every_edit_has_phrasings() -> None:
+    assert {edit.name for edit in EDITS} == set(PHRASES)
+
+
+@pytest.mark.parametrize("name", PHRASES)
+def test_six_to_train_on_and_others_to_test(name: str) -> None:
+    train, test = PHRASES[name]
+    assert len(set(train)) >= 6
+    assert test
+    assert not set(train) & set(test)
+
+
+def test_test_phrasings_use_known_words_only() -> None:
+    fill = {"it": "it", "shape": "circle", "other": "star", "colour": "red"}
+    words = {word for _, test in PHRASES.values() for text in test for word in text.split()}
+    plain = {word.format(**fill) for word in words}
+    assert plain <= set(known_words())
+
+
+def test_splits_are_kept_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = {phrase("remove", "test", generator, shape="ring") for _ in range(50)}
+    assert not any("delete" in text for text in drawn)
+
+
+def test_known_instructions_are_training_phrasings() -> None:
+    assert set(known_instructions()) <= set(all_phrases())

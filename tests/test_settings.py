@@ -1,0 +1,92 @@
+"""Settings are checked once, when they are made, and say what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fairy.errors import FairyError, SettingsError
+from fairy.settings import EXACT, QUALITIES, EditConfig, Shortcuts
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_inference_steps": 0}, "num_inference_steps is 0: it must be at least 1"),
+        ({"num_anchors": 0}, "num_anchors is 0: it must be at least 1"),
+        ({"frame_batch_size": -1}, "frame_batch_size is -1: it must be at least 1"),
+        ({"guidance_scale": -1.0}, "guidance_scale is -1.0: use 0 or more"),
+        ({"image_guidance_scale": -0.5}, "image_guidance_scale is -0.5: use 0 or more"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan: use 0 or more"),
+        ({"image_guidance_scale": float("inf")}, "image_guidance_scale is inf: use 0 or more"),
+        ({"num_inference_steps": 1001}, "num_inference_steps is 1001: it must be at most 1000"),
+        ({"seed": 2**64}, "seed is 18446744073709551616: use a number of at most 19 digits"),
+        ({"anchor_strength": -1.0}, "anchor_strength is -1.0: use 0 or more"),
+        ({"anchor_strength": float("nan")}, "anchor_strength is nan"),
+        ({"size": 8}, "size is 8: the longer side must be at least 16 pixels"),
+        ({"size": 51200}, "size is 51200: .*, and at most 8192"),
+        ({"backend": "cuda"}, "backend 'cuda' is unknown: use auto, triton, sdpa, reference"),
+        ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),
+        ({"anchor_cache_device": "host"}, "anchor_cache_device 'host' is unknown: use cpu"),
+        ({"anchor_indices": ()}, "anchor_indices is empty: name at least one frame"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, object], words: str):
+    with pytest.raises(SettingsError, match=words):
+        EditConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("shortcuts", "words"),
+    [
+        ({"guidance_interval": (0.6, 0.2)}, "guidance_interval is 0.6 0.2: give two fractions"),
+        ({"guidance_interval": (0.0, 1.5)}, "as in 0 0.6"),
+        ({"reuse": 0}, "reuse is 0: 1 is off, 2 or more is on"),
+        ({"anchor_merge": -2}, "anchor_merge is -2: 1 is off"),
+    ],
+)
+def test_impossible_shortcuts_are_refused(shortcuts: dict[str, object], words: str):
+    with pytest.raises(SettingsError, match=words):
+        Shortcuts(**shortcuts)
+
+
+def test_nothing_that_changes_the_picture_is_on_by_default():
+    assert EditConfig().shortcuts == Shortcuts.of() == Shortcuts.of("exact") == EXACT
+    assert Shortcuts(guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
+    assert (EditConfig().fp8, EditConfig().decoder) == (False, None)
+
+
+def test_what_is_given_beats_the_bundle():
+    fast = QUALITIES["fast"]
+    assert Shortcuts.of("fast") == fast
+    assert Shortcuts.of("fast", guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
+    given = Shortcuts.of("fast", anchor_merge=7)
+    assert given == dataclasses.replace(fast, anchor_merge=7)
+
+
+def test_bundles_are_known_by_their_values():
+    assert [Shortcuts.of(name).quality for name in QUALITIES] == list(QUALITIES)
+    assert Shortcuts(reuse=9).quality == "custom"
+
+
+def test_an_unknown_quality_is_refused():
+    with pytest.raises(SettingsError, match="quality 'best' is unknown: use exact, balanced, fast"):
+        Shortcuts.of("best")
+
+
+def test_defaults_leave_the_model_its_own():
+    config = EditConfig()
+    assert config.model == "mini"
+    assert config.num_inference_steps is None
+    assert config.guidance_scale is None
+    assert config.num_anchors == 3
+
+
+def test_settings_do_not_change_once_made():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EditConfig().seed = 1
+
+
+def test_settings_errors_are_the_users():
+    assert issubclass(SettingsError, FairyError)
