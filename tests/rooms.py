@@ -1,0 +1,116 @@
+"""Who may import whom: the one table, and how imports are read from the code.
+
+A room is what stands directly in `fairy/` (a package or a module), or `fairy_kernels`. Imports go
+downwards only: a room may import what its row names, and itself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# What every room above may use
+BASE = {"errors", "settings", "system", "synthetic"}
+METHOD = {"fairy_kernels", "anchors", "editors", "models", "media"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    # The doors: the public names, the command, `python -m fairy`
+    "__init__": {"settings", "editors", "jobs", "media"},
+    "__main__": {"cli"},
+    "cli": BASE | METHOD | {"metrics", "analysis", "evaluation", "training", "doctor", "jobs"},
+    "doctor": BASE | METHOD,
+    "training": BASE | METHOD,
+    "evaluation": BASE | METHOD | {"metrics", "analysis"},
+    "jobs": BASE | METHOD,
+    "analysis": BASE | METHOD | {"metrics"},
+    "metrics": BASE | {"media"},
+    "editors": BASE | {"fairy_kernels", "anchors", "models", "media"},
+    "anchors": BASE | {"fairy_kernels"},
+    "fairy_kernels": set(),
+    "models": BASE,
+    "media": BASE,
+    "synthetic": {"errors"},
+    "settings": {"errors"},
+    "system": set(),
+    "errors": set(),
+}
+
+# Libraries that one room alone may import
+OWNERS = {"av": "media", "typer": "cli", "rich": "cli"}
+
+# (module, what it imports): why it may, against the table
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("fairy.anchors.selection", "fairy.media.shots"): "the type of a shot",
+    ("fairy.training.__main__", "fairy.cli.train"): "a door: `python -m fairy.training`",
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the module it stands in, the line, and what it names."""
+
+    module: str
+    line: int
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+def room_of(module: str) -> str | None:
+    """Return the room of a module by its dotted name; None for what is not ours.
+
+    >>> room_of("fairy.media.read"), room_of("fairy"), room_of("torch.nn")
+    ('media', '__init__', None)
+    """
+    top, _, rest = module.partition(".")
+    if top == "fairy_kernels":
+        return top
+    return (rest.split(".")[0] or "__init__") if top == "fairy" else None
+
+
+def imports_in(root: Path = ROOT) -> Iterator[Import]:
+    """Yield every import in `fairy/` and `fairy_kernels/`, also in functions and for types only."""
+    for source in (root, root / "kernels"):
+        for path in sorted([*source.glob("fairy/**/*.py"), *source.glob("fairy_kernels/**/*.py")]):
+            parts = path.relative_to(source).with_suffix("").parts
+            package = parts[:-1]
+            module = ".".join(package if parts[-1] == "__init__" else parts)
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for target in _targets(node, package):
+                    yield Import(module, node.lineno, target)
+
+
+def violations(root: Path = ROOT) -> list[Import]:
+    """Return the imports that neither the table nor an exception allows."""
+    return [one for one in imports_in(root) if not _allowed(one) and not _excepted(one)]
+
+
+def _targets(node: ast.AST, package: tuple[str, ...]) -> list[str]:
+    """Return the modules that an import statement names; a name of `fairy` itself with it."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    base = package[: len(package) - node.level + 1] if node.level else ()
+    module = ".".join([*base, *([node.module] if node.module else [])])
+    if module != "fairy":
+        return [module]
+    return [f"fairy.{name.name}" if name.name in MAY_IMPORT else "fairy" for name in node.names]
+
+
+def _allowed(one: Import) -> bool:
+    room = room_of(one.module)
+    target = room_of(one.target)
+    if target is None:
+        return OWNERS.get(one.target.split(".")[0], room) == room
+    # `import fairy` is for its version
+    return target in ("__init__", room) or target in MAY_IMPORT.get(room or "", set())
+
+
+def _excepted(one: Import) -> bool:
+    return (one.module, one.target) in EXCEPTIONS
