@@ -45,7 +45,7 @@ from fairy.synthetic import looks
 from fairy.synthetic.edits import EDITS_BY_NAME
 from fairy.synthetic.phrases import PHRASES
 
-REAL_OPEN = ("duotone", "stained_glass", "brush_strokes")
+REAL_OPEN = ("pop_art", "paint_by_numbers", "neon", "other_hues", "stage_light")
 REAL_EXACT = ("night", "pencil_sketch")
 NUM_EXACT = 20
 # Where each table goes, between <!-- ablation --> and <!-- /ablation -->

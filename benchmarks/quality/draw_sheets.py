@@ -29,7 +29,7 @@ SHEETS = {
     "prints": (8, ("make it a blueprint", "make it thermal", "make it sepia", "make it a comic")),
     "shapes": (
         21,
-        ("keep only the shapes in colour", "make it pixel art", "put stripes on the shapes"),
+        ("keep only the shapes in colour", "make it pixel art", "give the shapes new colours"),
     ),
 }
 NUM_SHOWN = 5

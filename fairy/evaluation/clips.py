@@ -1,8 +1,8 @@
 """The clips of a suite: rendered ones with exact motion and results, or a user's folder.
 
 Rendered clips come in two kinds, in turns. *Exact*: the instruction fixes the result, so fidelity
-can be measured. *Open*: it leaves a choice (which colour, where the stripes lie), so an editor may
-choose anew in every frame. Tests: tests/evaluation/test_clips.py.
+can be measured. *Open*: it leaves colours to choose, so an editor may choose others in every
+frame. Tests: tests/evaluation/test_clips.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from fairy.metrics.flow import estimate_flow
 # Far from every training seed, which are hashes of small numbers.
 FIRST_SEED = 7_000_000
 RENDERED_FPS = Fraction(12)
-OPEN = ("random_shape_colours", "duotone", "stripes", "stained_glass", "dots", "brush_strokes")
+OPEN = (
+    "random_shape_colours", "duotone", "pop_art", "paint_by_numbers",
+    "neon", "other_hues", "stage_light",
+)  # fmt: skip
 EXACT = (
     "night", "recolour", "pencil_sketch", "remove", "sunset", "grey_background",
     "winter", "reshape", "comic", "blueprint", "fog", "thermal",

@@ -1,10 +1,10 @@
 """The edits that `mini` learns: each a source scene, an instruction and an exact target.
 
 Three kinds. *Global* looks and *local* changes are deterministic: the source and the words fix the
-target. *One-to-many* edits leave a choice open (which colours, where the stripes lie): drawn from
-noise frame by frame it flickers, and anchors must hold it still. In local one-to-many edits the
-choice belongs to things: all shapes of a kind get the same, so the model learns to look up what
-it chose elsewhere. Images (B,3,H,W) in [0,1]. Tests: tests/synthetic/test_edits.py.
+target. *One-to-many* edits leave colours open: drawn from noise frame by frame they flicker, and
+anchors must hold them still. In local one-to-many edits the choice belongs to things: all shapes
+of a kind get the same, so the model learns to look up what it chose elsewhere.
+Images (B,3,H,W) in [0,1]. Tests: tests/synthetic/test_edits.py.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ import torch
 from torch import Tensor
 
 from fairy.synthetic import looks, phrases
+from fairy.synthetic.free_looks import FREE_LOOKS, FreeLook
 from fairy.synthetic.scenes import (
     COLOUR_NAMES,
-    DOTS,
-    STRIPES,
     Rendered,
     SceneBatch,
     SceneSampler,
     named_colour,
     random_colours,
-    random_pattern_pose,
     render,
 )
 from fairy.synthetic.shapes import SHAPE_NAMES
@@ -74,9 +72,9 @@ def _look(function: Callable[[Tensor], Tensor]) -> Apply:
     return lambda scene, drawn, generator: (function(drawn.image), [{}] * len(drawn.image))
 
 
-def _random_look(function: Callable[[Tensor, torch.Generator], Tensor]) -> Apply:
+def _free_look(look: FreeLook) -> Apply:
     return lambda scene, drawn, generator: (
-        function(drawn.image, generator),
+        look.apply(drawn.image, generator),
         [{}] * len(drawn.image),
     )
 
@@ -111,11 +109,16 @@ def recolour(
 def reshape(
     scene: SceneBatch, drawn: Rendered, generator: torch.Generator
 ) -> tuple[Tensor, list[Words]]:
-    """Turn all shapes of one kind into another kind."""
+    """Turn all shapes of one kind into another kind, upright: a circle shows no angle to keep."""
     kind, mask = _some_kind(scene, generator)
     step = torch.randint(1, len(SHAPE_NAMES), (len(kind),), generator=generator)
     other = (kind + step) % len(SHAPE_NAMES)
-    turned = replace(scene, kind=torch.where(mask, other[:, None], scene.kind))
+    centre_and_radius, angle = scene.pose.split([3, 1], dim=-1)
+    turned = replace(
+        scene,
+        kind=torch.where(mask, other[:, None], scene.kind),
+        pose=torch.cat([centre_and_radius, angle.masked_fill(mask[..., None], 0.0)], dim=-1),
+    )
     words = [
         {"shape": SHAPE_NAMES[k], "other": SHAPE_NAMES[o]}
         for k, o in zip(kind.tolist(), other.tolist(), strict=True)
@@ -158,26 +161,6 @@ def random_shape_colours(
     return render(painted).image, [{}] * len(drawn.image)
 
 
-def _random_pattern(pattern: int) -> Apply:
-    """Cover every kind of shape with a pattern of random colours, direction and phase."""
-
-    def apply(
-        scene: SceneBatch, drawn: Rendered, generator: torch.Generator
-    ) -> tuple[Tensor, list[Words]]:
-        shape = (len(scene.kind), len(SHAPE_NAMES))
-        light = 1 - (1 - random_colours(shape, generator)) * 0.35
-        covered = replace(
-            scene,
-            colour=_by_kind(light, scene.kind),
-            pattern=torch.full_like(scene.pattern, pattern),
-            pattern_colour=_by_kind(random_colours(shape, generator) * 0.7, scene.kind),
-            pattern_pose=_by_kind(random_pattern_pose(shape, generator), scene.kind),
-        )
-        return render(covered).image, [{}] * len(drawn.image)
-
-    return apply
-
-
 def _global(function: Callable[[Tensor], Tensor]) -> Edit:
     return Edit(function.__name__, "global", False, _look(function))
 
@@ -208,22 +191,20 @@ EDITS: tuple[Edit, ...] = (
     Edit("reshape", "local", True, reshape),
     Edit("remove", "local", True, remove),
     Edit("grey_background", "local", True, grey_background),
-    Edit("duotone", "one-to-many", False, _random_look(looks.duotone)),
-    Edit("stained_glass", "one-to-many", False, _random_look(looks.stained_glass)),
-    Edit("brush_strokes", "one-to-many", False, _random_look(looks.brush_strokes)),
     Edit("random_shape_colours", "one-to-many", True, random_shape_colours),
-    Edit("stripes", "one-to-many", True, _random_pattern(STRIPES)),
-    Edit("dots", "one-to-many", True, _random_pattern(DOTS)),
+    *(Edit(name, "one-to-many", False, _free_look(look)) for name, look in FREE_LOOKS.items()),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
 # Their targets have a grid that stays on the screen when the scene moves.
 SCREEN_LOOKS: dict[str, Callable[[Tensor], Tensor]] = {"pixel_art": looks.pixel_art}
-# These looks have hard edges between few levels: they need more examples than a change of tone.
-HARD_LOOKS = {"poster", "comic", "high_contrast", "pencil_sketch"}
-HARD_LOOK_FACTOR = 5.0
+# What a small model learns last: hard edges, an inverted sign, things that appear or disappear.
+HARD_EDITS = frozenset(
+    ("poster", "comic", "high_contrast", "pencil_sketch", "negative", "emboss", "blueprint")
+).union(("winter", "thermal", "remove", "reshape"))
+HARD_EDIT_FACTOR = 2.0
 SCOPES: tuple[Scope, ...] = ("global", "local", "one-to-many")
-# Local edits have parameters (which shape, which colour): most examples are of them.
-SCOPE_WEIGHTS = (0.5, 8.0, 0.5)
+# For one edit of each scope. Local edits have parameters (which shape, which colour).
+SCOPE_WEIGHTS = (0.6, 4.0, 1.4)
 
 
 def sample_pairs(
@@ -247,7 +228,7 @@ def sample_pairs(
         split: which phrasings are used; "test" ones are never trained on.
         edits: edits to draw from.
         scope_weights: how often a global, a local and a one-to-many edit is drawn, relative to
-            each other; a look of `HARD_LOOKS` `HARD_LOOK_FACTOR` times as often as other looks.
+            each other; one of `HARD_EDITS` `HARD_EDIT_FACTOR` times as often as others.
         rows_per_edit: neighbouring rows that share an edit (and are drawn together).
     """
     num_groups = -(-batch_size // rows_per_edit)
@@ -270,7 +251,7 @@ def sample_pairs(
 
 
 def _weight(edit: Edit, scope_weights: tuple[float, float, float]) -> float:
-    factor = HARD_LOOK_FACTOR if edit.name in HARD_LOOKS else 1.0
+    factor = HARD_EDIT_FACTOR if edit.name in HARD_EDITS else 1.0
     return factor * scope_weights[SCOPES.index(edit.scope)]
 
 

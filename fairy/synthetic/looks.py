@@ -1,18 +1,19 @@
 """Whole-image looks as pure functions: images (B,3,H,W) in [0,1] in and out.
 
-Each is the exact target of an instruction (`fairy.synthetic.edits`). Lengths are in pixels of the
-image as given. Looks with a free choice take a generator and draw it for each row.
+Each is the exact target of an instruction (`fairy.synthetic.edits`). Lengths are shares of the
+shorter side, written as pixels of a picture of 128, so that a look means the same at any size.
+Looks that leave a choice open: `fairy.synthetic.free_looks`.
 Tests: tests/synthetic/test_looks.py.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d, sobel
 from torch import Tensor
-
-from fairy.synthetic.scenes import pixel_grid, random_colours
 
 # ITU-R BT.601 luma.
 LUMA = (0.299, 0.587, 0.114)
@@ -24,14 +25,24 @@ def luma(image: Tensor) -> Tensor:
     return (image * weights[:, None, None]).sum(1, keepdim=True)
 
 
-def blur(image: Tensor, sigma_px: float) -> Tensor:
-    """Return images blurred by a Gaussian of `sigma_px`."""
+# The shorter side at which the lengths of this file are in pixels.
+REFERENCE_SIDE_PX = 128
+
+
+def scale_of(image: Tensor) -> float:
+    """Return how many pixels of images (B,C,H,W) one pixel of the reference side takes."""
+    return min(image.shape[2:]) / REFERENCE_SIDE_PX
+
+
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Return images blurred by a Gaussian of `sigma` pixels of the reference side."""
+    sigma_px = sigma * scale_of(image)
     size = 2 * int(3 * sigma_px + 0.5) + 1
     blurred: Tensor = gaussian_blur2d(image, (size, size), (sigma_px, sigma_px))
     return blurred
 
 
-def _ramp(grey: Tensor, stops: list[tuple[float, float, float]] | Tensor) -> Tensor:
+def ramp(grey: Tensor, stops: list[tuple[float, float, float]] | Tensor) -> Tensor:
     """Map grey (B,1,H,W) through evenly spaced colour stops ((S,3) or (B,S,3)) to (B,3,H,W)."""
     table = torch.as_tensor(stops, dtype=grey.dtype, device=grey.device)
     table = table.expand(len(grey), -1, -1)
@@ -47,10 +58,24 @@ def _colour(red: float, green: float, blue: float, like: Tensor) -> Tensor:
     return torch.tensor([red, green, blue], dtype=like.dtype, device=like.device)[:, None, None]
 
 
-def _edges(image: Tensor) -> Tensor:
+def edges(image: Tensor) -> Tensor:
     """Return the edge strength (B,1,H,W), about 1 for a full-contrast step."""
     strength: Tensor = sobel(blur(luma(image), 0.8))
-    return strength * 4
+    return strength * 4 * scale_of(image)
+
+
+def soft_levels(image: Tensor, steps: int, softness: float = 0.08) -> Tensor:
+    """Round images in [0,1] to multiples of 1 / steps, with soft steps between the levels.
+
+    `softness` is the width of a step in levels: a hard threshold turns a small error of the
+    picture before it into a large one of the result, which a small model cannot learn.
+    """
+    level = image * steps
+    # A sigmoid stretched so that it reaches 0 and 1 at the ends of each level.
+    tail = 1 / (1 + math.exp(0.5 / softness))
+    rise = (torch.sigmoid((level % 1 - 0.5) / softness) - tail) / (1 - 2 * tail)
+    rounded: Tensor = (level.floor() + rise) / steps
+    return rounded
 
 
 def black_and_white(image: Tensor) -> Tensor:
@@ -60,7 +85,7 @@ def black_and_white(image: Tensor) -> Tensor:
 
 def sepia(image: Tensor) -> Tensor:
     """Brown toned print."""
-    return _ramp(luma(image), [(0.10, 0.05, 0.02), (0.62, 0.45, 0.28), (1.0, 0.93, 0.78)])
+    return ramp(luma(image), [(0.10, 0.05, 0.02), (0.62, 0.45, 0.28), (1.0, 0.93, 0.78)])
 
 
 def negative(image: Tensor) -> Tensor:
@@ -106,11 +131,12 @@ def pencil_sketch(image: Tensor) -> Tensor:
 def poster(image: Tensor) -> Tensor:
     """Few flat, strong colours."""
     strong = torch.lerp(luma(image).expand_as(image), image, 1.6).clamp(0, 1)
-    return (blur(strong, 1.0) * 3).round() / 3
+    return soft_levels(blur(strong, 1.0), 3)
 
 
-def pixel_art(image: Tensor, side_px: int = 8) -> Tensor:
-    """Square blocks of one colour each."""
+def pixel_art(image: Tensor) -> Tensor:
+    """Square blocks of one colour each, sixteen along the shorter side."""
+    side_px = max(2, round(8 * scale_of(image)))
     blocks = F.avg_pool2d(image, side_px, ceil_mode=True)
     blocks = (blocks * 7).round() / 7
     blocks = blocks.repeat_interleave(side_px, 2).repeat_interleave(side_px, 3)
@@ -120,7 +146,7 @@ def pixel_art(image: Tensor, side_px: int = 8) -> Tensor:
 def emboss(image: Tensor) -> Tensor:
     """Grey relief, lit from the upper left."""
     grey = F.pad(blur(luma(image), 0.8), (1, 1, 1, 1), mode="replicate")
-    relief = grey[..., 2:, 2:] - grey[..., :-2, :-2]
+    relief = (grey[..., 2:, 2:] - grey[..., :-2, :-2]) * scale_of(image)
     return (0.5 + 1.8 * relief).clamp(0, 1).expand_as(image)
 
 
@@ -138,81 +164,18 @@ def high_contrast(image: Tensor) -> Tensor:
 def blueprint(image: Tensor) -> Tensor:
     """White outlines on blue."""
     paper, ink = _colour(0.06, 0.20, 0.50, image), _colour(0.88, 0.95, 1.0, image)
-    return torch.lerp(paper.expand_as(image), ink.expand_as(image), _edges(image).clamp(0, 1))
+    return torch.lerp(paper.expand_as(image), ink.expand_as(image), edges(image).clamp(0, 1))
 
 
 def thermal(image: Tensor) -> Tensor:
     """Heat camera: dark is blue, bright is yellow."""
     stops = [(0.0, 0.0, 0.2), (0.45, 0.0, 0.6), (0.9, 0.15, 0.2), (1.0, 0.7, 0.0), (1.0, 1.0, 0.8)]
-    return _ramp(luma(image), stops)
+    return ramp(luma(image), stops)
 
 
 def comic(image: Tensor) -> Tensor:
     """Flat strong colours with black outlines."""
-    ink = 1 - (1.6 * _edges(image) - 0.25).clamp(0, 1)
+    ink = 1 - (1.6 * edges(image) - 0.25).clamp(0, 1)
     strong = torch.lerp(luma(image).expand_as(image), image, 1.5).clamp(0, 1)
-    flat = (blur(strong, 1.2) * 4).round() / 4
+    flat = soft_levels(blur(strong, 1.2), 4)
     return (0.12 + 0.88 * flat) * ink
-
-
-def duotone(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Two colours drawn for each image: one for the shadows, one for the lights."""
-    colours = random_colours((len(image), 2), generator).to(image)
-    dark, light = colours[:, 0] * 0.45, 1 - (1 - colours[:, 1]) * 0.5
-    return _ramp(luma(image), torch.stack([dark, light], dim=1))
-
-
-def stained_glass(
-    image: Tensor, generator: torch.Generator, cells_across: int = 6, colour_weight: float = 3.0
-) -> Tensor:
-    """Cells that follow the picture, each in a colour drawn for it, between dark lines.
-
-    A cell takes the pixels nearest to its seed in position and colour, so cells keep to things.
-    """
-    height, width = image.shape[2:]
-    grid = pixel_grid((height, width), image.device)
-    rows = max(2, round(cells_across * height / min(height, width)))
-    columns = max(2, round(cells_across * width / min(height, width)))
-    lattice = pixel_grid((rows, columns)).flatten(0, 1) * (min(rows, columns) / cells_across)
-    jitter = torch.rand(len(image), len(lattice), 2, generator=generator) - 0.5
-    seeds = (lattice + 1.4 / cells_across * jitter).to(image)
-    reach = torch.tensor([width, height], device=image.device) / min(height, width)
-    smooth = blur(image, 2.0)
-    seed_colours = F.grid_sample(smooth, (seeds / reach)[:, None], align_corners=False)[:, :, 0]
-    distance = torch.cdist(grid.flatten(0, 1).expand(len(image), -1, -1), seeds) ** 2
-    pixel_colours = smooth.flatten(2).transpose(1, 2)
-    distance = distance + colour_weight * torch.cdist(pixel_colours, seed_colours.mT) ** 2
-    cell = distance.argmin(-1)
-    hues = random_colours((len(image), len(lattice)), generator).to(image)
-    paint = hues.gather(1, cell[..., None].expand(-1, -1, 3)).mT.reshape(image.shape)
-    borders = _cell_borders(cell.view(len(image), height, width))
-    lit = paint * (0.35 + 0.9 * luma(smooth)).clamp(0, 1.2) * (1 - 0.85 * borders[:, None])
-    return lit.clamp(0, 1)
-
-
-def _cell_borders(cell: Tensor) -> Tensor:
-    """Return 1 on the lines between cells (B,H,W), soft by half a pixel."""
-    value = F.pad(cell[:, None].float(), (1, 1, 1, 1), mode="replicate")
-    differs = (value[..., 1:-1, 1:-1] != value[..., 1:-1, 2:]) | (
-        value[..., 1:-1, 1:-1] != value[..., 2:, 1:-1]
-    )
-    return blur(differs.float(), 0.7).clamp(0, 0.5)[:, 0] * 2
-
-
-def brush_strokes(image: Tensor, generator: torch.Generator, length_px: int = 9) -> Tensor:
-    """Smeared along one direction drawn for each image, with bristle streaks."""
-    angle = torch.rand(len(image), generator=generator) * torch.pi
-    step = torch.stack([angle.cos(), angle.sin()], dim=-1).to(image)
-    height, width = image.shape[2:]
-    to_unit = 2 / torch.tensor([width, height], device=image.device)
-    grid = pixel_grid((height, width), image.device) * (min(height, width) / 2) * to_unit
-    bristles = torch.rand(len(image), 1, height, width, generator=generator).to(image)
-    layers = torch.cat([image, 0.75 + 0.5 * bristles], dim=1)
-    total = torch.zeros_like(layers)
-    for offset in range(-length_px // 2 + 1, length_px // 2 + 1):
-        moved = grid + offset * (step * to_unit)[:, None, None]
-        total += F.grid_sample(layers, moved, padding_mode="border", align_corners=False)
-    colour, streak = (total / length_px).split([3, 1], dim=1)
-    strong: Tensor = torch.lerp(luma(colour).expand_as(colour), colour, 1.25)
-    painted: Tensor = (strong * streak).clamp(0, 1)
-    return painted

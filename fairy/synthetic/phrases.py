@@ -29,8 +29,12 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "make {it} monochrome",
             "greyscale",
             "turn {it} grey",
+            "take the colour out of {it}",
+            "convert {it} to greyscale",
+            "show {it} without colour",
+            "black and white",
         ),
-        ("turn {it} black and white", "a monochrome photo"),
+        ("turn {it} black and white", "a monochrome photo", "convert {it} to black and white"),
     ),
     "sepia": (
         (
@@ -40,6 +44,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "give {it} a sepia tone",
             "sepia",
             "make {it} look like an old photograph",
+            "an old photo in brown tones",
+            "convert {it} to sepia",
+            "sepia toned",
+            "show {it} as an old brown photo",
         ),
         ("turn {it} sepia", "an old sepia photograph"),
     ),
@@ -51,6 +59,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "negative",
             "invert {it}",
             "show the negative of {it}",
+            "inverted colours",
+            "swap light and dark",
+            "a photo negative",
+            "convert {it} to a negative",
         ),
         ("turn {it} into a negative", "invert all the colours"),
     ),
@@ -62,8 +74,12 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "at night under the moon",
             "change {it} to night time",
             "make {it} dark like at night",
+            "moonlight",
+            "show {it} at night",
+            "set {it} at night",
+            "a dark night",
         ),
-        ("turn {it} to night time", "make {it} at night"),
+        ("turn {it} to night time", "make {it} at night", "show {it} under the moon"),
     ),
     "sunset": (
         (
@@ -74,6 +90,9 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "change {it} to evening light",
             "golden sunset light",
             "make {it} a golden evening",
+            "show {it} at sunset",
+            "at dusk in orange light",
+            "set {it} at sunset",
         ),
         ("change {it} to sunset", "give {it} golden evening light"),
     ),
@@ -86,8 +105,12 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "a cold winter day",
             "add snow",
             "make {it} cold and snowy",
+            "show {it} in winter",
+            "let it snow",
+            "snowy weather",
+            "put snow on everything",
         ),
-        ("change {it} to winter", "make {it} a snowy winter day"),
+        ("change {it} to winter", "make {it} a snowy winter day", "cover {it} with snow"),
     ),
     "fog": (
         (
@@ -98,8 +121,12 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "put fog over {it}",
             "turn {it} into a foggy morning",
             "fill {it} with mist",
+            "misty weather",
+            "make {it} misty",
+            "show {it} in thick fog",
+            "haze over {it}",
         ),
-        ("put mist over {it}", "make {it} a foggy day"),
+        ("put mist over {it}", "make {it} a foggy day", "cover {it} in mist"),
     ),
     "pencil_sketch": (
         (
@@ -109,6 +136,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "draw {it} with a pencil",
             "sketch {it}",
             "make {it} look like a drawing",
+            "a pencil drawing on paper",
+            "a hand drawn sketch",
+            "show {it} as a sketch",
+            "draw {it} in pencil",
         ),
         ("turn {it} into a pencil sketch", "make {it} a pencil drawing"),
     ),
@@ -120,6 +151,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "posterize {it}",
             "use only a few flat colours",
             "make {it} look like a poster",
+            "posterise {it}",
+            "a poster with few flat colours",
+            "reduce {it} to a few colours",
+            "show {it} as a poster",
         ),
         ("turn {it} into a poster", "a poster with flat colours"),
     ),
@@ -131,6 +166,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "an old video game with big pixels",
             "make {it} look like a video game",
             "show {it} in big square pixels",
+            "pixel art",
+            "pixelated",
+            "a retro game with square pixels",
+            "draw {it} as pixel art",
         ),
         ("change {it} to pixel art", "pixel art with big pixels"),
     ),
@@ -142,6 +181,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "carve {it} in stone",
             "an embossed picture",
             "make {it} look carved in stone",
+            "a grey relief",
+            "show {it} as a relief",
+            "press {it} into stone",
+            "embossed",
         ),
         ("turn {it} into a stone relief", "make {it} embossed"),
     ),
@@ -153,6 +196,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "turn {it} into vintage film",
             "faded vintage colours",
             "make {it} warm and faded",
+            "vintage",
+            "a retro film look",
+            "make {it} look vintage",
+            "warm faded colours like old film",
         ),
         ("give {it} a vintage film look", "make {it} look like faded film"),
     ),
@@ -164,8 +211,12 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "give {it} strong contrast",
             "high contrast",
             "make {it} hard and contrasty",
+            "more contrast",
+            "raise the contrast of {it}",
+            "boost the contrast",
+            "deep blacks and bright whites",
         ),
-        ("give {it} high contrast", "make the contrast strong"),
+        ("give {it} high contrast", "make the contrast strong", "give {it} more contrast"),
     ),
     "blueprint": (
         (
@@ -175,6 +226,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "draw white lines on blueprint paper",
             "blueprint",
             "show {it} as a blueprint",
+            "white lines on blue paper",
+            "make {it} a technical drawing",
+            "convert {it} to a blueprint",
+            "an architect's blueprint",
         ),
         ("change {it} to a blueprint", "draw {it} as a blueprint"),
     ),
@@ -186,6 +241,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "a thermal image",
             "heat camera",
             "make {it} look like a heat map",
+            "thermal camera",
+            "thermal vision",
+            "an infrared heat image",
+            "show the heat of {it}",
         ),
         ("turn {it} into a thermal image", "show {it} as a heat map"),
     ),
@@ -197,6 +256,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "make {it} look like a cartoon",
             "draw {it} as a comic",
             "cartoon",
+            "comic book style",
+            "make {it} a cartoon",
+            "show {it} as a cartoon",
+            "flat colours with black outlines",
         ),
         ("turn {it} into a cartoon", "a comic book with black outlines"),
     ),
@@ -208,6 +271,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "change the colour of the {shape} to {colour}",
             "the {shape} should be {colour}",
             "give the {shape} a {colour} colour",
+            "let the {shape} be {colour}",
+            "a {colour} {shape}",
+            "dye the {shape} {colour}",
+            "fill the {shape} with {colour}",
         ),
         ("change the {shape} to {colour}", "colour the {shape} {colour}"),
     ),
@@ -219,6 +286,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "change the {shape} into a {other}",
             "swap the {shape} for a {other}",
             "the {shape} should be a {other}",
+            "a {other} instead of the {shape}",
+            "let the {shape} become a {other}",
+            "put a {other} in place of the {shape}",
+            "transform the {shape} into a {other}",
         ),
         ("change the {shape} for a {other}", "swap the {shape} with a {other}"),
     ),
@@ -230,6 +301,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "erase the {shape}",
             "get rid of the {shape}",
             "make the {shape} disappear",
+            "hide the {shape}",
+            "no {shape}",
+            "without the {shape}",
+            "make the {shape} vanish",
         ),
         ("take away the {shape}", "get the {shape} away"),
     ),
@@ -241,6 +316,10 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "a grey background",
             "remove the colour of the background",
             "make everything but the shapes grey",
+            "only the shapes keep their colour",
+            "take the colour out of the background",
+            "convert the background to greyscale",
+            "colour only on the shapes",
         ),
         ("turn the background black and white", "make the background grey"),
     ),
@@ -252,30 +331,87 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "print {it} in two colours",
             "a two colour print",
             "duotone",
+            "show {it} in two colours",
+            "only two colours",
+            "reduce {it} to two colours",
+            "tint {it} in two colours",
         ),
         ("a duotone print", "turn {it} into a two colour print"),
     ),
-    "stained_glass": (
+    "pop_art": (
         (
-            "make {it} stained glass",
-            "turn {it} into stained glass",
-            "a stained glass window",
-            "make {it} look like a church window",
-            "show {it} in coloured glass",
-            "stained glass",
+            "make {it} pop art",
+            "turn {it} into pop art",
+            "a pop art print",
+            "show {it} as pop art",
+            "pop art",
+            "draw {it} as pop art",
+            "pop art in bright colours",
+            "a pop art poster",
+            "paint {it} as pop art",
+            "convert {it} to pop art",
         ),
-        ("turn {it} into a stained glass window", "show {it} in stained glass"),
+        ("change {it} to pop art", "print {it} as pop art"),
     ),
-    "brush_strokes": (
+    "paint_by_numbers": (
         (
-            "paint {it} with brush strokes",
-            "turn {it} into a painting",
-            "an oil painting",
-            "make {it} look painted",
-            "make {it} an oil painting with a brush",
-            "wide brush strokes",
+            "paint {it} by numbers",
+            "turn {it} into paint by numbers",
+            "paint {it} in new colours",
+            "a painting by numbers",
+            "give everything new colours",
+            "paint by numbers",
+            "paint everything in new colours",
+            "show {it} as paint by numbers",
+            "repaint {it}",
+            "paint each part in a new colour",
         ),
-        ("turn {it} into an oil painting", "make {it} a painting with brush strokes"),
+        ("make {it} a painting by numbers", "paint all of {it} in new colours"),
+    ),
+    "neon": (
+        (
+            "make {it} neon",
+            "turn {it} into neon",
+            "draw {it} with neon lines",
+            "neon outlines",
+            "show {it} in neon light",
+            "neon",
+            "glowing neon lines",
+            "a neon sign",
+            "make {it} glow in neon",
+            "neon lines in the dark",
+        ),
+        ("draw {it} in neon", "turn {it} into a neon sign"),
+    ),
+    "other_hues": (
+        (
+            "turn the colours of {it}",
+            "change the colours",
+            "give {it} other colours",
+            "use other colours",
+            "turn all colours",
+            "shift the hue",
+            "other hues",
+            "shift all colours of {it}",
+            "change the hues of {it}",
+            "rotate the colours",
+        ),
+        ("change {it} to other colours", "shift the colours"),
+    ),
+    "stage_light": (
+        (
+            "light {it} with lamps of two colours",
+            "put coloured light on {it}",
+            "coloured light",
+            "give {it} coloured light",
+            "show {it} in coloured light",
+            "stage light",
+            "light {it} like a stage",
+            "disco light",
+            "put {it} on a stage with coloured lamps",
+            "coloured lamps from both sides",
+        ),
+        ("turn on coloured light", "light {it} with coloured lamps"),
     ),
     "random_shape_colours": (
         (
@@ -285,32 +421,18 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "change the colours of the shapes",
             "make the shapes colourful",
             "new colours for all shapes",
+            "paint the shapes",
+            "give each shape a new colour",
+            "other colours on the shapes",
+            "repaint the shapes",
         ),
         ("paint the shapes in new colours", "change the shapes to other colours"),
     ),
-    "stripes": (
-        (
-            "put stripes on the shapes",
-            "make the shapes striped",
-            "paint stripes on all shapes",
-            "give the shapes stripes",
-            "striped shapes",
-            "cover the shapes in stripes",
-        ),
-        ("paint the shapes with stripes", "make all shapes striped"),
-    ),
-    "dots": (
-        (
-            "put dots on the shapes",
-            "make the shapes dotted",
-            "paint dots on all shapes",
-            "give the shapes dots",
-            "dotted shapes",
-            "cover the shapes in dots",
-        ),
-        ("paint the shapes with dots", "make all shapes dotted"),
-    ),
 }
+
+# How often an instruction is spelled as in the United States.
+US_SHARE = 0.3
+US_SPELLING = (("colour", "color"), ("grey", "gray"))
 
 
 def phrase(name: str, split: str, generator: torch.Generator, **words: str) -> str:
@@ -326,7 +448,20 @@ def phrase(name: str, split: str, generator: torch.Generator, **words: str) -> s
     template = choices[_pick(len(choices), generator)]
     noun = IT[_pick(len(IT), generator)]
     prefix = PREFIXES[_pick(len(PREFIXES), generator)]
-    return prefix + template.format(it=noun, **words)
+    text = prefix + template.format(it=noun, **words)
+    us = float(torch.rand((), generator=generator)) < US_SHARE
+    return us_spelling(text) if us else text
+
+
+def us_spelling(text: str) -> str:
+    """Return `text` as it is spelled in the United States.
+
+    >>> us_spelling("turn the colours grey")
+    'turn the colors gray'
+    """
+    for british, american in US_SPELLING:
+        text = text.replace(british, american)
+    return text
 
 
 def _pick(count: int, generator: torch.Generator) -> int:
@@ -341,7 +476,8 @@ def all_phrases() -> list[str]:
         for template in train:
             names = [field for _, field, _, _ in string.Formatter().parse(template) if field]
             for values in itertools.product(*(fills[name] for name in names)):
-                texts.append(template.format(**dict(zip(names, values, strict=True))))
+                text = template.format(**dict(zip(names, values, strict=True)))
+                texts += dict.fromkeys((text, us_spelling(text)))
     return [text for text in texts if text]
 
 

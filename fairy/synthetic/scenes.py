@@ -10,7 +10,7 @@ Tests: tests/synthetic/test_scenes.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -206,14 +206,77 @@ class SceneSampler:
         return torch.cat(parts)[torch.randperm(batch_size, generator=generator)]
 
 
+# Smallest and largest radius of an object in a clear scene, in half the shorter side.
+CLEAR_RADII = (0.3, 0.55)
+# No shape reaches further than this many radii: the corners of a square.
+SHAPE_REACH = 1.12
+WHITE_SHARE = 0.08
+
+
+class ClearSceneSampler(SceneSampler):
+    """Draws scenes in which "the circle" is never ambiguous.
+
+    At most three large objects of distinct kinds and clearly different hues, whole in the picture,
+    mostly plain, on a photograph or smooth noise: no discs in the background.
+    """
+
+    def sample(
+        self, num_objects: Tensor, size: tuple[int, int], generator: torch.Generator
+    ) -> SceneBatch:
+        """Return one scene for each entry of `num_objects` (B,), 3 at most, of `size`."""
+        scene = super().sample(num_objects.clamp(max=3), size, generator)
+        batch = len(num_objects)
+        kinds = [torch.randperm(len(SHAPE_NAMES), generator=generator) for _ in range(batch)]
+        radius = torch.empty(batch, MAX_OBJECTS, 1).uniform_(*CLEAR_RADII, generator=generator)
+        half = torch.tensor([size[1], size[0]]) / min(size)
+        reach = half - SHAPE_REACH * radius
+        centre = torch.maximum(torch.minimum(scene.pose[..., :2], reach), -reach)
+        plain = torch.rand((batch, MAX_OBJECTS), generator=generator) > 0.4
+        return replace(
+            scene,
+            kind=torch.stack([order[:MAX_OBJECTS] for order in kinds]),
+            colour=_clear_colours(batch, generator),
+            texture=1 + 0.5 * (scene.texture - 1),
+            pattern=scene.pattern.masked_fill(plain, PLAIN),
+            pose=torch.cat([centre, radius, scene.pose[..., 3:]], dim=-1),
+        )
+
+    def backgrounds(
+        self, batch_size: int, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        """Return backgrounds (B,3,H,W) in [0,1]: photographs and smooth noise."""
+        from_photos = int((torch.rand(batch_size, generator=generator) < self.photo_share).sum())
+        made = batch_size - from_photos
+        parts = [_tint(smooth_noise((made, 3), size, generator), generator)] if made else []
+        if self.photos and from_photos:
+            parts.append(self.photos.crops(from_photos, size, generator))
+        return torch.cat(parts)[torch.randperm(batch_size, generator=generator)]
+
+
+def _clear_colours(batch: int, generator: torch.Generator) -> Tensor:
+    """Return strong colours (B,O,3), the hues of a scene about a quarter turn apart; some white."""
+    quarters = torch.stack([torch.randperm(4, generator=generator) for _ in range(batch)]) / 4
+    jitter = 0.12 * (torch.rand((batch, MAX_OBJECTS), generator=generator) - 0.5)
+    hue = torch.rand((batch, 1), generator=generator) + quarters + jitter
+    value = torch.empty((batch, MAX_OBJECTS, 1)).uniform_(0.55, 1.0, generator=generator)
+    saturation = torch.empty((batch, MAX_OBJECTS, 1)).uniform_(0.65, 0.95, generator=generator)
+    white = torch.rand((batch, MAX_OBJECTS, 1), generator=generator) < WHITE_SHARE
+    return torch.where(white, 0.95, hsv_colour(hue[..., None] % 1, saturation, value))
+
+
+def hsv_colour(hue: Tensor, saturation: Tensor | float, value: Tensor | float) -> Tensor:
+    """Return colours (...,3) in [0,1] of hue (...,1) in [0,1), saturation and value."""
+    # Each channel is a hat over the hue circle, a third apart (the HSV cone).
+    distance = ((hue * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6 - 3).abs() - 1
+    return value * (1 - saturation * (1 - distance.clamp(0, 1)))
+
+
 def random_colours(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Return saturated colours (*shape,3) in [0,1], hue uniform."""
     hue = torch.rand((*shape, 1), generator=generator)
     value = torch.empty((*shape, 1)).uniform_(0.45, 1.0, generator=generator)
     saturation = torch.empty((*shape, 1)).uniform_(0.35, 0.95, generator=generator)
-    # Each channel is a hat over the hue circle, a third apart (the HSV cone).
-    distance = ((hue * 6 + torch.tensor([0.0, 4.0, 2.0])) % 6 - 3).abs() - 1
-    return value * (1 - saturation * (1 - distance.clamp(0, 1)))
+    return hsv_colour(hue, saturation, value)
 
 
 def random_pattern_pose(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

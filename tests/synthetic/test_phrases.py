@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from fairy.synthetic.edits import EDITS
-from fairy.synthetic.phrases import PHRASES, all_phrases, known_instructions, known_words, phrase
+from fairy.synthetic.phrases import (
+    PHRASES,
+    all_phrases,
+    known_instructions,
+    known_words,
+    phrase,
+    us_spelling,
+)
 
 
 def test_every_edit_has_phrasings() -> None:
@@ -14,9 +21,9 @@ def test_every_edit_has_phrasings() -> None:
 
 
 @pytest.mark.parametrize("name", PHRASES)
-def test_six_to_train_on_and_others_to_test(name: str) -> None:
+def test_ten_to_train_on_and_others_to_test(name: str) -> None:
     train, test = PHRASES[name]
-    assert len(set(train)) >= 6
+    assert len(set(train)) >= 10
     assert test
     assert not set(train) & set(test)
 
@@ -26,6 +33,13 @@ def test_test_phrasings_use_known_words_only() -> None:
     words = {word for _, test in PHRASES.values() for text in test for word in text.split()}
     plain = {word.format(**fill) for word in words}
     assert plain <= set(known_words())
+
+
+def test_both_spellings_are_drawn_and_known() -> None:
+    generator = torch.Generator().manual_seed(0)
+    words = {w for _ in range(100) for w in phrase("grey_background", "train", generator).split()}
+    assert {"grey", "gray"} <= words <= set(known_words())
+    assert us_spelling("colourful greyscale") == "colorful grayscale"
 
 
 def test_splits_are_kept_apart() -> None:
