@@ -1,62 +1,65 @@
-"""Settings of an edit: frozen dataclasses, checked once when made.
+"""Settings of an edit: frozen dataclasses whose fields are declared once, as options.
 
-Names are diffusers'. In `EditConfig`, `None` means "what the model's own defaults say"
-(`fairy.models.registry`).
+`EditConfig` = `Sampling` (what the picture looks like) + `Compute` (where and how fast it runs) +
+`MediaConfig` (files). Its fields are flat, and it can be handed whole to a function that takes one
+of the three. Names are diffusers'. None means "the model's default" (`ModelDefaults.fill`) or what
+the option's `unset` says.
 Tests: tests/test_settings.py.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from fairy.errors import SettingsError
+from fairy.options import Option, Settings, checked
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
-# 8K: memory grows with the square of it, and a slip of the finger must not fill the machine
+# 8K: memory grows with the square of the size, and a typing error must not fill the machine
 MAX_SIZE = 8192
-# What a generator of torch takes
-SEEDS = range(-(2**63), 2**64)
-CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
+# Bounds of torch's generators
+MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
+
+# Headings of the options, in the order of `--help`
+MODEL = "Model and edit"
+ANCHORS = "Anchors"
+QUALITY = "Quality and speed"
+DEVICE = "Device and memory"
+CLIP = "Clip"
+OUTPUT = "Output"
+GROUPS = (MODEL, ANCHORS, QUALITY, DEVICE, CLIP, OUTPUT)
+
+_BUNDLE = Option(
+    help="Bundle of the faster, approximate modes: exact has none.",
+    group=QUALITY,
+    choices=("exact", "balanced", "fast"),
+)
+_GUIDANCE_INTERVAL = Option(
+    help="Compute guidance only in this part of the steps, from A to B as fractions: 0 0.6.",
+    group=QUALITY,
+    form="two fractions, as in 0 0.6",
+    allowed="give two fractions of the steps, the smaller first, as in 0 0.6",
+    unset="as --quality says",
+    metavar="A B",
+)
+_REUSE = Option(
+    help="Compute the UNet's lower levels only in every N-th step.",
+    group=QUALITY,
+    min=1,
+    allowed="1 is off, 2 or more is on",
+    unset="as --quality says",
+    metavar="N",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MediaConfig:
-    """How clips are read and written. None means "what suits the clip and the file's suffix".
-
-    Attributes:
-        video_stream: index in the file of the video stream to edit, as `fairy info` shows it;
-            the best one when None.
-        strict: a picture that cannot be decoded is an error, instead of the last good one again.
-        codec: one of `CODECS`; the usual one of the output's suffix when None.
-        crf: constant rate factor of the codec: lower is better and larger.
-        pix_fmt: how pixels are stored, in FFmpeg's names, such as "yuv420p" or "yuv444p".
-        provenance: say in the output's metadata how it was made.
-    """
-
-    video_stream: int | None = None
-    strict: bool = False
-    codec: str | None = None
-    crf: int | None = None
-    pix_fmt: str | None = None
-    provenance: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what no clip can have; what the output's container refuses is checked with it."""
-        if self.codec is not None and self.codec not in CODECS:
-            raise SettingsError(f"codec {self.codec!r} is unknown: use {', '.join(CODECS)}")
-        if self.video_stream is not None and self.video_stream < 0:
-            raise SettingsError(f"video_stream is {self.video_stream}: streams count from 0")
-        if self.crf is not None and not 0 <= self.crf <= 63:
-            raise SettingsError(f"crf is {self.crf}: it must be between 0 and 63")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shortcuts:
-    """Ways to a result that is there sooner, and near the exact one; the defaults are exact.
+class Shortcuts(Settings):
+    """Faster modes whose result is close to the exact one; the defaults are exact.
 
     What each costs and saves is measured in docs/speed.md.
 
@@ -64,27 +67,21 @@ class Shortcuts:
         guidance_interval: (first, end) as fractions of the steps: guidance is computed from step
             round(first * steps) up to, not including, round(end * steps); the other steps follow
             the instruction alone, as at a guidance_scale of 1.
-        reuse: the UNet's lower levels are computed in every `reuse`-th step only, and its top level
+        reuse: the UNet's lower levels are computed only in every `reuse`-th step, its top level
             in all.
-        anchor_merge: frames see squares of `anchor_merge` by `anchor_merge` tokens of an anchor as
-            one, at the UNet's top level.
     """
 
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    reuse: int = 1
-    anchor_merge: int = 1
+    guidance_interval: Annotated[tuple[float, float], _GUIDANCE_INTERVAL] = (0.0, 1.0)
+    reuse: Annotated[int, _REUSE] = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no edit can have."""
+        """Check that the interval has a beginning before its end."""
+        super().__post_init__()
         first, end = self.guidance_interval
         if not 0 <= first < end <= 1:
             raise SettingsError(
-                f"guidance_interval is {first:g} {end:g}: give two fractions of the steps, the "
-                "smaller first, as in 0 0.6"
+                f"guidance_interval is {first:g} {end:g}: {_GUIDANCE_INTERVAL.allowed}"
             )
-        for name in ("reuse", "anchor_merge"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}: 1 is off, 2 or more is on")
 
     @classmethod
     def of(
@@ -93,25 +90,21 @@ class Shortcuts:
         *,
         guidance_interval: tuple[float, float] | None = None,
         reuse: int | None = None,
-        anchor_merge: int | None = None,
     ) -> Shortcuts:
-        """Return what `quality` bundles, with what is given in its place.
+        """Return the bundle `quality`; an argument that is not None replaces the bundle's value.
 
         Raises:
             SettingsError: an unknown quality.
         """
-        if quality not in QUALITIES:
-            raise SettingsError(f"quality {quality!r} is unknown: use {', '.join(QUALITIES)}")
-        bundle = QUALITIES[quality]
+        bundle = QUALITIES[checked("quality", quality, str, _BUNDLE)]
         return cls(
             guidance_interval=guidance_interval or bundle.guidance_interval,
             reuse=bundle.reuse if reuse is None else reuse,
-            anchor_merge=bundle.anchor_merge if anchor_merge is None else anchor_merge,
         )
 
     @property
     def quality(self) -> str:
-        """The name of the bundle that these are; "custom" if they are none."""
+        """Name of the bundle with these values; "custom" if there is none."""
         return next((name for name, bundle in QUALITIES.items() if bundle == self), "custom")
 
 
@@ -125,88 +118,240 @@ QUALITIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig:
-    """How one clip is edited.
+class Sampling(Settings):
+    """What decides how the edited frames look."""
 
-    Attributes:
-        model: "mini" (bundled), a folder in diffusers format, a `.safetensors` file or a hub id.
-        num_inference_steps: denoising steps; the model's default when None.
-        guidance_scale: weight of the instruction; the model's default when None.
-        image_guidance_scale: weight of the source image; the model's default when None.
-        negative_prompt: what the edit shall not look like.
-        num_anchors: anchor frames, spread evenly over the clip (section 3 of the paper: 3).
-        anchor_indices: anchor frames chosen by hand, instead of `num_anchors`.
-        anchor_strength: factor on the anchors' weights in the other frames' attention: 1 is the
-            paper, less leans on the frame itself, 0 edits every frame alone.
-        shots: "auto" (each shot of a clip with cuts has its own anchors), "off", or a text file of
-            the frame numbers at which shots begin.
-        seed: seed of the clip's one noise; the same seed gives the same video.
-        size: longer side in pixels at which the model works; the model's default when None.
-        keep_size: scale the result back to the source's size.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        dtype: "auto" (float32 on CPU, float16 on GPU) or one of `DTYPES`.
-        backend: how anchor attention is computed, one of `BACKENDS`.
-        frame_batch_size: frames denoised together; from free memory when None.
-        anchor_cache_device: where the anchors' keys and values live; the model's device when None.
-        shortcuts: ways to a result sooner that is not the exact one; none.
-        fp8: compute the UNet's linear layers in float8, on cards that can.
-        compile: let torch compile the UNet: minutes at first, faster then (benchmarks/NOTES.md).
-        decoder: a tiny autoencoder to decode with, a folder or a hub id; the model's own when None.
-        media: how the clip is read and the result written.
-    """
-
-    model: str = "mini"
-    num_inference_steps: int | None = None
-    guidance_scale: float | None = None
-    image_guidance_scale: float | None = None
-    negative_prompt: str = ""
-    num_anchors: int = 3
-    anchor_indices: tuple[int, ...] | None = None
-    anchor_strength: float = 1.0
-    shots: str = "auto"
-    seed: int = 0
-    size: int | None = None
-    keep_size: bool = True
-    device: str = "auto"
-    dtype: str = "auto"
-    backend: str = "auto"
-    frame_batch_size: int | None = None
-    anchor_cache_device: str | None = None
-    shortcuts: Shortcuts = EXACT
-    fp8: bool = False
-    compile: bool = False
-    decoder: str | None = None
-    media: MediaConfig = MediaConfig()
+    num_inference_steps: Annotated[
+        int | None,
+        Option(
+            help="Denoising steps.",
+            group=MODEL,
+            min=1,
+            max=MAX_STEPS,
+            unset="the model's",
+            flag="steps",
+        ),
+    ] = None
+    guidance_scale: Annotated[
+        float | None,
+        Option(
+            help="Weight of the instruction.",
+            group=MODEL,
+            min=0,
+            allowed="use 0 or more",
+            unset="the model's",
+        ),
+    ] = None
+    image_guidance_scale: Annotated[
+        float | None,
+        Option(
+            help="Weight of the source.",
+            group=MODEL,
+            min=0,
+            allowed="use 0 or more",
+            unset="the model's",
+        ),
+    ] = None
+    negative_prompt: Annotated[
+        str, Option(help="What the result should not look like.", group=MODEL)
+    ] = ""
+    seed: Annotated[
+        int,
+        Option(
+            help="Seed of the noise: the same seed gives the same video.",
+            group=MODEL,
+            min=MIN_SEED,
+            max=MAX_SEED,
+            allowed="use a number of at most 19 digits",
+        ),
+    ] = 0
+    size: Annotated[
+        int | None,
+        Option(
+            help="Longer side in pixels at which the model works.",
+            group=MODEL,
+            min=16,
+            max=MAX_SIZE,
+            allowed=f"the longer side must be at least 16 pixels, and at most {MAX_SIZE}",
+            unset="the model's",
+        ),
+    ] = None
+    # Section 3 of the paper: 3
+    num_anchors: Annotated[
+        int,
+        Option(help="Anchor frames, spread evenly over each shot.", group=ANCHORS, min=1),
+    ] = 3
+    anchor_indices: Annotated[
+        tuple[int, ...] | None,
+        Option(
+            help="Anchor frames by number, instead of --num-anchors: 0,40,80.",
+            group=ANCHORS,
+            form="frame numbers, as in 0,40,80",
+            flag="anchors",
+            metavar="N,N,...",
+        ),
+    ] = None
+    anchor_strength: Annotated[
+        float,
+        Option(
+            help="Factor on the anchors' weights in the frames' attention: 1 is the paper, "
+            "0 edits every frame alone.",
+            group=ANCHORS,
+            min=0,
+            allowed="use 0 or more",
+        ),
+    ] = 1.0
+    quality: Annotated[str, _BUNDLE] = "exact"
+    guidance_interval: Annotated[tuple[float, float] | None, _GUIDANCE_INTERVAL] = None
+    reuse: Annotated[int | None, _REUSE] = None
 
     def __post_init__(self) -> None:
-        """Refuse settings that no edit can have."""
-        for name in ("num_inference_steps", "num_anchors", "frame_batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingsError(f"{name} is {value}: it must be at least 1")
-        if self.num_inference_steps is not None and self.num_inference_steps > MAX_STEPS:
-            steps = self.num_inference_steps
-            raise SettingsError(f"num_inference_steps is {steps}: it must be at most {MAX_STEPS}")
-        for name in ("guidance_scale", "image_guidance_scale", "anchor_strength"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise SettingsError(f"{name} is {value}: use 0 or more")
-        if self.seed not in SEEDS:
-            raise SettingsError(f"seed is {self.seed}: use a number of at most 19 digits")
-        if self.size is not None and not 16 <= self.size <= MAX_SIZE:
-            raise SettingsError(
-                f"size is {self.size}: the longer side must be at least 16 pixels, and at most "
-                f"{MAX_SIZE}"
-            )
-        if self.backend not in BACKENDS:
-            raise SettingsError(f"backend {self.backend!r} is unknown: use {', '.join(BACKENDS)}")
-        if self.dtype not in DTYPES:
-            raise SettingsError(f"dtype {self.dtype!r} is unknown: use {', '.join(DTYPES)}")
+        """Check what two values say together."""
+        super().__post_init__()
+        if self.anchor_indices is not None and not self.anchor_indices:
+            raise SettingsError("anchor_indices is empty: name at least one frame")
+        # Raises where the interval is not one
+        _ = self.shortcuts
+
+    @property
+    def shortcuts(self) -> Shortcuts:
+        """The bundle `quality`, with `guidance_interval` and `reuse` in its place where set."""
+        return Shortcuts.of(
+            self.quality, guidance_interval=self.guidance_interval, reuse=self.reuse
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute(Settings):
+    """Which model runs, where, and how fast."""
+
+    model: Annotated[
+        str,
+        Option(
+            help='"mini" (bundled), a folder in diffusers format, a .safetensors file or a hub id.',
+            group=MODEL,
+        ),
+    ] = "mini"
+    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1 or mps.", group=DEVICE)] = "auto"
+    dtype: Annotated[
+        str,
+        Option(
+            help="Precision; auto is float32 on a CPU and float16 on a GPU.",
+            group=DEVICE,
+            choices=DTYPES,
+        ),
+    ] = "auto"
+    backend: Annotated[
+        str, Option(help="How anchor attention is computed.", group=DEVICE, choices=BACKENDS)
+    ] = "auto"
+    frame_batch_size: Annotated[
+        int | None,
+        Option(
+            help="Frames denoised together; the result does not depend on it.",
+            group=DEVICE,
+            min=1,
+            unset="from free memory",
+        ),
+    ] = None
+    anchor_cache_device: Annotated[
+        str | None,
+        Option(
+            help="Where the anchors' keys and values are kept: cpu saves memory on the GPU.",
+            group=DEVICE,
+            unset="the model's device",
+        ),
+    ] = None
+    fp8: Annotated[
+        bool,
+        Option(help="Compute linear layers in float8 (needs the extra [fp8]).", group=QUALITY),
+    ] = False
+    compile: Annotated[
+        bool,
+        Option(
+            help="Compile the UNet with torch: slow to start, then faster; for long clips.",
+            group=QUALITY,
+        ),
+    ] = False
+    decoder: Annotated[
+        str | None,
+        Option(
+            help="Decode with a tiny autoencoder: a folder or a hub id, as madebyollin/taesd.",
+            group=QUALITY,
+            unset="the model's own",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Check the kind of device; whether the machine has it is checked when a model loads."""
+        super().__post_init__()
         where = self.anchor_cache_device
         if where is not None and where.split(":")[0] not in ("cpu", "cuda", "mps"):
             raise SettingsError(
                 f"anchor_cache_device {where!r} is unknown: use cpu, or leave it out for the "
                 "model's device"
             )
-        if self.anchor_indices is not None and not self.anchor_indices:
-            raise SettingsError("anchor_indices is empty: name at least one frame")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaConfig(Settings):
+    """How clips are read and written; the output's container checks the rest with the file."""
+
+    shots: Annotated[
+        str,
+        Option(
+            help="auto (each shot of a clip with cuts gets its own anchors), off, or a text file "
+            "of the frame numbers at which shots begin.",
+            group=CLIP,
+        ),
+    ] = "auto"
+    video_stream: Annotated[
+        int | None,
+        Option(
+            help="Video stream of IN to edit, by its number in `fairy info`.",
+            group=CLIP,
+            min=0,
+            allowed="streams count from 0",
+            unset="the best",
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        Option(
+            help="Stop at a picture that cannot be decoded, instead of repeating the one before.",
+            group=CLIP,
+        ),
+    ] = False
+    keep_size: Annotated[
+        bool, Option(help="Scale the result back to the source's size.", group=OUTPUT)
+    ] = True
+    codec: Annotated[
+        str | None,
+        Option(help="Video codec.", group=OUTPUT, choices=CODECS, unset="by OUT's name"),
+    ] = None
+    crf: Annotated[
+        int | None,
+        Option(
+            help="Constant rate factor of the codec: lower is better and larger.",
+            group=OUTPUT,
+            min=0,
+            max=63,
+            allowed="it must be between 0 and 63",
+            unset="the codec's",
+        ),
+    ] = None
+    pix_fmt: Annotated[
+        str | None,
+        Option(
+            help="How pixels are stored, in FFmpeg's names, as yuv444p.",
+            group=OUTPUT,
+            unset="the codec's",
+        ),
+    ] = None
+    provenance: Annotated[
+        bool, Option(help="Say in OUT's metadata how it was made.", group=OUTPUT)
+    ] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig(Sampling, Compute, MediaConfig):
+    """How one clip is edited: all settings, flat, as in `EditConfig(seed=7, codec="hevc")`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 # What every room above may use
-BASE = {"errors", "settings", "system", "synthetic"}
+BASE = {"errors", "options", "settings", "system", "synthetic"}
 METHOD = {"fairy_kernels", "anchors", "editors", "models", "media"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": BASE,
     "media": BASE,
     "synthetic": {"errors"},
-    "settings": {"errors"},
+    "settings": {"errors", "options"},
+    "options": {"errors"},
     "system": set(),
     "errors": set(),
 }

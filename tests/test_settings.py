@@ -7,7 +7,17 @@ import dataclasses
 import pytest
 
 from fairy.errors import FairyError, SettingsError
-from fairy.settings import EXACT, QUALITIES, EditConfig, Shortcuts
+from fairy.options import options_of
+from fairy.settings import (
+    EXACT,
+    GROUPS,
+    QUALITIES,
+    Compute,
+    EditConfig,
+    MediaConfig,
+    Sampling,
+    Shortcuts,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +40,12 @@ from fairy.settings import EXACT, QUALITIES, EditConfig, Shortcuts
         ({"dtype": "fp8"}, "dtype 'fp8' is unknown: use auto, float32, float16, bfloat16"),
         ({"anchor_cache_device": "host"}, "anchor_cache_device 'host' is unknown: use cpu"),
         ({"anchor_indices": ()}, "anchor_indices is empty: name at least one frame"),
+        ({"anchor_indices": "0;4"}, "anchor_indices is '0;4': give frame numbers, as in 0,40,80"),
+        ({"seed": 7.5}, "seed is 7.5: give a whole number"),
+        ({"seed": "seven"}, "seed is 'seven': give a whole number"),
+        ({"crf": 99}, "crf is 99: it must be between 0 and 63"),
+        ({"video_stream": -1}, "video_stream is -1: streams count from 0"),
+        ({"codec": "h265"}, "codec 'h265' is unknown: use h264, hevc, vp9, av1, prores, ffv1"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object], words: str):
@@ -43,26 +59,25 @@ def test_impossible_settings_are_refused(settings: dict[str, object], words: str
         ({"guidance_interval": (0.6, 0.2)}, "guidance_interval is 0.6 0.2: give two fractions"),
         ({"guidance_interval": (0.0, 1.5)}, "as in 0 0.6"),
         ({"reuse": 0}, "reuse is 0: 1 is off, 2 or more is on"),
-        ({"anchor_merge": -2}, "anchor_merge is -2: 1 is off"),
     ],
 )
-def test_impossible_shortcuts_are_refused(shortcuts: dict[str, object], words: str):
+@pytest.mark.parametrize("settings", [Shortcuts, Sampling, EditConfig])
+def test_impossible_shortcuts_are_refused(settings, shortcuts: dict[str, object], words: str):
     with pytest.raises(SettingsError, match=words):
-        Shortcuts(**shortcuts)
+        settings(**shortcuts)
 
 
 def test_nothing_that_changes_the_picture_is_on_by_default():
     assert EditConfig().shortcuts == Shortcuts.of() == Shortcuts.of("exact") == EXACT
-    assert Shortcuts(guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
+    assert Shortcuts(guidance_interval=(0.0, 1.0), reuse=1) == EXACT
     assert (EditConfig().fp8, EditConfig().decoder) == (False, None)
 
 
-def test_what_is_given_beats_the_bundle():
+def test_a_single_shortcut_replaces_that_of_the_bundle():
     fast = QUALITIES["fast"]
-    assert Shortcuts.of("fast") == fast
-    assert Shortcuts.of("fast", guidance_interval=(0.0, 1.0), reuse=1, anchor_merge=1) == EXACT
-    given = Shortcuts.of("fast", anchor_merge=7)
-    assert given == dataclasses.replace(fast, anchor_merge=7)
+    assert Shortcuts.of("fast") == EditConfig(quality="fast").shortcuts == fast
+    assert Shortcuts.of("fast", guidance_interval=(0.0, 1.0), reuse=1) == EXACT
+    assert EditConfig(quality="fast", reuse=7).shortcuts == dataclasses.replace(fast, reuse=7)
 
 
 def test_bundles_are_known_by_their_values():
@@ -81,6 +96,21 @@ def test_defaults_leave_the_model_its_own():
     assert config.num_inference_steps is None
     assert config.guidance_scale is None
     assert config.num_anchors == 3
+
+
+def test_an_edits_settings_are_flat_and_consist_of_three_parts():
+    config = EditConfig(seed=7, device="cpu", codec="hevc")
+    assert Sampling.part_of(config) == Sampling(seed=7)
+    assert Compute.part_of(config) == Compute(device="cpu")
+    assert MediaConfig.part_of(config) == MediaConfig(codec="hevc")
+    names = [field.name for part in (Sampling, Compute, MediaConfig) for field in options_of(part)]
+    assert sorted(names) == sorted(field.name for field in options_of(EditConfig))
+
+
+def test_every_option_has_a_help_and_a_known_group():
+    for field in options_of(EditConfig):
+        assert field.option.help.endswith("."), field.name
+        assert field.option.group in GROUPS, field.name
 
 
 def test_settings_do_not_change_once_made():

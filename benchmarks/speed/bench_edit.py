@@ -38,7 +38,7 @@ from fairy.editors.compute import check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.edit import edit_video
 from fairy.jobs.report import EditReport
-from fairy.settings import EditConfig, Shortcuts
+from fairy.settings import EditConfig
 
 STAGES = (
     "decode_s", "vae_encode_s", "anchors_s", "frames_s", "vae_decode_s", "encode_s", "idle_s",
@@ -121,7 +121,7 @@ def configs(args: argparse.Namespace, mode: str, size: tuple[int, int]) -> Itera
             size=max(size),
             backend=args.backend,
             frame_batch_size=frame_batch_size,
-            shortcuts=Shortcuts.of(quality_of(mode)),
+            quality=quality_of(mode),
             # The clip runs to and fro without a cut
             shots="off",
         )

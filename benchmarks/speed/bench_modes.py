@@ -34,10 +34,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.lib.record import show
 from fairy import FairyPipeline
 from fairy.anchors.attention import AnchorPass, anchor_attention
+from fairy.anchors.backends import choose_backend
+from fairy.anchors.cache import AnchorCache
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.ip2p.denoise import Step, plan_steps
 from fairy.editors.ip2p.guidance import Guidance
-from fairy.editors.ip2p.levers.anchor_merge import MergedCache, choose_merged_backend
 from fairy.editors.ip2p.levers.deep_cache import LowerLevels
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
 from fairy.evaluation.clips import SuiteClip, rendered_clips
@@ -55,11 +56,8 @@ MODES = {
     "--guidance-interval 0 0.6": Shortcuts(guidance_interval=(0.0, 0.6)),
     "--quality balanced": QUALITIES["balanced"],
     "--reuse 3": Shortcuts(reuse=3),
-    "--anchor-merge 2": Shortcuts(anchor_merge=2),
-    "--anchor-merge 4": Shortcuts(anchor_merge=4),
     "--guidance-interval 0.2 1 --reuse 2": Shortcuts(guidance_interval=(0.2, 1.0), reuse=2),
     "--quality fast": QUALITIES["fast"],
-    "--quality fast --anchor-merge 2": Shortcuts.of("fast", anchor_merge=2),
 }
 NUM_ANCHORS = 3
 # SD 1.5 at 512x384: latents (h, w)
@@ -134,7 +132,7 @@ def _row(
 def sd_flops(num_steps: int, shortcuts: Shortcuts) -> float:
     """Return the UNet's FLOPs for one frame through all steps."""
     plan = plan_steps(num_steps, Guidance(7.5, 1.5), shortcuts)
-    return sum(_step_flops(step, shortcuts.anchor_merge) for step in plan)
+    return sum(map(_step_flops, plan))
 
 
 @cache
@@ -146,11 +144,10 @@ def sd_unet() -> UNet2DConditionModel:
 
 @cache
 @torch.no_grad()
-def _step_flops(step: Step, side: int) -> float:
+def _step_flops(step: Step) -> float:
     num_groups, unet = step.guidance.num_groups, sd_unet()
-    kept = MergedCache(META, META, num_anchors=NUM_ANCHORS, size=SD_SIZE, side=side)
-    backend = choose_merged_backend("sdpa", META, (), 1.0, num_anchors=NUM_ANCHORS, side=side)
-    state = AnchorPass(kept, backend, NUM_ANCHORS, writing=True)
+    cache, backend = AnchorCache(META, META), choose_backend("sdpa", META)
+    state = AnchorPass(cache, backend, NUM_ANCHORS, writing=True)
     levels = LowerLevels(unet)
     with anchor_attention(unet, state), shared_branches(unet, state):
         _predict(unet, num_groups * NUM_ANCHORS)

@@ -28,7 +28,7 @@ from fairy.cli.console import (
 )
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.stopping import Stopping
-from fairy.settings import EditConfig, MediaConfig, Shortcuts
+from fairy.settings import EditConfig
 
 DEFAULTS = EditConfig()
 # Of commands whose options stand in a module of their own, imported when they are called
@@ -152,9 +152,6 @@ def edit(
     reuse: Annotated[
         int | None, typer.Option(help="Compute the UNet's lower levels every REUSE steps only.")
     ] = None,
-    anchor_merge: Annotated[
-        int | None, typer.Option(help="See anchors' tokens in squares of this side as one.")
-    ] = None,
     fp8: Annotated[
         bool, typer.Option("--fp8", help="Linear layers in float8 (needs the extra [fp8]).")
     ] = False,
@@ -184,7 +181,7 @@ def edit(
     ] = False,
     provenance: Annotated[
         bool, typer.Option(help="Say in OUT's metadata how it was made.")
-    ] = DEFAULTS.media.provenance,
+    ] = DEFAULTS.provenance,
     compare: Annotated[
         Path | None, typer.Option(help="Also write source and result side by side.")
     ] = None,
@@ -225,23 +222,18 @@ def edit(
         backend=backend,
         frame_batch_size=frame_batch_size,
         anchor_cache_device=anchor_cache_device,
-        shortcuts=Shortcuts.of(
-            quality,
-            guidance_interval=guidance_interval,
-            reuse=reuse,
-            anchor_merge=anchor_merge,
-        ),
+        quality=quality,
+        guidance_interval=guidance_interval,
+        reuse=reuse,
         fp8=fp8,
         compile=compile_unet,
         decoder=decoder,
-        media=MediaConfig(
-            video_stream=video_stream,
-            strict=strict,
-            codec=codec,
-            crf=crf,
-            pix_fmt=pix_fmt,
-            provenance=provenance,
-        ),
+        video_stream=video_stream,
+        strict=strict,
+        codec=codec,
+        crf=crf,
+        pix_fmt=pix_fmt,
+        provenance=provenance,
     )
     console = Console(stderr=True)
     with logged_to(console, verbose=verbose), Stopping() as stopping:

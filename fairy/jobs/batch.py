@@ -133,14 +133,14 @@ class _Runner:
         return report.num_frames_out
 
     def _share(self, job: Job) -> SharedClip:
-        info, pipe = probe(job.source, job.config.media), self._model(job)
+        info, pipe = probe(job.source, job.config), self._model(job)
         size = fit_size(
             info.height,
             info.width,
             size=job.config.size or pipe.defaults.size,
             multiple=pipe.vae_scale_factor,
         )
-        return SharedClip(read_frames(job.source, job.config.media), pipe, size)
+        return SharedClip(read_frames(job.source, job.config), pipe, size)
 
     def _model(self, job: Job) -> FairyPipeline:
         wanted = _model_key(job)
@@ -201,8 +201,8 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """Return the jobs by model, then by clip and how it is read, in the order of the list."""
     models: dict[object, dict[object, list[Job]]] = {}
     for job in jobs:
-        clip = (job.source.resolve(), job.config.size, job.config.media.video_stream)
-        read = (*clip, job.config.media.strict)
+        clip = (job.source.resolve(), job.config.size, job.config.video_stream)
+        read = (*clip, job.config.strict)
         models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]
 

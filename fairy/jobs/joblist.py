@@ -11,18 +11,16 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from fairy.errors import SettingsError
-from fairy.settings import EditConfig, MediaConfig, Shortcuts
+from fairy.options import Option, checked, options_of
+from fairy.settings import EditConfig
 
 NEEDED = ("input", "instruction", "output")
-# What the command line calls otherwise than `EditConfig`
-OTHER_NAMES = {"steps": "num_inference_steps", "anchors": "anchor_indices"}
-_WANTED = {bool: "true or false", int: "a whole number", float: "a number"}
-_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+OVERWRITE = Option(help="Replace outputs that exist.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,88 +78,42 @@ def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job
     Raises:
         SettingsError: something is missing, unknown or cannot be read.
     """
-    given = {
-        _field_name(name): value
+    options = {
+        _field_name(name, defaults): value
         for name, value in entries.items()
         if value is not None and value != ""
     }
-    if missing := [name for name in NEEDED if name not in given]:
+    if missing := [name for name in NEEDED if name not in options]:
         raise SettingsError(f"no {', '.join(missing)}: every job needs {', '.join(NEEDED)}")
-    source, instruction, out = (str(given.pop(name)) for name in NEEDED)
-    files = {name: Path(str(given.pop(name))) for name in ("compare", "report") if name in given}
-    overwrite = _convert("overwrite", given.pop("overwrite", False), bool)
+    source, instruction, out = (str(options.pop(name)) for name in NEEDED)
+    files = {
+        name: Path(str(options.pop(name))) for name in ("compare", "report") if name in options
+    }
+    overwrite = checked("overwrite", options.pop("overwrite", False), bool, OVERWRITE)
     return Job(
         line=line,
         source=Path(source),
         instruction=instruction,
         out=Path(out),
-        config=_with_options(defaults, given),
+        config=_with_options(defaults, options),
         overwrite=overwrite,
         **files,
     )
 
 
-def _with_options(config: EditConfig, given: Mapping[str, Any]) -> EditConfig:
-    """Return `config` with the options by field name put in."""
-    media = {field.name for field in fields(MediaConfig)}
-    shortcuts = {"quality"} | {field.name for field in fields(Shortcuts)}
-    known = {field.name for field in fields(EditConfig)} - {"media", "shortcuts"}
-    if unknown := sorted(given.keys() - known - media - shortcuts):
-        raise SettingsError(
-            f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known | media | shortcuts))}"
-        )
-    hints = {"quality": str}
-    for kind in (EditConfig, MediaConfig, Shortcuts):
-        hints |= get_type_hints(kind)
-    values = {name: _convert(name, value, hints[name]) for name, value in given.items()}
-    of_media, of_shortcuts, of_edit = (
-        {name: value for name, value in values.items() if name in names}
-        for names in (media, shortcuts, known)
-    )
-    if of_shortcuts:
-        of_edit["shortcuts"] = Shortcuts.of(**of_shortcuts)
-    return replace(config, media=replace(config.media, **of_media), **of_edit)
+def _with_options(config: EditConfig, options: Mapping[str, Any]) -> EditConfig:
+    """Return `config` with the options by field name put in; it converts and checks them."""
+    known = {field.name for field in options_of(config)}
+    if unknown := sorted(options.keys() - known):
+        raise SettingsError(f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known))}")
+    return replace(config, **options)
 
 
-def _field_name(name: str) -> str:
+def _field_name(name: str, settings: EditConfig) -> str:
+    """Return the field that a column means, by its name there or on the command line."""
     plain = name.strip().lstrip("-").replace("-", "_")
-    return OTHER_NAMES.get(plain, plain)
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    """Return a text, or JSON's value, as the type that a setting has."""
-    if name == "guidance_interval":
-        return _fractions(name, value)
-    kinds = get_args(hint) or (hint,)
-    text = str(value).strip()
-    try:
-        if bool in kinds:
-            return _FLAGS[text.lower()]
-        if int in kinds:
-            return int(text)
-        if float in kinds:
-            return float(text)
-    except (KeyError, ValueError) as error:
-        wanted = next(text for kind, text in _WANTED.items() if kind in kinds)
-        raise SettingsError(f"{name} is {text!r}: give {wanted}") from error
-    return _frame_numbers(name, value) if name == "anchor_indices" else text
-
-
-def _frame_numbers(name: str, value: Any) -> tuple[int, ...]:
-    parts = value if isinstance(value, list) else str(value).split(",")
-    try:
-        return tuple(int(part) for part in parts)
-    except (ValueError, TypeError) as error:
-        raise SettingsError(f"{name} is {value!r}: give frame numbers, as in 0,40,80") from error
-
-
-def _fractions(name: str, value: Any) -> tuple[float, float]:
-    parts = value if isinstance(value, list) else str(value).split()
-    try:
-        first, end = (float(part) for part in parts)
-    except (ValueError, TypeError) as error:
-        raise SettingsError(f"{name} is {value!r}: give two fractions, as in 0 0.6") from error
-    return first, end
+    flags = {field.option.flag: field.name for field in options_of(settings) if field.option.flag}
+    return flags.get(plain, plain)
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

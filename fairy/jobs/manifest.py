@@ -27,7 +27,7 @@ from fairy.system import versions
 # They change how fast an edit runs, not what comes out.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
 # Different words may mean the same: what they came to stands in `ModelIdentity` and `shots`.
-_RESOLVED = ("model", "device", "dtype", "shots")
+_RESOLVED = ("model", "device", "dtype", "shots", "quality")
 # They tell a person something, and are no reason to begin anew.
 _NOT_COMPARED = ("source.name", "source.modified_s", "model.name")
 _UNORDERED = ("_use_default_values",)
@@ -188,7 +188,8 @@ class Manifest:
 def effective_settings(config: EditConfig) -> dict[str, Any]:
     """Return the settings that can change what comes out."""
     left_out = _WITHOUT_EFFECT + _RESOLVED
-    return {name: value for name, value in asdict(config).items() if name not in left_out}
+    settings = asdict(config) | asdict(config.shortcuts)
+    return {name: value for name, value in settings.items() if name not in left_out}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -231,8 +232,7 @@ def _in_words(name: str, before: object, now: object) -> str:
         return "the clip's content has changed"
     if name == "model.weights":
         return "the model is another one"
-    plain = name.removeprefix("settings.").removeprefix("shortcuts.")
-    plain = plain.removeprefix("versions.").removeprefix("model.")
+    plain = name.removeprefix("settings.").removeprefix("versions.").removeprefix("model.")
     return f"{plain} was {_short(before)}, is {_short(now)}"
 
 

@@ -90,8 +90,8 @@ def plan_edit(
     instruction = " ".join(instruction.encode(errors="replace").decode().split())
     if not instruction:
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
-    check_outputs(source, out, compare, report, config.media, overwrite=overwrite)
-    info = probe(source, config.media)
+    check_outputs(source, out, compare, report, config, overwrite=overwrite)
+    info = probe(source, config)
     for path in (out, compare):
         if path is not None:
             check_holds(path, info.num_frames)
@@ -103,7 +103,7 @@ def plan_edit(
         compare=compare,
         report=report,
         overwrite=overwrite,
-        media=config.media,
+        media=config,
         shots=shots,
         anchors=select_shot_anchors(shots, config.num_anchors, config.anchor_indices),
     )
@@ -168,7 +168,9 @@ def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
         return ((0, info.num_frames),)
     if config.shots != "auto":
         return read_shots(Path(config.shots), info.num_frames)
-    return _found_shots(info.path, clip_files(info.path), info.num_frames, config.media)
+    return _found_shots(
+        info.path, clip_files(info.path), info.num_frames, MediaConfig.part_of(config)
+    )
 
 
 # Several instructions for one clip look for its cuts once

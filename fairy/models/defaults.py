@@ -8,13 +8,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fairy.errors import ModelError
+from fairy.settings import Sampling
+
+SamplingT = TypeVar("SamplingT", bound=Sampling)
 
 FILE_NAME = "fairy.json"
+
+# Settings of an edit whose None means the model's default
+FILLED = ("size", "num_inference_steps", "guidance_scale", "image_guidance_scale")
 
 # Words any instruction may hold, whatever a model has learnt
 COMMON_WORDS = frozenset(
@@ -43,6 +49,11 @@ class ModelDefaults:
     scheduler: str | None = "euler_ancestral"
     instructions: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()
+
+    def fill(self, sampling: SamplingT) -> SamplingT:
+        """Return `sampling` with this model's defaults where it has None."""
+        unset = {name: getattr(self, name) for name in FILLED if getattr(sampling, name) is None}
+        return replace(sampling, **unset)
 
 
 def model_defaults(folder: str | Path) -> ModelDefaults:

@@ -206,7 +206,7 @@ def test_damage_is_counted_once_in_the_report(
 def test_damage_is_an_error_when_asked(
     clip: Callable[[str], Path], tmp_path: Path, pipe: FairyPipeline
 ):
-    config = EditConfig(size=16, num_inference_steps=1, media=MediaConfig(strict=True))
+    config = EditConfig(size=16, num_inference_steps=1, strict=True)
     with pytest.raises(MediaError, match=r"cannot be decoded: without --strict the last good"):
         edit_video(
             clip("stress/invalid_nalu.mp4"), "snow", tmp_path / "out.mp4", config, pipeline=pipe

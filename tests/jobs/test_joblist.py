@@ -41,8 +41,8 @@ def test_options_go_by_either_name_and_are_typed():
     assert job.config.guidance_scale == 1.5
     assert job.config.anchor_indices == (4, 0)
     assert job.config.keep_size is False
-    assert job.config.media.crf == 20
-    assert job.config.media.strict is True
+    assert job.config.crf == 20
+    assert job.config.strict is True
     assert job.config.seed == 7
     assert job.compare == Path("side.mp4")
 
@@ -52,7 +52,7 @@ def test_a_quality_is_what_the_other_shortcuts_are_put_into():
     job = make_job(1, JOB | options, EditConfig())
     assert job.config.shortcuts == Shortcuts.of("fast", reuse=1, guidance_interval=(0.0, 0.5))
     job = make_job(1, JOB | {"guidance_interval": [0, 0.5], "fp8": True}, EditConfig())
-    assert job.config == EditConfig(shortcuts=Shortcuts(guidance_interval=(0.0, 0.5)), fp8=True)
+    assert job.config == EditConfig(guidance_interval=(0.0, 0.5), fp8=True)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from fairy.jobs.manifest import (
     effective_settings,
     join_words,
 )
-from fairy.settings import EditConfig, MediaConfig, Shortcuts
+from fairy.settings import EditConfig
 
 
 @pytest.fixture
@@ -73,10 +73,10 @@ def test_a_renamed_image_of_a_folder_is_a_difference(tmp_path: Path):
     [
         (EditConfig(seed=3), "seed was 0, is 3"),
         (EditConfig(size=64), "size was the default, is 64"),
-        (EditConfig(media=MediaConfig(crf=20)), "media.crf was the default, is 20"),
-        (EditConfig(shortcuts=Shortcuts(reuse=2)), "reuse was 1, is 2"),
+        (EditConfig(crf=20), "crf was the default, is 20"),
+        (EditConfig(reuse=2), "reuse was 1, is 2"),
         (
-            EditConfig(shortcuts=Shortcuts(guidance_interval=(0.0, 0.5))),
+            EditConfig(guidance_interval=(0.0, 0.5)),
             "guidance_interval was [0.0, 1.0], is [0.0, 0.5]",
         ),
         (EditConfig(fp8=True), "fp8 was false, is true"),
@@ -85,6 +85,11 @@ def test_a_renamed_image_of_a_folder_is_a_difference(tmp_path: Path):
 )
 def test_a_changed_setting_is_said(clip: Path, config: EditConfig, words: str):
     assert differences(make_manifest(clip, config), make_manifest(clip)) == words
+
+
+def test_a_bundle_and_its_values_are_the_same_edit(clip: Path):
+    spelled_out = make_manifest(clip, EditConfig(reuse=2))
+    assert differences(make_manifest(clip, EditConfig(quality="balanced")), spelled_out) == ""
 
 
 def test_batch_size_and_place_of_the_cache_change_nothing(clip: Path):

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from fairy.errors import ModelError
-from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
+from fairy.models.defaults import FILLED, ModelDefaults, model_defaults, unknown_words
+from fairy.options import options_of
+from fairy.settings import EditConfig, Sampling
 
 
 def write(folder, text: str):
@@ -25,6 +27,22 @@ def test_entries_are_read_and_the_models_own_scheduler_stays(tmp_path):
     assert (found.size, found.guidance_scale) == (256, 1.0)
     assert found.instructions == ("Make it night",)
     assert found.scheduler is None
+
+
+def test_only_settings_that_are_none_are_filled():
+    defaults = ModelDefaults(size=96, num_inference_steps=4, guidance_scale=1.5)
+    filled = defaults.fill(EditConfig(guidance_scale=0.0, seed=7))
+    assert filled == EditConfig(
+        size=96, num_inference_steps=4, guidance_scale=0.0, image_guidance_scale=1.5, seed=7
+    )
+    assert defaults.fill(filled) == filled
+
+
+def test_every_setting_that_is_unset_as_the_models_is_filled():
+    of_the_model = {
+        field.name for field in options_of(Sampling) if field.option.unset == "the model's"
+    }
+    assert set(FILLED) == of_the_model
 
 
 @pytest.mark.parametrize(

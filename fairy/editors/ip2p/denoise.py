@@ -20,12 +20,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from fairy.anchors.attention import AnchorPass, anchor_attention, self_attention_head_dims
-from fairy.anchors.backends import Backend
+from fairy.anchors.backends import Backend, choose_backend
 from fairy.anchors.cache import AnchorCache
 from fairy.editors.compute import not_compiled
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, avoid_single_row
-from fairy.editors.ip2p.levers.anchor_merge import MergedCache, choose_merged_backend
 from fairy.editors.ip2p.levers.deep_cache import LowerLevels
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
 from fairy.settings import EXACT, Shortcuts
@@ -168,7 +167,6 @@ def make_denoiser(
     pipe: StableDiffusionInstructPix2PixPipeline,
     prompt_embeds: Tensor,
     size: tuple[int, int],
-    num_anchors: int,
     *,
     guidance: Guidance,
     num_inference_steps: int,
@@ -180,14 +178,14 @@ def make_denoiser(
     eta: float,
     cross_attention_kwargs: dict[str, Any] | None,
 ) -> Denoiser:
-    """Return the loops for a clip of frames of `size` (height, width) with A anchors.
+    """Return the loops for a clip of frames of `size` (height, width).
 
     prompt_embeds is (G,L,D); `FairyPipeline.stream` says what the settings are.
 
     Raises:
         SettingsError: a backend that cannot run here.
     """
-    device, side = prompt_embeds.device, shortcuts.anchor_merge
+    device = prompt_embeds.device
     head_dims = self_attention_head_dims(pipe.unet)
     latents_size = (size[0] // pipe.vae_scale_factor, size[1] // pipe.vae_scale_factor)
     shape = (pipe.vae.config.latent_channels, *latents_size)
@@ -198,16 +196,8 @@ def make_denoiser(
         prompt_embeds=prompt_embeds,
         guidance=guidance,
         noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
-        backend=choose_merged_backend(
-            backend, device, head_dims, anchor_strength, num_anchors=num_anchors, side=side
-        ),
-        cache=MergedCache(
-            torch.device(anchor_cache_device or device),
-            device,
-            num_anchors=num_anchors,
-            size=latents_size,
-            side=side,
-        ),
+        backend=choose_backend(backend, device, head_dims, anchor_strength),
+        cache=AnchorCache(torch.device(anchor_cache_device or device), device),
         eta=eta,
         cross_attention_kwargs=cross_attention_kwargs,
         shortcuts=shortcuts,

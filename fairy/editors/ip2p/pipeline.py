@@ -256,7 +256,6 @@ class FairyPipeline(SafePipeline):
             self,
             encode_instruction(self, prompt, negative_prompt, guidance),
             size,
-            len(indices),
             guidance=guidance,
             num_inference_steps=_given(num_inference_steps, self.defaults.num_inference_steps),
             generator=make_generator(generator),

@@ -23,8 +23,7 @@ EACH = [
     Shortcuts(guidance_interval=(0.0, 0.5)),
     Shortcuts(guidance_interval=(0.5, 1.0)),
     Shortcuts(reuse=2),
-    Shortcuts(anchor_merge=2),
-    Shortcuts(guidance_interval=(0.5, 1.0), reuse=3, anchor_merge=2),
+    Shortcuts(guidance_interval=(0.5, 1.0), reuse=3),
 ]
 
 # What gives numbers, or a shape that depends on them, to Python: on CUDA it waits for the device

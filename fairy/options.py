@@ -1,0 +1,235 @@
+"""Options, each declared once: `Annotated[type, Option(...)]` on a field of a frozen dataclass.
+
+From that record come the check of a value, the command line, the columns of a job list and the
+tables of the documentation. A class of such fields inherits from `Settings`.
+Tests: tests/test_options.py.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from numbers import Real
+from pathlib import Path
+from types import NoneType
+from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, get_origin, get_type_hints
+
+from fairy.errors import SettingsError
+
+# More items than any setting has: a longer list is a mistake that must not fill the memory
+MAX_ITEMS = 100_000
+FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What a setting means and which values it may have.
+
+    Attributes:
+        help: one sentence for `--help`, job lists and tables.
+        group: heading under which the setting is listed.
+        min: smallest number allowed, also of each number in a tuple.
+        max: largest number allowed.
+        choices: the texts allowed; any text when empty.
+        allowed: the advice for a number out of range, where "it must be at least 1" is too little.
+        form: what a value looks like ("a whole number"), where the type does not tell.
+        unset: what None means, as in "the model's".
+        flag: name on the command line, where it is not the field's.
+        metavar: placeholder for the value in `--help`.
+    """
+
+    help: str
+    group: str = ""
+    min: float | None = None
+    max: float | None = None
+    choices: tuple[str, ...] = ()
+    allowed: str = ""
+    form: str = ""
+    unset: str = ""
+    flag: str | None = None
+    metavar: str | None = None
+
+
+class OptionField(NamedTuple):
+    """One field of a settings class; `default` is `dataclasses.MISSING` where a value is needed."""
+
+    name: str
+    type: Any
+    default: Any
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """Name on the command line, as in "--num-anchors"."""
+        return "--" + (self.option.flag or self.name).replace("_", "-")
+
+
+class Settings:
+    """Base of frozen dataclasses whose fields are checked and converted by their `Option`."""
+
+    def __post_init__(self) -> None:
+        """Convert every field to its type, or refuse it."""
+        for name, kind, _, option in options_of(self):
+            object.__setattr__(self, name, checked(name, getattr(self, name), kind, option))
+
+    @classmethod
+    def part_of(cls: type[SettingsT], settings: Settings) -> SettingsT:
+        """Return the fields of this class alone, from an object of a class that inherits them."""
+        return cls(**{field.name: getattr(settings, field.name) for field in options_of(cls)})
+
+
+def options_of(settings: Any) -> tuple[OptionField, ...]:
+    """Return the fields of a class of settings, or of an object of it, in their order.
+
+    Raises:
+        TypeError: a field has no `Option`.
+    """
+    return _options_of(settings if isinstance(settings, type) else type(settings))
+
+
+@cache
+def _options_of(settings: Any) -> tuple[OptionField, ...]:
+    hints = get_type_hints(settings, include_extras=True)
+    return tuple(_field(settings, field, hints[field.name]) for field in fields(settings))
+
+
+def _field(settings: type[Settings], field: Any, hint: Any) -> OptionField:
+    for record in getattr(hint, "__metadata__", ()):
+        if isinstance(record, Option):
+            return OptionField(field.name, get_args(hint)[0], field.default, record)
+    raise TypeError(
+        f"{settings.__name__}.{field.name} has no Option: declare it as Annotated[type, Option()]"
+    )
+
+
+def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
+    """Return `value` converted to the type `kind`: 7.0, "7" and numpy's 7 are the int 7.
+
+    Raises:
+        SettingsError: it has another form, is out of range, or is none of the choices.
+    """
+    try:
+        converted = convert(value, kind)
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        form = option.form or _FORMS.get(_plain(kind), "another value")
+        raise SettingsError(f"{name} is {_shown(value)}: give {form}") from error
+    for number in _numbers(converted):
+        if advice := _out_of_range(number, option):
+            raise SettingsError(f"{name} is {_shown(converted)}: {advice}")
+    if option.choices and converted is not None and converted not in option.choices:
+        known = ", ".join(option.choices)
+        raise SettingsError(f"{name} {_shown(converted)} is unknown: use {known}")
+    return converted
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Return a Python value, a text or a value of JSON as the type `kind`.
+
+    `kind` is bool, int, float, str, Path, a tuple of these, or one of them or None.
+
+    Raises:
+        TypeError, KeyError, ValueError, OverflowError: it is no such value.
+    """
+    if NoneType in get_args(kind) and value is None:
+        return None
+    plain = _plain(kind)
+    if get_origin(plain) is tuple:
+        return _items(value, get_args(plain))
+    return _CONVERTERS[plain](value)
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type X of `X | None`, or the type itself."""
+    others = [part for part in get_args(kind) if part is not NoneType]
+    return others[0] if NoneType in get_args(kind) else kind
+
+
+def _flag(value: Any) -> bool:
+    return FLAGS[str(value).strip().lower()]
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        return operator.index(value)
+    # An integer beyond 2**53 is not exact as a float
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,40}\s*", value):
+        return int(value)
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError(f"{number} is not a whole number")
+    return int(number)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | Real | SupportsIndex):
+        raise TypeError(f"{type(value).__name__} is not a number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise TypeError(f"{type(value).__name__} is not text")
+    return text
+
+
+def _path(value: Any) -> Path:
+    return Path(_text(value))
+
+
+def _items(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the parts of a sequence, an array, or a text with commas or spaces in between."""
+    if isinstance(value, str):
+        value = re.split(r"[,\s]+", value.strip())
+    elif hasattr(value, "tolist"):
+        value = value.tolist()
+    if not isinstance(value, Sequence) or len(value) > MAX_ITEMS:
+        raise TypeError(f"{type(value).__name__} is not a list of a setting's length")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    return tuple(convert(part, kind) for part, kind in zip(value, kinds, strict=True))
+
+
+_CONVERTERS = {bool: _flag, int: _whole, float: _number, str: _text, Path: _path}
+_FORMS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "the name of a file or folder",
+}
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers of a converted value."""
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def _out_of_range(number: float, option: Option) -> str:
+    """Return what to do about a number that is not allowed; nothing if it is."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return option.allowed or "it must be a finite number"
+    if option.min is not None and number < option.min:
+        return option.allowed or f"it must be at least {option.min}"
+    if option.max is not None and number > option.max:
+        return option.allowed or f"it must be at most {option.max}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message, in one short line."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of {value.bit_length()} bits"
+    text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
