@@ -1,4 +1,4 @@
-"""What runs here: versions of the libraries, and the memory that this process has had.
+"""This process and its machine: versions, processor, commit, peak memory.
 
 Tests: tests/test_system.py.
 """
@@ -6,12 +6,16 @@ Tests: tests/test_system.py.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import fairy
 
 VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def versions() -> dict[str, str]:
@@ -24,6 +28,39 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def processor() -> str:
+    """Return the processor's name and how many of it this machine shows, as "AMD EPYC x 2"."""
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]} x {len(names)}" if names else platform.processor() or "unknown"
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that this code is from; None where it is not one.
+
+    FAIRY_COMMIT overrides it, for a copy without git.
+    """
+    if named := os.environ.get("FAIRY_COMMIT"):
+        return named
+    root = Path(fairy.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty"]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    return answer.stdout.strip() or None
+
+
+def machine() -> dict[str, str | int]:
+    """Return where this runs: processor, torch's threads, device and, in a checkout, the commit."""
+    import torch
+
+    where: dict[str, str | int] = {"processor": processor(), "threads": torch.get_num_threads()}
+    where["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    if (named := commit()) is not None:
+        where["commit"] = named
+    return where
 
 
 def peak_memory_bytes() -> int:

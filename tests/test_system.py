@@ -1,12 +1,47 @@
-"""What is said of this process is so."""
+"""fairy/system.py describes this process and this machine."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
+import pytest
 
-from fairy.system import peak_memory_bytes
+import fairy
+from fairy import system
+from fairy.system import commit, peak_memory_bytes, processor
 
 
-def test_peak_memory_is_in_bytes_and_sees_an_allocation():
+def test_peak_memory_is_in_bytes_and_includes_an_allocation():
     held = np.ones(300_000_000, dtype=np.uint8)
     assert held.nbytes < peak_memory_bytes() < 1e12
+
+
+def test_processor_has_a_name_and_a_count(tmp_path, monkeypatch):
+    info = tmp_path / "cpuinfo"
+    info.write_text("model name\t: Some CPU\nflags\t: a b\nmodel name\t: Some CPU\n")
+    monkeypatch.setattr(system, "CPU_INFO", info)
+    assert processor() == "Some CPU x 2"
+
+
+def test_commit_can_be_named_where_there_is_no_git(monkeypatch):
+    monkeypatch.setenv("FAIRY_COMMIT", "abc1234")
+    assert commit() == "abc1234"
+
+
+def test_commit_is_that_of_the_checkout(monkeypatch):
+    monkeypatch.delenv("FAIRY_COMMIT", raising=False)
+    root = Path(fairy.__file__).parents[1]
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout")
+    head = subprocess.run(
+        ["git", "rev-parse", "--short=7", "HEAD"], cwd=root, capture_output=True, text=True
+    ).stdout.strip()
+    assert commit().removesuffix("-dirty").startswith(head)
+
+
+def test_code_outside_a_checkout_has_no_commit(tmp_path, monkeypatch):
+    monkeypatch.delenv("FAIRY_COMMIT", raising=False)
+    monkeypatch.setattr(fairy, "__file__", str(tmp_path / "fairy" / "__init__.py"))
+    assert commit() is None

@@ -1,4 +1,4 @@
-"""Where and with what a benchmark ran, and how its results are shown and kept.
+"""Where a benchmark ran, and how its results are shown and kept.
 
 A table for people, one JSON document as the last line, and, where a file is named, a JSON line for
 each row as soon as it is measured. Tests: tests/benchmarks/lib/test_record.py.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from fairy import system
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED_OF_CARD = "name,driver_version,clocks.sm,clocks.max.sm,power.draw,power.limit,temperature.gpu"
@@ -27,22 +27,15 @@ PLAIN_WIDTH = 200
 
 
 def machine() -> dict[str, Any]:
-    """Return commit, processor, device, load and versions, for a result's JSON.
-
-    FAIRY_COMMIT names the commit where there is no git.
-    """
-    cuda = torch.cuda.is_available()
+    """Return versions, commit, processor, device and load, for a result's JSON."""
+    nvidia = torch.cuda.is_available() and shutil.which("nvidia-smi")
     return {
-        "commit": os.environ.get("FAIRY_COMMIT") or _commit(),
-        "processor": _processor(),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "card": card() if cuda and shutil.which("nvidia-smi") else None,
-        "threads": torch.get_num_threads(),
+        "commit": "unknown",
+        **system.machine(),
+        "card": card() if nvidia else None,
         # Of the last minute: above the number of processors, others were at work
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
+        **system.versions(),
     }
 
 
@@ -97,17 +90,3 @@ def _word(value: Any) -> str:
     if value is None:
         return "not measured"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _commit() -> str:
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    return said.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} x {len(names)}" if names else platform.processor()

@@ -9,42 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import fairy
 from fairy.analysis.tracking import LayerAccuracy, TrackingAccuracy
 from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES, Measure, Scores
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
-from fairy.system import versions
+from fairy.system import machine, versions
 
 FORMAT = "fairy evaluation 1"
 
 
-def provenance() -> dict[str, str]:
+def provenance() -> dict[str, str | int]:
     """Return versions, machine and, in a checkout, the commit."""
-    found = versions() | {"processor": _processor(), "threads": str(torch.get_num_threads())}
-    if torch.cuda.is_available():
-        found["device"] = torch.cuda.get_device_name()
-    root = Path(fairy.__file__).parents[1]
-    if (root / ".git").exists():
-        command = ["git", "describe", "--always", "--dirty"]
-        said = subprocess.run(command, cwd=root, capture_output=True, text=True)
-        found["commit"] = said.stdout.strip() or "unknown"
-    return found
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} × {names[0]}" if names else platform.processor() or "unknown"
+    return {**versions(), **machine()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +79,7 @@ class Results:
     tracking: dict[str, TrackingAccuracy] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    origin: dict[str, str] = field(default_factory=provenance)
+    origin: dict[str, str | int] = field(default_factory=provenance)
 
     @property
     def num_clips(self) -> int:

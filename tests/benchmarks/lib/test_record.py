@@ -18,12 +18,6 @@ def test_row_is_kept_with_machine_versions_and_commit(tmp_path):
         assert first[name] is not None, name
 
 
-def test_commit_can_be_named_where_there_is_no_git(tmp_path, monkeypatch):
-    monkeypatch.setenv("FAIRY_COMMIT", "abc1234")
-    keep(tmp_path / "rows.jsonl", "edit", {})
-    assert json.loads((tmp_path / "rows.jsonl").read_text())["commit"] == "abc1234"
-
-
 def test_table_leaves_columns_out_and_the_document_keeps_them(capsys):
     show("title", [{"way": "ours", "error": None, "hidden": 3}], columns=("way", "error"))
     *table, document = capsys.readouterr().out.splitlines()
