@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
+    DDPMScheduler,
     EulerAncestralDiscreteScheduler,
     StableDiffusionInstructPix2PixPipeline,
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from fairy.models.patch_autoencoder import PatchAutoencoder
+
 MAX_TOKENS = 32
+MakePipeline = Callable[[], StableDiffusionInstructPix2PixPipeline]
 
 
 def make_tiny_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
@@ -44,10 +50,57 @@ def make_tiny_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
         )
 
 
-def save_tiny_pipeline(folder: str | Path, **defaults: object) -> Path:
+def make_tiny_mini(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
+    """Return a tiny model of `mini`'s kind: it predicts the clean latents, blocks of 2x2 pixels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return StableDiffusionInstructPix2PixPipeline(
+            vae=make_tiny_autoencoder(),
+            text_encoder=_text_encoder(),
+            tokenizer=_tokenizer(),
+            unet=_unet(
+                addition_embed_type="text",
+                addition_embed_type_num_heads=2,
+                resnet_time_scale_shift="scale_shift",
+            ),
+            scheduler=DDPMScheduler(
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                rescale_betas_zero_snr=True,
+                timestep_spacing="trailing",
+                prediction_type="sample",
+                clip_sample=False,
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+
+def make_tiny_autoencoder(latent_channels: int = 4, patch_size: int = 2) -> PatchAutoencoder:
+    """Return an autoencoder with a random orthonormal code and a random correction."""
+    num_levels = patch_size.bit_length()
+    autoencoder = PatchAutoencoder(
+        latent_channels,
+        patch_size,
+        hidden_channels=8,
+        depth=1,
+        block_out_channels=(8,) * num_levels,
+    )
+    size = 3 * patch_size**2
+    components = torch.linalg.qr(torch.randn(size, size))[0][:, :latent_channels]
+    autoencoder.set_code(0.1 * torch.randn(size), components, torch.rand(latent_channels) + 0.5)
+    torch.nn.init.normal_(autoencoder.correction.conv_out.weight, std=0.02)
+    return autoencoder.eval()
+
+
+def save_tiny_pipeline(
+    folder: str | Path, *, make: MakePipeline = make_tiny_pipeline, **defaults: object
+) -> Path:
     """Save the pipeline as a diffusers folder; `defaults` become its fairy.json (none: no file)."""
     folder = Path(folder)
-    make_tiny_pipeline().save_pretrained(folder)
+    make().save_pretrained(folder)
     if defaults:
         (folder / "fairy.json").write_text(json.dumps(defaults))
     return folder
@@ -82,7 +135,7 @@ def _vae() -> AutoencoderKL:
     ).eval()
 
 
-def _unet() -> UNet2DConditionModel:
+def _unet(**settings: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=8,
@@ -95,6 +148,7 @@ def _unet() -> UNet2DConditionModel:
         # diffusers' name for the number of heads
         attention_head_dim=2,
         norm_num_groups=4,
+        **settings,
     ).eval()
 
 

@@ -20,6 +20,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from fairy.errors import ModelError
+from fairy.models import patch_autoencoder
 from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.quiet import without_expected_messages
 from fairy.models.registry import find_model
@@ -30,6 +31,7 @@ LIBRARIES = {
     "diffusers": diffusers,
     "transformers": transformers,
     "stable_diffusion": safety_checker,
+    patch_autoencoder.__name__: patch_autoencoder,
 }
 
 

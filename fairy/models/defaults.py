@@ -29,6 +29,29 @@ COMMON_WORDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownEdit:
+    """One edit that a model was trained on.
+
+    Attributes:
+        name: its name in the training data.
+        instruction: an example, as shown to users.
+        steps: denoising steps that it needs: few where the instruction fixes the result.
+        phrases: what else it was trained with; `{it}`, `{shape}`, `{other}` and `{colour}` stand
+            for words.
+    """
+
+    name: str
+    instruction: str
+    steps: int
+    phrases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what fairy.json cannot."""
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"edit {self.name}: steps is {self.steps!r}: it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelDefaults:
     """Settings used where the user gives none; the values here are for SD-class models.
 
@@ -40,6 +63,7 @@ class ModelDefaults:
         scheduler: a name of `fairy.models.schedulers`, or None for the model's own.
         instructions: examples of what the model knows; empty when it knows language at large.
         words: every word the model knows, lower case; empty when it knows language at large.
+        edits: what it was trained on, where it lists that.
     """
 
     size: int = 512
@@ -49,6 +73,7 @@ class ModelDefaults:
     scheduler: str | None = "euler_ancestral"
     instructions: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()
+    edits: tuple[KnownEdit, ...] = ()
 
     def fill(self, sampling: SamplingT) -> SamplingT:
         """Return `sampling` with this model's defaults where it has None."""
@@ -98,6 +123,10 @@ def _parse(entries: dict[str, Any]) -> ModelDefaults:
     if unknown := sorted(entries.keys() - known):
         raise ValueError(f"unknown entry {unknown[0]!r}")
     entries["instructions"] = tuple(entries.get("instructions", ()))
+    entries["edits"] = tuple(
+        KnownEdit(**{**edit, "phrases": tuple(edit.get("phrases", ()))})
+        for edit in entries.get("edits", ())
+    )
     entries["words"] = frozenset(word.lower() for word in entries.get("words", ()))
     for name, least in _LEAST.items():
         if name in entries and not isinstance(entries[name], int | float):

@@ -13,8 +13,10 @@ from types import ModuleType
 
 # Logger -> the message that is hidden there
 EXPECTED = {
-    # AutoencoderTiny fits the pipeline as well as the AutoencoderKL of its type annotation
-    "diffusers.pipelines.pipeline_utils": r"Expected types for vae: .* got .*\.AutoencoderTiny'>",
+    # These fit the pipeline as well as the AutoencoderKL of its type annotation
+    "diffusers.pipelines.pipeline_utils": (
+        r"Expected types for vae: .* got .*\.(AutoencoderTiny|PatchAutoencoder)'>"
+    ),
     # AutoencoderTiny saves this setting, derives it anew, and finds the saved one superfluous
     "diffusers.configuration_utils": (
         r"The config attributes \{'block_out_channels': [^:}]*\} were passed to AutoencoderTiny,"

@@ -58,12 +58,14 @@ def combine(offset: Tensor, weights: Tensor, choice: Tensor) -> Tensor:
 
 def nearest_choice(offset: Tensor, weights: Tensor, result: Tensor) -> Tensor:
     """Return the choice (1,K,3 or 1) that brings all rows nearest to `result`, least squares."""
-    terms = weights.transpose(0, 1).flatten(1).T.double()  # (pixels, K)
-    wanted = (result - offset).transpose(0, 1)
-    wanted = (wanted.flatten(1).T if weights.shape[2] == 1 else wanted.transpose(0, 1)).double()
-    wanted = wanted.reshape(len(terms), -1)
+    is_colour = weights.shape[2] == 1
+    difference = (result - offset).double()
+    # Colours: a row for each pixel, (B*H*W,K) and (B*H*W,3). Numbers: one for each value of it.
+    terms = weights.double().transpose(0, 1).flatten(1).T
+    values = difference.transpose(0, 1).flatten(1).T if is_colour else difference.reshape(-1, 1)
     gram = terms.T @ terms + RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
-    return torch.linalg.solve(gram, terms.T @ wanted)[None].to(offset.dtype)
+    choice: Tensor = torch.linalg.solve(gram, terms.T @ values)[None].to(offset.dtype)
+    return choice
 
 
 def vivid_colours(count: int, num_terms: int, generator: torch.Generator) -> Tensor:
@@ -92,10 +94,10 @@ def _stretched_luma(image: Tensor, sigma: float) -> Tensor:
     grey = blur(luma(image), sigma)
     # A sample of the pixels: quantile refuses large inputs.
     few = F.interpolate(grey, (64, 64), mode="bilinear").flatten(1)
-    low, high = torch.quantile(few, torch.tensor([0.02, 0.98]).to(few), dim=1)[
-        ..., None, None, None
-    ]
-    return ((grey - low) / (high - low).clamp_min(0.1)).clamp(0, 1)
+    ends = torch.quantile(few, torch.tensor([0.02, 0.98]).to(few), dim=1)
+    low, high = ends[..., None, None, None]
+    stretched: Tensor = ((grey - low) / (high - low).clamp_min(0.1)).clamp(0, 1)
+    return stretched
 
 
 POP_LEVELS = torch.tensor([0.14, 0.38, 0.62, 0.88])

@@ -9,7 +9,7 @@ import torch
 
 from fairy.errors import ModelError
 from fairy.models.blueprint import SD15, Blueprint, blueprints
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import make_tiny_mini, save_tiny_pipeline
 
 
 def test_blueprint_builds_the_same_shapes_without_numbers(tiny_pipeline):
@@ -49,6 +49,12 @@ def test_parts_of_a_folder_are_those_with_weights(tmp_path, tiny_pipeline):
     num_parameters = sum(p.numel() for p in tiny_pipeline.text_encoder.parameters())
     assert parts["text_encoder"].num_parameters == num_parameters
     assert defaults.size == 48
+
+
+def test_parts_of_minis_kind_are_known(tmp_path):
+    parts, _ = blueprints(save_tiny_pipeline(tmp_path, make=make_tiny_mini))
+    weights = make_tiny_mini().vae.parameters()
+    assert parts["vae"].num_parameters == sum(weight.numel() for weight in weights)
 
 
 def test_hub_id_that_cannot_be_fetched_says_what_to_do(monkeypatch):

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from fairy.errors import ModelError
-from fairy.models.defaults import FILLED, ModelDefaults, model_defaults, unknown_words
+from fairy.models.defaults import (
+    FILLED,
+    KnownEdit,
+    ModelDefaults,
+    model_defaults,
+    save_defaults,
+    unknown_words,
+)
 from fairy.options import options_of
 from fairy.settings import EditConfig, Sampling
 
@@ -46,11 +53,23 @@ def test_every_setting_that_is_unset_as_the_models_is_filled():
 
 
 @pytest.mark.parametrize(
-    "text", ["{", '{"sizes": 3}', '{"size": "big"}', '{"size": 8}', '{"guidance_scale": -1}', "[]"]
+    "text",
+    [
+        *("{", '{"sizes": 3}', '{"size": "big"}', '{"size": 8}', '{"guidance_scale": -1}', "[]"),
+        '{"edits": [{"name": "a"}]}',
+        '{"edits": [{"name": "a", "instruction": "b", "steps": 0}]}',
+    ],
 )
 def test_damaged_file_is_named(tmp_path, text):
     with pytest.raises(ModelError, match=r"fairy\.json"):
         model_defaults(write(tmp_path, text))
+
+
+def test_edits_survive_saving(tmp_path):
+    edit = KnownEdit(name="night", instruction="make it night", steps=2, phrases=("dark {it}",))
+    defaults = ModelDefaults(scheduler=None, edits=(edit,), words=frozenset({"night"}))
+    save_defaults(defaults, tmp_path)
+    assert model_defaults(tmp_path) == defaults
 
 
 def test_unknown_words_are_named_once_in_order():

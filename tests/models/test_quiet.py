@@ -14,23 +14,32 @@ from diffusers import AutoencoderTiny
 
 from fairy.models.quiet import EXPECTED, without_expected_messages, without_progress_bars
 from fairy.models.registry import load_pipeline
-from tests.tiny import make_tiny_pipeline
+from tests.tiny import make_tiny_mini, make_tiny_pipeline, save_tiny_pipeline
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A model with the bundled one's kind of autoencoder, as diffusers saves it."""
+def save_with_tiny_autoencoder(folder: Path) -> Path:
+    """Save a model with an AutoencoderTiny, as diffusers does."""
     pipe = make_tiny_pipeline()
     channels = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
     blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
     pipe.register_modules(vae=AutoencoderTiny(latent_channels=4, **channels, **blocks))
-    pipe.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+    pipe.save_pretrained(folder)
+    return folder
 
 
-def test_fresh_process_loads_in_silence(folder):
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_with_tiny_autoencoder(tmp_path / "model")
+
+
+@pytest.mark.parametrize("kind", ["AutoencoderTiny", "PatchAutoencoder"])
+def test_fresh_process_loads_in_silence(tmp_path, kind):
+    if kind == "AutoencoderTiny":
+        folder = save_with_tiny_autoencoder(tmp_path)
+    else:
+        folder = save_tiny_pipeline(tmp_path, make=make_tiny_mini)
     code = f"from fairy import FairyPipeline; FairyPipeline.from_pretrained({str(folder)!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,7 +8,7 @@ Tests: tests/editors/ip2p/test_latents.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,8 +16,12 @@ from torch import Tensor
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
 
+    from fairy.models.patch_autoencoder import PatchAutoencoder
 
-def encode_images(vae: AutoencoderKL | AutoencoderTiny, images: Tensor) -> Tensor:
+    Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | PatchAutoencoder
+
+
+def encode_images(vae: Autoencoder, images: Tensor) -> Tensor:
     """Return image_latents (F,C,h,w), the distribution's mode, of images (F,3,H,W) in [-1,1]."""
     encoded = vae.encode(avoid_single_row(images.to(vae.dtype)))
     mode = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
@@ -25,7 +29,7 @@ def encode_images(vae: AutoencoderKL | AutoencoderTiny, images: Tensor) -> Tenso
     return image_latents
 
 
-def decode_latents(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
+def decode_latents(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Return images (F,3,H,W) in [-1,1], float32, of latents (F,C,h,w)."""
     scaled = avoid_single_row(latents / vae.config.scaling_factor)
     images: Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]

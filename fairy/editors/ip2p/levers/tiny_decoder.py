@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from diffusers import AutoencoderTiny
 
 from fairy.errors import ModelError, SettingsError
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def load_decoder(
         SettingsError: the model's own autoencoder is a tiny one, or has other latents.
         ModelError: it cannot be loaded.
     """
-    if isinstance(pipe.vae, AutoencoderTiny):
+    if isinstance(pipe.vae, (AutoencoderTiny, PatchAutoencoder)):
         raise SettingsError(
             f"decoder {name}: model {model} has a tiny autoencoder itself; leave --decoder out"
         )

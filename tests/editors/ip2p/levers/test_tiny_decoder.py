@@ -11,7 +11,7 @@ from diffusers import AutoencoderTiny
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import ModelError, SettingsError
-from tests.tiny import make_frames
+from tests.tiny import make_frames, make_tiny_autoencoder
 
 FRAMES = make_frames(2, height=12, width=16)
 
@@ -59,8 +59,10 @@ def test_one_of_other_latents_is_refused(pipe, tmp_path, channels, levels):
         load_decoder(name, pipe, "tiny")
 
 
-def test_a_model_that_has_a_tiny_one_itself_needs_none(pipe, tmp_path):
-    pipe.vae = AutoencoderTiny.from_pretrained(save_decoder(tmp_path))
+@pytest.mark.parametrize("kind", ["tiny", "patch"])
+def test_a_model_that_has_a_tiny_one_itself_needs_none(pipe, tmp_path, kind):
+    tiny = AutoencoderTiny.from_pretrained(save_decoder(tmp_path))
+    pipe.vae = tiny if kind == "tiny" else make_tiny_autoencoder()
     with pytest.raises(SettingsError, match="model mini has a tiny autoencoder itself; leave"):
         load_decoder("madebyollin/taesd", pipe, "mini")
 
