@@ -16,6 +16,7 @@ import fairy
 
 VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
 CPU_INFO = Path("/proc/cpuinfo")
+GIB = 2**30
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 # What every room above may use
-BASE = {"errors", "options", "settings", "system", "synthetic"}
+BASE = {"errors", "interrupt", "options", "settings", "system", "synthetic"}
 METHOD = {"fairy_kernels", "anchors", "editors", "models", "media"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "synthetic": {"errors"},
     "settings": {"errors", "options"},
     "options": {"errors"},
+    "interrupt": {"errors"},
     "system": set(),
     "errors": set(),
 }

@@ -14,8 +14,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.clips import parse_size, size_words
-from fairy.doctor.memory_plan import CARDS_GB, GIB, Fit, MemoryPlan, plan_memory
+from fairy.doctor.memory_plan import CARDS_GB, Fit, MemoryPlan, plan_memory
 from fairy.settings import EditConfig
+from fairy.system import GIB
 
 SIZES = ((384, 512), (432, 768), (720, 1280))
 

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +22,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 
+from benchmarks.lib.record import machine  # noqa: E402
 from fairy.anchors.backends import anchor_attention_merged  # noqa: E402
 from fairy_kernels.sdpa import anchor_attention_concatenated  # noqa: E402
 from fairy_kernels.testing import Inputs, allowed_error, make_inputs, max_error  # noqa: E402
@@ -59,7 +57,7 @@ def main() -> None:
     dtype = getattr(torch, args.dtype or ("float32" if device.type == "cpu" else "float16"))
     with torch.no_grad():
         rows = [row for s in SHAPES[device.type] for row in measure(s, device, dtype, args.repeats)]
-    print(json.dumps({"machine": machine(device), "dtype": str(dtype), "rows": rows}))
+    print(json.dumps({"machine": machine(), "dtype": str(dtype), "rows": rows}))
 
 
 def measure(
@@ -115,21 +113,6 @@ def row_of(
         "allowed": allowed,
         "flops": 4 * scores * head_dim,
         "bytes": sum(tensor.nbytes for tensor in inputs) + inputs.q.nbytes,
-    }
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Return what the figures were measured on."""
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    return {
-        "commit": commit.stdout.strip(),
-        "device": name or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "load_1_min": os.getloadavg()[0],
-        "torch": torch.__version__,
-        "python": platform.python_version(),
     }
 
 

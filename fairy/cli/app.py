@@ -27,7 +27,7 @@ from fairy.cli.console import (
     user_facing,
 )
 from fairy.errors import FairyError, SettingsError
-from fairy.jobs.stopping import Stopping
+from fairy.interrupt import Cancel
 from fairy.settings import EditConfig
 
 DEFAULTS = EditConfig()
@@ -236,7 +236,7 @@ def edit(
         provenance=provenance,
     )
     console = Console(stderr=True)
-    with logged_to(console, verbose=verbose), Stopping() as stopping:
+    with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.jobs.edit import edit_video
         from fairy.jobs.preview import preview_video
@@ -265,7 +265,7 @@ def edit(
                 overwrite=overwrite,
                 restart=restart,
                 progress=progress,
-                stopping=stopping,
+                cancel=cancel,
             )
     if console.is_terminal:
         seconds, speed = done.seconds["total"], done.frames_per_second
@@ -285,7 +285,7 @@ def batch(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done.")] = False,
 ) -> None:
     """Run many edits; print one line of JSON for each. Run again, it does what is missing."""
-    with logged_to(Console(stderr=True), verbose=verbose), Stopping() as stopping:
+    with logged_to(Console(stderr=True), verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.jobs.batch import run_batch
 
@@ -294,7 +294,7 @@ def batch(
             jobs,
             config,
             on_result=lambda result: say(Console(), result.to_json()),
-            stopping=stopping,
+            cancel=cancel,
         )
     num_failed = sum(result.state == "failed" for result in results)
     if num_failed:

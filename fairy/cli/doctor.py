@@ -17,7 +17,6 @@ from fairy.cli.console import say
 from fairy.doctor.checks import examine
 from fairy.doctor.memory_plan import (
     CARDS_GB,
-    GIB,
     Fit,
     MemoryPlan,
     parse_memory,
@@ -26,6 +25,7 @@ from fairy.doctor.memory_plan import (
 )
 from fairy.errors import FairyError
 from fairy.settings import EditConfig
+from fairy.system import GIB
 
 DEFAULTS = EditConfig()
 

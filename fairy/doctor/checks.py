@@ -18,11 +18,10 @@ import torch
 from fairy.anchors.backends import choose_backend
 from fairy.errors import MediaError
 from fairy.media.encoding.codecs import CODECS, CONTAINERS, check_support
-from fairy.system import versions
+from fairy.models.registry import MINI
+from fairy.system import GIB, versions
 
-MINI = Path(__file__).parent.parent / "models" / "mini"
 EXTRAS = {"train": ("accelerate", "kornia", "yaml"), "lora": ("peft",)}
-GIB = 2**30
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from fairy.models.blueprint import Blueprint, blueprints
 from fairy.models.defaults import ModelDefaults
 from fairy.models.registry import resolve_dtype
 from fairy.settings import EditConfig
+from fairy.system import GIB
 
-GIB = 2**30
 CARDS_GB = (8, 12, 16, 24, 48, 80)
 # What is taken before the first tensor. CUDA's context and libraries: a usual figure, not measured
 # here. A process on the CPU, codecs included: benchmarks/memory/memory_peaks.py

@@ -28,6 +28,7 @@ from fairy.evaluation.pictures import ClipView, view_clip
 from fairy.evaluation.properties import measure_properties
 from fairy.evaluation.results import Case, Results
 from fairy.evaluation.workers import working
+from fairy.interrupt import Progress
 from fairy.media.frames import fit_size
 from fairy.metrics.semantic import Encoder
 
@@ -40,7 +41,6 @@ BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
     "shared noise": partial(frame_by_frame, own_noise=False),
     "first frame": first_frame_attention,
 }
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)

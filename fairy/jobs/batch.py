@@ -18,10 +18,10 @@ from typing import Literal
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
+from fairy.interrupt import Cancel
 from fairy.jobs.edit import edit_video, load
 from fairy.jobs.joblist import Job, make_job, read_lines
 from fairy.jobs.shared_latents import SharedClip
-from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.media.frames import fit_size
 from fairy.media.read import probe, read_frames
@@ -65,7 +65,7 @@ def run_batch(
     defaults: EditConfig | None = None,
     *,
     on_result: Callable[[JobResult], None] = lambda result: None,
-    stopping: Stopping | None = None,
+    cancel: Cancel | None = None,
 ) -> list[JobResult]:
     """Run every job of the list at `path`.
 
@@ -73,7 +73,7 @@ def run_batch(
         path: a .csv or .jsonl file (`fairy.jobs.joblist`).
         defaults: settings of what a line leaves out.
         on_result: called with each job's result as soon as it is known.
-        stopping: lets frames in work be finished when a signal comes.
+        cancel: stops the job that runs, and with it the list, once frames in work are kept.
 
     Raises:
         SettingsError: the list itself cannot be read.
@@ -85,7 +85,7 @@ def run_batch(
         on_result(result)
 
     jobs = list(_make_jobs(read_lines(Path(path)), defaults or EditConfig(), add))
-    runner = _Runner(add, stopping)
+    runner = _Runner(add, cancel)
     for group in _groups(jobs):
         runner.run(group)
     return results
@@ -94,8 +94,8 @@ def run_batch(
 class _Runner:
     """Runs groups of jobs; the model of the last group stays loaded."""
 
-    def __init__(self, add: Callable[[JobResult], None], stopping: Stopping | None) -> None:
-        self._add, self._stopping = add, stopping
+    def __init__(self, add: Callable[[JobResult], None], cancel: Cancel | None) -> None:
+        self._add, self._cancel = add, cancel
         self._pipe: FairyPipeline | None = None
         self._loaded: tuple[object, ...] | None = None
 
@@ -127,7 +127,7 @@ class _Runner:
             report=job.report,
             overwrite=job.overwrite,
             pipeline=self._model(job),
-            stopping=self._stopping,
+            cancel=self._cancel,
             shared=shared,
         )
         return report.num_frames_out

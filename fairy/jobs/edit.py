@@ -20,12 +20,12 @@ from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, JobInterrupted, MediaError
+from fairy.interrupt import Cancel, Progress
 from fairy.jobs.manifest import ModelIdentity
 from fairy.jobs.plan import EditPlan, plan_edit
 from fairy.jobs.report import EditReport, Stopwatch
-from fairy.jobs.segment import ClipJob, Progress
+from fairy.jobs.segment import ClipJob
 from fairy.jobs.shared_latents import SharedClip
-from fairy.jobs.stopping import Stopping
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
 from fairy.models.defaults import ModelDefaults, unknown_words
@@ -50,7 +50,7 @@ def edit_video(
     restart: bool = False,
     pipeline: FairyPipeline | None = None,
     progress: Progress | None = None,
-    stopping: Stopping | None = None,
+    cancel: Cancel | None = None,
     shared: SharedClip | None = None,
 ) -> EditReport:
     """Edit the clip `source` as `instruction` says and write the result to `out`.
@@ -68,7 +68,7 @@ def edit_video(
         restart: do all of it, even if an interrupted edit has done a part.
         pipeline: a loaded pipeline to use instead of `config.model`.
         progress: called with (frames written, frames of the clip).
-        stopping: lets frames in work be finished when a signal comes.
+        cancel: stops the edit when set; frames in work are finished and kept.
         shared: the clip's latents, where several instructions are for one clip.
 
     Returns:
@@ -93,7 +93,7 @@ def edit_video(
             )
         with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
             pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
-            job = ClipJob(plan, config, pipe, watch, workspace, stopping or Stopping(), shared)
+            job = ClipJob(plan, config, pipe, watch, workspace, cancel or Cancel(), shared)
             done = job.run(progress or (lambda done, total: None))
             done = replace(done, notes=tuple(notes.lines))
             if plan.report is not None:

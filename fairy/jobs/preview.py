@@ -14,11 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import OutputExistsError, SettingsError
+from fairy.interrupt import Cancel
 from fairy.jobs.edit import how_to_go_on, ready
 from fairy.jobs.plan import plan_edit
 from fairy.jobs.report import Stopwatch
 from fairy.jobs.segment import ClipJob
-from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import contact_sheet
@@ -67,7 +67,7 @@ def preview_video(
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
         pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
-        job = ClipJob(plan, config, pipe, watch, workspace, Stopping())
+        job = ClipJob(plan, config, pipe, watch, workspace, Cancel())
         pairs = [_small_pair(source, edited) for source, edited in job.some(indices)]
     _draw(sheet, indices, pairs, plan.instruction)
     return sheet

@@ -8,7 +8,7 @@ Tests: tests/jobs/test_edit.py, tests/jobs/test_resume.py, tests/jobs/test_shots
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan
 from fairy.jobs.report import EditReport, Stopwatch, provenance
 from fairy.jobs.shared_latents import SharedClip
-from fairy.jobs.stopping import Stopping
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.frames import fit_size
@@ -34,9 +34,6 @@ from fairy.system import peak_memory_bytes
 ModelInput = Image | Tensor
 """A picture uint8 (H,W,3), or its latents (C,h,w)."""
 
-Progress = Callable[[int, int], None]
-"""Called with (frames written, frames of the clip)."""
-
 
 class ClipJob:
     """The edit of one planned clip with one loaded pipeline.
@@ -47,7 +44,7 @@ class ClipJob:
         pipe: the model.
         watch: counts the seconds of read, anchors, edit and write.
         workspace: holds what is done.
-        stopping: lets frames in work be finished when a signal comes.
+        cancel: stops the edit when set; frames in work are finished and kept.
         shared: the clip's latents, if another edit needs them too.
     """
 
@@ -58,11 +55,11 @@ class ClipJob:
         pipe: FairyPipeline,
         watch: Stopwatch,
         workspace: Workspace,
-        stopping: Stopping,
+        cancel: Cancel,
         shared: SharedClip | None = None,
     ) -> None:
         self._plan, self._config, self._pipe, self._watch = plan, config, pipe, watch
-        self._workspace, self._stopping, self._shared = workspace, stopping, shared
+        self._workspace, self._cancel, self._shared = workspace, cancel, shared
         # Frames that the pipeline has and the encoder has not yet, in order: one batch.
         self._pending: deque[Frame] = deque()
         self._model_seconds: Counter[str] = Counter()
@@ -192,11 +189,12 @@ class ClipJob:
     def _kept(self, batches: Iterator[Image], first: int) -> Iterator[Image]:
         """Pass the batches on once they are kept, counting their time as "edit"."""
         while True:
-            with self._stopping.finishing(), self._watch("edit"):
+            with self._cancel.held(), self._watch("edit"):
                 batch = next(batches, None)
                 if batch is None:
                     return
                 self._workspace.keep_frames(first, batch)
+            self._cancel.check()
             first += len(batch)
             yield batch
 

@@ -8,15 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from fairy.cli.app import app
-from fairy.doctor.memory_plan import (
-    GIB,
-    MemoryPlan,
-    parse_memory,
-    parse_size,
-    plan_memory,
-)
+from fairy.doctor.memory_plan import MemoryPlan, parse_memory, parse_size, plan_memory
 from fairy.errors import SettingsError
 from fairy.settings import EditConfig
+from fairy.system import GIB
 from tests.tiny import save_tiny_pipeline
 
 

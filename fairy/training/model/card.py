@@ -6,7 +6,6 @@ Tests: tests/training/model/test_card.py.
 from __future__ import annotations
 
 import dataclasses
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from fairy import __version__
+from fairy.system import processor
 from fairy.training.config import TrainConfig
 from fairy.training.data.affine import STILL, AffineRanges
 
@@ -133,4 +133,4 @@ def _words(value: Any) -> str:
 def _machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} threads of a {platform.machine()} processor"
+    return f"{torch.get_num_threads()} threads of {processor()}"

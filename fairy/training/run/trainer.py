@@ -22,6 +22,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from fairy.errors import JobInterrupted, SettingsError
+from fairy.interrupt import Cancel
 from fairy.training.config import TrainConfig
 from fairy.training.data.pairs import Parts
 from fairy.training.model.card import model_card
@@ -35,7 +36,6 @@ from fairy.training.run.checkpoint import (
 from fairy.training.run.contact_sheet import save_examples, write_sheet
 from fairy.training.run.log import MetricsLog
 from fairy.training.run.loss_guard import LossGuard
-from fairy.training.run.signals import StopSignals
 from fairy.training.stages import Stage, build_stage
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,11 @@ logger = logging.getLogger(__name__)
 FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "device"}
 EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline", "finetune": "pipeline"}
 
-Progress = Callable[[int, dict[str, float]], None]
+OnStep = Callable[[int, dict[str, float]], None]
+"""Called with (step, its metrics by name)."""
 
 
-def train(config: TrainConfig, progress: Progress | None = None) -> Path:
+def train(config: TrainConfig, progress: OnStep | None = None) -> Path:
     """Train a stage; at the end, or when the time is up, write the averaged model.
 
     Args:
@@ -108,21 +109,22 @@ class Trainer:
             active=self.accelerator.is_main_process,
         )
 
-    def run(self, progress: Progress | None = None) -> Path:
+    def run(self, progress: OnStep | None = None) -> Path:
         """Train to `max_steps`, until the time is up or a signal comes; then export."""
-        with StopSignals() as signals:
-            while self.step < self.config.max_steps and not self._must_stop(signals):
+        cancel = Cancel()
+        with cancel.on_signals(), cancel.held():
+            while self.step < self.config.max_steps and not self._must_stop(cancel):
                 self.step += 1
                 self.log.add(self._train_step())
                 self._write_what_is_due()
                 if progress is not None:
                     progress(self.step, self.log.newest)
-        if signals.received is not None and self.step < self.config.max_steps:
+        if cancel.signal_number is not None and self.step < self.config.max_steps:
             self._save()
             self.log.close()
             raise JobInterrupted(
-                signals.received,
-                f"stopped by {signals.received.name} after step {self.step} of "
+                cancel.signal_number,
+                f"stopped by {signal.Signals(cancel.signal_number).name} after step {self.step} of "
                 f"{self.config.max_steps}; {self.config.output} holds a checkpoint, go on with "
                 "--resume",
             )
@@ -215,16 +217,17 @@ class Trainer:
         logger.info("wrote %s", folder)
         return folder
 
-    def _must_stop(self, signals: StopSignals) -> bool:
+    def _must_stop(self, cancel: Cancel) -> bool:
         """Whether the time is up or a signal came, on any process: all stop after one step."""
         budget = self.config.max_minutes
         late = budget is not None and time.monotonic() - self.started_s >= 60 * budget
         if self.accelerator.num_processes > 1:
-            vote = [[float(late), float(signals.received or 0)]]
+            vote = [[float(late), float(cancel.signal_number or 0)]]
             votes = self.accelerator.gather(torch.tensor(vote, device=self.accelerator.device))
             late, number = votes.amax(0).tolist()
-            signals.received = signal.Signals(int(number)) if number else None
-        return bool(late) or signals.received is not None
+            if number:
+                cancel.set(int(number))
+        return bool(late) or cancel.is_set
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

@@ -1,0 +1,87 @@
+"""How a long job and its caller talk: progress goes out, a request to stop comes in.
+
+    cancel = Cancel()
+    with cancel.on_signals():           # or `cancel.set()` from any thread
+        while work_is_left:
+            with cancel.held():         # what is in work is finished and kept
+                do_some_work()
+            cancel.check()              # raises JobInterrupted
+
+Tests: tests/test_interrupt.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from fairy.errors import JobInterrupted
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Progress = Callable[[int, int], None]
+"""Called with (units done, units in all); an edit's unit is a frame."""
+
+
+class Cancel:
+    """A request to stop a job, seen wherever the job calls `check`.
+
+    Attributes:
+        signal_number: why: 2 for Ctrl-C or `set()`, 15 for SIGTERM; None while nobody asked.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._held = False
+
+    def set(self, signal_number: int = signal.SIGINT) -> None:
+        """Ask the job to stop at its next `check`; any thread may call this."""
+        self.signal_number = int(signal_number)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether somebody asked the job to stop."""
+        return self.signal_number is not None
+
+    def check(self) -> None:
+        """Raise `JobInterrupted` if somebody asked the job to stop."""
+        if self.signal_number is not None:
+            raise JobInterrupted(self.signal_number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the block finish when a signal comes; a second signal ends it at once."""
+        before, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = before
+
+    @contextmanager
+    def on_signals(self) -> Iterator[Cancel]:
+        """Stop on SIGINT and SIGTERM: within `held` at the next `check`, elsewhere at once.
+
+        Python lets only the main thread set handlers: in other threads this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first = not self.is_set
+        self.set(number)
+        if not self._held or not first:
+            raise JobInterrupted(number)
+        logger.warning("stopping when the work in hand is done; once more stops at once")
