@@ -10,13 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairy.anchors.backends import Backend, choose_backend
 from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.base import Anchor, EditInput
+from fairy.editors.images import fit_to_grid
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.ip2p.session import CallOptions
 from fairy.metrics.checks import check_frames
+from fairy.settings import EditConfig
 
 
 def anchor_transfer(
@@ -46,7 +49,7 @@ def anchor_transfer(
         num_anchors: anchor frames, spread evenly.
         seed: of the noise, the same three times.
         backend: how attention is computed.
-        **settings: of `FairyPipeline.stream`, such as `num_inference_steps`.
+        **settings: of `EditConfig`, such as `num_inference_steps`.
 
     Raises:
         ValueError: every frame is an anchor.
@@ -58,19 +61,14 @@ def anchor_transfer(
         raise ValueError(f"{len(frames)} frames, {num_anchors} anchors: no frame is far from them")
     inner = choose_backend(backend, pipe._execution_device)
 
+    anchors = [Anchor(index, frames[index] * 2 - 1) for index in anchor_indices]
+    inputs = [EditInput(index, frames[index] * 2 - 1) for index in far]
+    config, size = EditConfig(seed=seed, **settings), fit_to_grid(frames.shape[2:], pipe.grid)
+
     def edit(backend: Backend) -> Tensor:
-        results = pipe.stream(
-            frames[far] * 2 - 1,
-            instruction,
-            frame_indices=far,
-            anchor_frames=list(frames[anchor_indices] * 2 - 1),
-            anchor_indices=anchor_indices,
-            generator=seed,
-            backend=backend,
-            output_type="pt",
-            **settings,
-        )
-        return torch.cat(list(results))
+        options = CallOptions(backend=backend)
+        with pipe.begin(instruction, anchors, config, size=size, options=options) as session:
+            return session.edit_tensors(inputs)
 
     plain = edit(inner)
     of_anchors = _rms(edit(_reversed_values(inner, own=False)) - plain)

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from fairy.anchors.attention_hooks import Attended, observed
 from fairy.anchors.backends import choose_backend
+from fairy.editors.base import Anchor, EditInput
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.ip2p.session import CallOptions
 from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.metrics.checks import check_frames
+from fairy.settings import EditConfig
 
 INSTRUCTION = "make it a painting"
 FRAMES_AT_ONCE = 8
@@ -71,7 +74,7 @@ def attend_from_points(
     check_frames(frames)
     if taken := sorted(queries.keys() & set(anchor_indices)):
         raise ValueError(f"frame {taken[0]} is an anchor: ask for points in another frame")
-    factor = pipe.vae_scale_factor
+    factor = pipe.grid
     size = size or pipe.defaults.size
     height, width = fit_size(frames.shape[2], frames.shape[3], size=size, multiple=factor)
     current: list[int] = []
@@ -88,23 +91,17 @@ def attend_from_points(
 
     asked = list(queries)
     inner = choose_backend("auto", pipe._execution_device)
+    anchors = [Anchor(index, frames[index] * 2 - 1) for index in anchor_indices]
+    settings = EditConfig(seed=seed, frame_batch_size=FRAMES_AT_ONCE)
+    prompt = instruction or default_instruction(pipe)
     with observed(pipe.unet, inner, hand_on) as backend:
-        results = pipe.stream(
-            (frames[frame] * 2 - 1 for frame in asked),
-            instruction or default_instruction(pipe),
-            frame_indices=asked,
-            anchor_frames=[frames[index] * 2 - 1 for index in anchor_indices],
-            anchor_indices=anchor_indices,
-            frame_batch_size=FRAMES_AT_ONCE,
-            generator=seed,
-            backend=backend,
-            height=height,
-            width=width,
-            output_type="latent",
-        )
-        for start in range(0, len(asked), FRAMES_AT_ONCE):
-            current[:] = asked[start : start + FRAMES_AT_ONCE]
-            next(results)
+        options = CallOptions(backend=backend, decode=False)
+        with pipe.begin(
+            prompt, anchors, settings, size=(height, width), options=options
+        ) as session:
+            for start in range(0, len(asked), FRAMES_AT_ONCE):
+                current[:] = asked[start : start + FRAMES_AT_ONCE]
+                session.edit_tensors([EditInput(t, frames[t] * 2 - 1) for t in current])
 
 
 def short_name(layer: str) -> str:

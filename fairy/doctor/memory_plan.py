@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fairy.editors.batches import USABLE_FRACTION, choose_frame_batch_size
+from fairy.editors.batches import USABLE_FRACTION, EditMemory, choose_frame_batch_size
 from fairy.editors.ip2p.guidance import Guidance
-from fairy.editors.ip2p.memory import EditMemory, EditShape, edit_memory
+from fairy.editors.ip2p.memory import EditShape, edit_memory
 from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.models.blueprint import Blueprint, blueprints

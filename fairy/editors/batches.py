@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import psutil
 import torch
@@ -16,19 +16,44 @@ from torch import Tensor
 
 from fairy.errors import SettingsError
 
-if TYPE_CHECKING:
-    from fairy.editors.ip2p.memory import EditMemory
-
 logger = logging.getLogger(__name__)
 
 # More frames at a time gain nothing: the device is busy
 MAX_FRAMES = {"cpu": 8, "cuda": 32}
-# The rest is for other programs, fragmentation and what libraries take for themselves
+# The rest is for other programs, fragmentation and the libraries' own buffers
 USABLE_FRACTION = {"cpu": 0.5, "cuda": 0.9}
 
 
+@dataclass(frozen=True, kw_only=True)
+class EditMemory:
+    """Bytes that an edit holds on the model's device besides the weights.
+
+    Attributes:
+        cache: the anchors' keys and values of all steps, wherever they are kept.
+        held: what is there all the time: above all the part of the cache that is on the model's
+            device, which is all of it, or this step's and the next one's.
+        anchors: peak of the anchors' pass, including the cache on the device.
+        frame: the most that one frame of a batch takes, in the UNet or in the autoencoder.
+    """
+
+    cache: int
+    held: int
+    anchors: int
+    frame: int
+
+    def peak(self, num_frames: int) -> int:
+        """Return the peak of an edit with `num_frames` at a time."""
+        return max(self.anchors, self.held + num_frames * self.frame)
+
+    def most_frames(self, num_bytes: int) -> int:
+        """Return how many frames at a time fit; 0 when not even the anchors do."""
+        if num_bytes < self.anchors:
+            return 0
+        return (num_bytes - self.held) // self.frame
+
+
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on the device."""
+    """Return the bytes that are free on the device, those that torch has reserved included."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -36,12 +61,12 @@ def free_bytes(device: torch.device) -> int:
 
 
 def choose_frame_batch_size(device_type: str, num_bytes: int, memory: EditMemory) -> int:
-    """Return how many frames at a time to edit, between 1 and the device's most.
+    """Return how many frames at a time to edit, between 1 and the device's maximum.
 
     Args:
-        device_type: "cpu" or "cuda"; others are taken as "cuda".
-        num_bytes: free on the device, the weights being there already.
-        memory: what the edit takes.
+        device_type: "cpu" or "cuda"; others are treated as "cuda".
+        num_bytes: free on the device, with the weights already loaded.
+        memory: what the edit needs.
     """
     kind = "cpu" if device_type == "cpu" else "cuda"
     fit = memory.most_frames(int(num_bytes * USABLE_FRACTION[kind]))
@@ -49,10 +74,13 @@ def choose_frame_batch_size(device_type: str, num_bytes: int, memory: EditMemory
 
 
 class FrameBatches:
-    """Runs work on at most `size` frames at a time; out of memory halves `size` for good.
+    """Runs work on at most `size` frames at a time; out of memory halves `size` permanently.
 
     Args:
-        size: frames at a time to begin with.
+        size: frames at a time at first.
+
+    Attributes:
+        size: frames at a time now.
     """
 
     def __init__(self, size: int) -> None:
@@ -61,7 +89,7 @@ class FrameBatches:
         self.size = size
 
     def run(self, rows: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return work(rows) for rows (F,...), done in batches and put together again.
+        """Return work(rows) for rows (F,...), computed in batches and concatenated.
 
         Raises:
             SettingsError: out of memory even with one frame at a time.
@@ -95,7 +123,7 @@ class FrameBatches:
 
 @contextmanager
 def one_line_when_out_of_memory(attempt: str, advice: str) -> Iterator[None]:
-    """Turn running out of memory into a `SettingsError`: what was tried, and what to do."""
+    """Turn running out of memory into a `SettingsError` with what was tried and what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Frames as people hold them -> frames as the model takes them, and back.
+"""Frames in the forms that Python callers use <-> frames as the model takes them.
 
 uint8 (T,H,W,3), PIL images or float (T,3,H,W) in [-1,1] -> float (3,H,W) in [-1,1], one by one.
 Tests: tests/editors/test_images.py.
@@ -7,7 +7,7 @@ Tests: tests/editors/test_images.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def to_tensor(frame: Frame) -> Tensor:
 def read_at_size(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Tensor]:
     """Return frames as float (3,H,W) in [-1,1] of size (height, width), one by one.
 
-    Latents, which have other than 3 channels, pass unchanged.
+    Latents, which do not have 3 channels, pass unchanged.
     """
     for frame in frames:
         if isinstance(frame, Tensor) and frame.ndim == 3 and frame.shape[0] != 3:
@@ -66,14 +66,14 @@ def frame_size(frame: Frame) -> tuple[int, int]:
     return height, width
 
 
-def fit_to_grid(
-    size: tuple[int, int], height: int | None, width: int | None, grid: int
-) -> tuple[int, int]:
-    """Return the (height, width) asked for, or the frames' own, in whole grid cells (logged)."""
-    asked = (size[0] if height is None else height, size[1] if width is None else width)
-    rounded = (_whole_cells(asked[0], grid), _whole_cells(asked[1], grid))
-    if rounded != asked:
-        logger.info("size %s is edited as %s: the model's grid is %d", asked, rounded, grid)
+def fit_to_grid(size: Sequence[int], grid: int) -> tuple[int, int]:
+    """Return size (height, width), rounded to multiples of `grid` (logged)."""
+    height, width = size
+    rounded = (_whole_cells(height, grid), _whole_cells(width, grid))
+    if rounded != (height, width):
+        logger.info(
+            "size %dx%d is edited as %dx%d: the model's grid is %d", height, width, *rounded, grid
+        )
     return rounded
 
 
@@ -82,11 +82,11 @@ def _whole_cells(length: int, grid: int) -> int:
 
 
 def to_output(results: Tensor, output_type: str) -> Any:
-    """Return results (F,3,H,W) in [-1,1] as asked.
+    """Return results in the form of `output_type`.
 
     Args:
-        results: images, or latents for "latent".
-        output_type: "np": uint8 (F,H,W,3); "pt": the tensor; "pil": a list; "latent": as they are.
+        results: images (F,3,H,W) in [-1,1], or latents for "latent".
+        output_type: "np": uint8 (F,H,W,3); "pt" and "latent": unchanged; "pil": a list.
     """
     if output_type in ("pt", "latent"):
         return results
@@ -95,7 +95,7 @@ def to_output(results: Tensor, output_type: str) -> Any:
 
 
 def join_outputs(batches: list[Any], output_type: str) -> Any:
-    """Return the outputs of batches as one output of the same kind."""
+    """Return the outputs of several batches as one output of the same form."""
     if output_type == "pil":
         return [image for batch in batches for image in batch]
     return np.concatenate(batches) if output_type == "np" else torch.cat(batches)

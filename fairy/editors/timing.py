@@ -1,7 +1,7 @@
-"""Seconds per stage of an edit's arithmetic, counted on the device that does it.
+"""Seconds by stage of an edit's computing, measured on the device that does it.
 
-On CUDA a stage is marked by two events in the stream: the loop waits for nothing, and the times
-are read when they are asked for. Elsewhere work is done when its call returns.
+On CUDA a stage is marked by two events in the stream: the loop never waits, and the times are read
+when someone asks for them. On other devices the work is done when its call returns.
 Tests: tests/editors/test_timing.py.
 """
 
@@ -15,16 +15,16 @@ from contextlib import contextmanager
 import torch
 
 
-class Stages:
-    """Adds up the time of `with stages(name)` blocks by name.
+class StageTimer:
+    """Adds up the time of `with timer(name)` blocks by name.
 
     Args:
         device: where the work is done.
 
-    >>> stages = Stages(torch.device("cpu"))
-    >>> with stages("vae_encode"):
+    >>> timer = StageTimer(torch.device("cpu"))
+    >>> with timer("vae_encode"):
     ...     pass
-    >>> list(stages.seconds())
+    >>> list(timer.seconds())
     ['vae_encode']
     """
 
@@ -46,7 +46,7 @@ class Stages:
         self._seconds[name] += time.perf_counter() - since
 
     def seconds(self) -> dict[str, float]:
-        """Return the seconds per stage so far; on CUDA it waits for what was begun."""
+        """Return the seconds by stage so far; on CUDA this waits for the work that was started."""
         for name, began, ended in self._marks:
             ended.synchronize()
             self._seconds[name] += began.elapsed_time(ended) / 1e3

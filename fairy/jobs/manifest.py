@@ -16,9 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.base import Editor
 from fairy.errors import MediaError
 from fairy.media.shots import Shot
 from fairy.settings import EditConfig
@@ -30,7 +28,6 @@ _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
 _RESOLVED = ("model", "device", "dtype", "shots", "quality")
 # They tell a person something, and are no reason to begin anew.
 _NOT_COMPARED = ("source.name", "source.modified_s", "model.name")
-_UNORDERED = ("_use_default_values",)
 _BLOCK_BYTES = 2**20
 
 
@@ -116,31 +113,9 @@ class ModelIdentity:
     dtype: str
 
     @classmethod
-    def of(cls, name: str, pipe: FairyPipeline) -> ModelIdentity:
+    def of(cls, name: str, pipe: Editor) -> ModelIdentity:
         """Return the identity of a loaded model."""
-        digest = hashlib.sha256(_scheduling(pipe).encode())
-        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
-            for key, weight in part.state_dict().items():
-                digest.update(f"{key} {tuple(weight.shape)}".encode())
-                # Weights that are offloaded piece by piece are nowhere when they are not in use,
-                # and those in float8 are no plain tensors: that they are stands in the settings
-                if not weight.is_meta and type(weight) is torch.Tensor:
-                    digest.update(weight.flatten()[:16].cpu().double().numpy().tobytes())
-        return cls(
-            name=name,
-            weights=digest.hexdigest(),
-            device=pipe.device.type,
-            dtype=str(pipe.unet.dtype).removeprefix("torch."),
-        )
-
-
-def _scheduling(pipe: FairyPipeline) -> str:
-    """Return the defaults and the scheduler's settings as JSON, the same in every process.
-
-    The order of a set is not, nor of the list that diffusers keeps of what was left out.
-    """
-    config = {key: value for key, value in pipe.scheduler.config.items() if key not in _UNORDERED}
-    return json.dumps([asdict(pipe.defaults), config], default=sorted, sort_keys=True)
+        return cls(name=name, **asdict(pipe.identity()))
 
 
 @dataclass(frozen=True, kw_only=True)

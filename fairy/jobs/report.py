@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import fairy
-from fairy.editors.ip2p.session import UsedSettings
+from fairy.editors.base import UsedSettings
 from fairy.media.shots import Shot
 from fairy.settings import EXACT, EditConfig
 from fairy.system import versions

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fairy.editors.base import Anchor, EditInput, EditSession
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
@@ -62,6 +63,7 @@ class ClipJob:
         self._workspace, self._cancel, self._shared = workspace, cancel, shared
         # Frames that the pipeline has and the encoder has not yet, in order: one batch.
         self._pending: deque[Frame] = deque()
+        self._session: EditSession | None = None
         self._model_seconds: Counter[str] = Counter()
         info = plan.info
         self._model_size = fit_size(
@@ -144,8 +146,8 @@ class ClipJob:
                     store if store.exists() else None,
                 )
             yield from self._kept(batches, start)
-            assert self._pipe.stages is not None
-            self._model_seconds.update(self._pipe.stages.seconds())
+            assert self._session is not None
+            self._model_seconds.update(self._session.timing)
 
     def _inputs_at(self, indices: Sequence[int]) -> Iterator[ModelInput]:
         """Return what the model takes for the frames at `indices`, which grow, one by one."""
@@ -163,28 +165,24 @@ class ClipJob:
         anchor_store: Path | None,
     ) -> Iterator[Image]:
         """Edit the anchors of a shot; return its edited frames as batches."""
-        config = self._config
-        batches: Iterator[Image] = self._pipe.stream(
-            self._inputs(frames, frame_indices),
+        self._session = self._pipe.begin(
             self._plan.instruction,
-            anchor_frames=anchor_images,
-            anchor_indices=anchor_indices,
-            frame_indices=frame_indices,
+            [Anchor(*anchor) for anchor in zip(anchor_indices, anchor_images, strict=True)],
+            self._config,
+            size=self._model_size,
             anchor_store=anchor_store,
-            num_inference_steps=config.num_inference_steps,
-            guidance_scale=config.guidance_scale,
-            image_guidance_scale=config.image_guidance_scale,
-            negative_prompt=config.negative_prompt,
-            anchor_strength=config.anchor_strength,
-            frame_batch_size=config.frame_batch_size,
-            generator=config.seed,
-            backend=config.backend,
-            anchor_cache_device=config.anchor_cache_device,
-            shortcuts=config.shortcuts,
-            height=self._model_size[0],
-            width=self._model_size[1],
         )
-        return batches
+        return self._batches(self._session, frames, frame_indices)
+
+    def _batches(
+        self, session: EditSession, frames: Iterator[Frame], frame_indices: Sequence[int]
+    ) -> Iterator[Image]:
+        """Edit frames in batches as they are asked for."""
+        sources = self._inputs(frames, frame_indices)
+        inputs = (EditInput(*one) for one in zip(frame_indices, sources, strict=False))
+        with session:
+            while batch := list(islice(inputs, session.batch_size)):
+                yield session.edit(batch)
 
     def _kept(self, batches: Iterator[Image], first: int) -> Iterator[Image]:
         """Pass the batches on once they are kept, counting their time as "edit"."""
@@ -213,14 +211,14 @@ class ClipJob:
         self, size: tuple[int, int], num_kept: int, codec_seconds: dict[str, float]
     ) -> EditReport:
         plan, device = self._plan, self._pipe.device
-        assert self._pipe.used is not None
+        assert self._session is not None
         return EditReport(
             source=str(plan.info.path),
             out=str(plan.out),
             compare=None if plan.compare is None else str(plan.compare),
             instruction=plan.instruction,
             settings=self._config,
-            used=replace(self._pipe.used, anchor_indices=plan.anchor_indices),
+            used=replace(self._session.used, anchor_indices=plan.anchor_indices),
             num_frames=plan.info.num_frames,
             num_frames_out=plan.info.num_frames,
             fps=str(plan.info.fps),

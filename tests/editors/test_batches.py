@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairy.editors.batches import FrameBatches, choose_frame_batch_size
-from fairy.editors.ip2p.memory import EditMemory
+from fairy.editors.batches import EditMemory, FrameBatches, choose_frame_batch_size
 from fairy.errors import SettingsError
 
 

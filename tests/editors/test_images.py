@@ -40,7 +40,7 @@ def test_frames_are_read_at_the_size_asked():
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [((None, None), (24, 32)), ((13, 19), (16, 16)), ((1, None), (8, 32))]
+    ("size", "expected"), [((24, 32), (24, 32)), ((13, 19), (16, 16)), ((1, 32), (8, 32))]
 )
-def test_size_is_on_the_grid(asked, expected):
-    assert fit_to_grid((24, 32), *asked, 8) == expected
+def test_size_is_on_the_grid(size, expected):
+    assert fit_to_grid(size, 8) == expected

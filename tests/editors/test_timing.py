@@ -1,4 +1,4 @@
-"""An edit's stages are counted where their work is done, and each once."""
+"""An edit's stages are timed on the device that does the work, and each once."""
 
 from __future__ import annotations
 
@@ -9,43 +9,52 @@ import pytest
 import torch
 
 import fairy.editors.timing
+from fairy.editors.base import Anchor, EditInput
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.editors.timing import Stages
+from fairy.editors.timing import StageTimer
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 
 def test_blocks_of_one_name_add_up(monkeypatch: pytest.MonkeyPatch):
-    # Every look at the clock is a second later than the last, so every block lasts one
+    # The clock goes on a second each time it is read, so every block lasts one
     monkeypatch.setattr(fairy.editors.timing.time, "perf_counter", count().__next__)
-    stages = Stages(torch.device("cpu"))
+    timer = StageTimer(torch.device("cpu"))
     for name in ("frames", "vae_decode", "frames"):
-        with stages(name):
+        with timer(name):
             pass
-    assert stages.seconds() == {"frames": 2, "vae_decode": 1}
+    assert timer.seconds() == {"frames": 2, "vae_decode": 1}
 
 
 @pytest.mark.gpu
 def test_stage_on_cuda_is_the_device_s_time_not_the_call_s():
-    stages = Stages(torch.device("cuda"))
+    timer = StageTimer(torch.device("cuda"))
     matrix = torch.randn(4096, 4096, device="cuda")
     began = time.perf_counter()
-    with stages("frames"):
+    with timer("frames"):
         for _ in range(20):
             matrix = matrix @ matrix
     called = time.perf_counter() - began
-    assert stages.seconds()["frames"] > called
+    assert timer.seconds()["frames"] > called
 
 
-def test_edit_names_its_stages(tiny_pipeline):
+def session_of_one_frame(pipe: FairyPipeline):
+    source = make_frames(1)[0]
+    settings = EditConfig(num_inference_steps=1)
+    return pipe.begin("abc", [Anchor(0, source)], settings, size=source.shape[:2])
+
+
+def test_a_session_counts_each_stage_once(tiny_pipeline):
     pipe = FairyPipeline.from_pipe(tiny_pipeline)
     began = time.perf_counter()
-    pipe(make_frames(3), "abc", num_anchors=1, num_inference_steps=1, generator=0)
-    seconds = pipe.stages.seconds()
+    with session_of_one_frame(pipe) as session:
+        session.edit([EditInput(1, make_frames(2)[1])])
+        seconds = session.timing
     assert set(seconds) == {"vae_encode", "anchors", "frames", "vae_decode"}
     assert 0 < sum(seconds.values()) < time.perf_counter() - began
 
 
-def test_clip_of_anchors_alone_has_no_other_frames(tiny_pipeline):
-    pipe = FairyPipeline.from_pipe(tiny_pipeline)
-    pipe(make_frames(1), "abc", num_anchors=1, num_inference_steps=1, generator=0)
-    assert "frames" not in pipe.stages.seconds()
+def test_anchors_alone_take_no_time_for_frames(tiny_pipeline):
+    with session_of_one_frame(FairyPipeline.from_pipe(tiny_pipeline)) as session:
+        session.edit([EditInput(0, make_frames(1)[0])])
+        assert "frames" not in session.timing

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from fairy.editors.base import Anchor
 from fairy.editors.ip2p.denoise import Denoiser
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.editors.ip2p.session import ClipEdit
 from fairy.errors import OutputExistsError
 from fairy.jobs.edit import edit_video
 from fairy.jobs.preview import preview_video
@@ -85,13 +85,13 @@ def test_only_shots_that_are_shown_are_edited(
     (tmp_path / "shots.txt").write_text("2\n6\n")
     config = EditConfig(size=32, num_inference_steps=1, shots=str(tmp_path / "shots.txt"))
     seen: list[int] = []
-    edit_anchors = ClipEdit.edit_anchors
+    begin = FairyPipeline.begin
 
-    def counted(self: ClipEdit, images: object, store: object) -> None:
-        seen.append(len(images))
-        edit_anchors(self, images, store)
+    def counted(self: FairyPipeline, prompt: str, anchors: list[Anchor], *args, **kwargs):
+        seen.append(len(anchors))
+        return begin(self, prompt, anchors, *args, **kwargs)
 
-    monkeypatch.setattr(ClipEdit, "edit_anchors", counted)
+    monkeypatch.setattr(FairyPipeline, "begin", counted)
     preview_video(source, "snow", tmp_path / "out.mp4", config, num_frames=1, pipeline=pipe)
     assert seen == [3]
 

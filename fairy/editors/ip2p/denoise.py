@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from fairy.anchors.attention import AnchorPass, anchor_attention, self_attention_head_dims
-from fairy.anchors.backends import Backend, choose_backend
+from fairy.anchors.attention import AnchorPass, anchor_attention
+from fairy.anchors.backends import Backend
 from fairy.anchors.cache import AnchorCache
 from fairy.editors.compute import not_compiled
 from fairy.editors.ip2p.guidance import Guidance
@@ -29,9 +30,9 @@ from fairy.editors.ip2p.levers.deep_cache import LowerLevels
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
 from fairy.settings import EXACT, Shortcuts
 
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionInstructPix2PixPipeline
-
+StepCallback = Callable[[int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
+"""(step, timestep, tensors by name) -> those to replace: "latents" (F,C,h,w), "prompt_embeds"
+(G*F,L,D), "image_latents" (G*F,C,h,w)."""
 
 # Follows the instruction alone: as guidance scales of 1 (`Guidance.combine`)
 UNGUIDED = Guidance(guidance_scale=1.0, image_guidance_scale=1.0)
@@ -88,6 +89,7 @@ class Denoiser:
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
         shortcuts: which steps are guided, and which reuse the UNet's lower levels.
+        on_step_end: called after every step.
     """
 
     unet: UNet2DConditionModel
@@ -101,6 +103,7 @@ class Denoiser:
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
     shortcuts: Shortcuts = EXACT
+    on_step_end: StepCallback | None = None
 
     @torch.no_grad()
     def edit_anchors(self, image_latents: Tensor) -> Tensor:
@@ -142,6 +145,14 @@ class Denoiser:
                     predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
                 noise_pred = guidance.combine(predicted)
                 latents = scheduler.step(noise_pred, timestep, latents, **step_kwargs).prev_sample
+                if self.on_step_end is not None:
+                    tensors = {
+                        "latents": latents,
+                        "prompt_embeds": prompt_embeds,
+                        "image_latents": conditions,
+                    }
+                    tensors |= self.on_step_end(index, timestep, tensors)
+                    latents, prompt_embeds, conditions = tensors.values()
         self.cache.end_pass()
         return latents
 
@@ -161,44 +172,3 @@ class Denoiser:
         offered = {"eta": self.eta, "generator": self.noise.generators(num_frames)}
         taken = inspect.signature(scheduler.step).parameters
         return {name: value for name, value in offered.items() if name in taken}
-
-
-def make_denoiser(
-    pipe: StableDiffusionInstructPix2PixPipeline,
-    prompt_embeds: Tensor,
-    size: tuple[int, int],
-    *,
-    guidance: Guidance,
-    num_inference_steps: int,
-    generator: torch.Generator,
-    anchor_strength: float,
-    backend: str | Backend,
-    anchor_cache_device: str | torch.device | None,
-    shortcuts: Shortcuts,
-    eta: float,
-    cross_attention_kwargs: dict[str, Any] | None,
-) -> Denoiser:
-    """Return the loops for a clip of frames of `size` (height, width).
-
-    prompt_embeds is (G,L,D); `FairyPipeline.stream` says what the settings are.
-
-    Raises:
-        SettingsError: a backend that cannot run here.
-    """
-    device = prompt_embeds.device
-    head_dims = self_attention_head_dims(pipe.unet)
-    latents_size = (size[0] // pipe.vae_scale_factor, size[1] // pipe.vae_scale_factor)
-    shape = (pipe.vae.config.latent_channels, *latents_size)
-    return Denoiser(
-        unet=pipe.unet,
-        scheduler=pipe.scheduler,
-        num_inference_steps=num_inference_steps,
-        prompt_embeds=prompt_embeds,
-        guidance=guidance,
-        noise=ClipNoise.draw(generator, shape, device, prompt_embeds.dtype),
-        backend=choose_backend(backend, device, head_dims, anchor_strength),
-        cache=AnchorCache(torch.device(anchor_cache_device or device), device),
-        eta=eta,
-        cross_attention_kwargs=cross_attention_kwargs,
-        shortcuts=shortcuts,
-    )

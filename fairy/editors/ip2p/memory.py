@@ -23,11 +23,13 @@ from torch import Tensor
 
 from fairy.anchors.backends import Backend
 from fairy.anchors.cache import AnchorCache
+from fairy.editors.batches import EditMemory
 from fairy.editors.ip2p.denoise import Denoiser
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images
 from fairy.editors.live_bytes import counted
 from fairy.models.blueprint import META, Blueprint
+from fairy.settings import EditConfig
 from fairy_kernels.reference import anchor_attention_reference, attention_reference
 from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 
@@ -68,52 +70,33 @@ class EditShape:
     def of(
         cls,
         pipe: StableDiffusionInstructPix2PixPipeline,
-        denoiser: Denoiser,
+        settings: EditConfig,
         size: tuple[int, int],
         num_anchors: int,
     ) -> EditShape:
-        """Return the shape of the edit that `denoiser` is made for; size is (height, width)."""
-        num_tokens, width = denoiser.prompt_embeds.shape[1:]
-        cache = denoiser.cache
+        """Return the shape of an edit with a loaded model.
+
+        Args:
+            pipe: the model.
+            settings: with nothing left to the model's defaults, and a backend by name.
+            size: (height, width).
+            num_anchors: anchors A.
+        """
+        device = pipe._execution_device
+        assert settings.num_inference_steps is not None
+        assert settings.guidance_scale is not None
+        assert settings.image_guidance_scale is not None
         return cls(
             size=size,
             num_anchors=num_anchors,
-            num_steps=num_evaluations(denoiser.scheduler, denoiser.num_inference_steps),
-            guidance=denoiser.guidance,
-            prompt_shape=(num_tokens, width),
+            num_steps=num_evaluations(pipe.scheduler, settings.num_inference_steps),
+            guidance=Guidance(settings.guidance_scale, settings.image_guidance_scale),
+            prompt_shape=(pipe.tokenizer.model_max_length, pipe.unet.config.cross_attention_dim),
             dtype=pipe.unet.dtype,
-            backend=denoiser.backend.name,
-            on_host=cache.compute_device.type == "cpu",
-            cache_far=cache.device.type != cache.compute_device.type,
+            backend=settings.backend,
+            on_host=device.type == "cpu",
+            cache_far=torch.device(settings.anchor_cache_device or device).type != device.type,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditMemory:
-    """Bytes that an edit holds on the model's device besides the weights.
-
-    Attributes:
-        cache: the anchors' keys and values of all steps, wherever they live.
-        held: what is there all the time, above all of the cache what is on the model's device: the
-            whole, or this step's and the next one's.
-        anchors: peak of the anchors' pass, the cache on the device included.
-        frame: the most that one frame of a batch takes, in the UNet or in the autoencoder.
-    """
-
-    cache: int
-    held: int
-    anchors: int
-    frame: int
-
-    def peak(self, num_frames: int) -> int:
-        """Return the peak of an edit with `num_frames` at a time."""
-        return max(self.anchors, self.held + num_frames * self.frame)
-
-    def most_frames(self, num_bytes: int) -> int:
-        """Return how many frames at a time there is room for; 0 when not even for the anchors."""
-        if num_bytes < self.anchors:
-            return 0
-        return (num_bytes - self.held) // self.frame
 
 
 # One shape for all shots and clips of a list of edits

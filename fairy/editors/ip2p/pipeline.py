@@ -1,76 +1,73 @@
 """FairyPipeline: diffusers' InstructPix2Pix pipeline, for clips.
 
 frames (T,H,W,3) + instruction -> edited frames. Components, loading, saving, LoRA and offloading
-are diffusers'; the method is in the other files of this folder.
-Tests: tests/editors/ip2p/test_pipeline.py.
+are diffusers'; the edit itself is in `session.py` and `denoise.py`.
+Tests: tests/editors/ip2p/test_pipeline.py, tests/editors/ip2p/test_call.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.utils.outputs import BaseOutput
-from torch import Tensor
 
-from fairy.anchors.backends import Backend
-from fairy.anchors.selection import check_anchor_indices, select_shot_anchors
-from fairy.editors.batches import FrameBatches, choose_frame_batch_size, free_bytes
+from fairy.anchors.attention import self_attention_head_dims
+from fairy.anchors.backends import Backend, choose_backend
+from fairy.anchors.selection import select_shot_anchors
+from fairy.editors.base import Anchor, EditInput, EditorIdentity, UsedSettings
+from fairy.editors.batches import EditMemory
 from fairy.editors.images import (
     OUTPUT_TYPES,
     Frame,
     fit_to_grid,
     frame_size,
     join_outputs,
-    read_at_size,
     to_output,
 )
-from fairy.editors.ip2p.denoise import Denoiser, make_denoiser
-from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.arguments import Callback, refuse_unsupported, step_callback
+from fairy.editors.ip2p.identity import identity_of
 from fairy.editors.ip2p.latents import make_generator
 from fairy.editors.ip2p.memory import EditShape, edit_memory
-from fairy.editors.ip2p.prompt import encode_instruction
-from fairy.editors.ip2p.session import ClipEdit, UsedSettings
-from fairy.editors.timing import Stages
+from fairy.editors.ip2p.session import CallOptions, Ip2pSession
 from fairy.media.shots import shots_from
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.blueprint import Blueprint
 from fairy.models.registry import load_pipeline
-from fairy.settings import EXACT, Shortcuts
-
-Number = TypeVar("Number", int, float)
+from fairy.settings import EXACT, EditConfig, Shortcuts
 
 
 @dataclass
 class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
-    """The edited frames.
+    """The edited frames, and what the settings came to.
 
     Attributes:
         frames: uint8 (T,H,W,3), float (T,3,H,W) in [-1,1], PIL images or latents (T,C,h,w).
+        used: what the settings came to; of several shots, all anchors and the smallest batch.
     """
 
     frames: Any
+    used: UsedSettings
 
 
 class FairyPipeline(SafePipeline):
     """Edits a clip by an instruction, with anchor frames (the Fairy method).
 
+    An `Editor` (`fairy.editors.base`): the state of an edit is in its session, so edits in several
+    threads can share one pipeline.
+
     Attributes:
-        defaults: settings used where a call gives none (of `SafePipeline`).
-        decoder: a tiny autoencoder to decode with in place of `vae`
+        defaults: settings used where an edit names none (of `SafePipeline`).
+        decoder: a tiny autoencoder to decode with instead of `vae`
             (`fairy.editors.ip2p.levers.tiny_decoder`).
-        used: what the settings of the last edit came to.
-        stages: seconds of the last edit's arithmetic, by stage.
     """
 
     decoder: AutoencoderTiny | None = None
-    used: UsedSettings | None = None
-    stages: Stages | None = None
 
     @classmethod
     def from_pretrained(
@@ -89,16 +86,16 @@ class FairyPipeline(SafePipeline):
             device: "auto" or a torch device; the CPU when None, as in diffusers.
             dtype: "auto", a name or a torch dtype; float32 when None, as in diffusers.
             torch_dtype: diffusers' other name for `dtype`.
-            **kwargs: handed to diffusers.
+            **kwargs: passed to diffusers.
 
         Raises:
             ModelError: the model cannot be found or loaded.
         """
-        wanted = dtype if dtype is not None else torch_dtype
+        target = dtype if dtype is not None else torch_dtype
         pipe, defaults = load_pipeline(
             pretrained_model_name_or_path,
             device="cpu" if device is None else device,
-            dtype=torch.float32 if wanted is None else wanted,
+            dtype=torch.float32 if target is None else target,
             **kwargs,
         )
         fairy = cls.from_pipe(pipe)
@@ -109,11 +106,57 @@ class FairyPipeline(SafePipeline):
     def from_pipe(
         cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
     ) -> FairyPipeline:
-        """Share a loaded pipeline's components, but for `kwargs`; nothing is cast or offloaded."""
+        """Share a loaded pipeline's components, except `kwargs`; nothing is cast or offloaded."""
         checked = pipeline.config.requires_safety_checker
         fairy = cls(**{**pipeline.components, "requires_safety_checker": checked, **kwargs})
         fairy.defaults = getattr(pipeline, "defaults", cls.defaults)
         return fairy
+
+    @property
+    def grid(self) -> int:
+        """Heights and widths must be multiples of this many pixels."""
+        return int(self.vae_scale_factor)
+
+    def begin(
+        self,
+        prompt: str,
+        anchors: Sequence[Anchor],
+        settings: EditConfig,
+        *,
+        size: tuple[int, int],
+        anchor_store: Path | None = None,
+        options: CallOptions | None = None,
+    ) -> Ip2pSession:
+        """Edit the anchors and return the session that edits the other frames.
+
+        The arguments are those of `fairy.editors.base.Editor.begin`; `options` are for Python
+        callers that need more than settings.
+        """
+        return Ip2pSession(
+            self,
+            prompt,
+            anchors,
+            settings,
+            size=size,
+            anchor_store=anchor_store,
+            options=options,
+        )
+
+    def identity(self) -> EditorIdentity:
+        """Return what decides, besides the settings, what an edit looks like."""
+        return identity_of(self)
+
+    def memory(
+        self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int
+    ) -> EditMemory:
+        """Return the memory that an edit of these settings needs besides the weights."""
+        settings = self.defaults.fill(settings)
+        if settings.backend == "auto":
+            head_dims = self_attention_head_dims(self.unet)
+            backend = choose_backend("auto", self._execution_device, head_dims)
+            settings = replace(settings, backend=backend.name)
+        shape = EditShape.of(self, settings, size, num_anchors)
+        return edit_memory(Blueprint.of(self.unet), Blueprint.of(self.vae), shape)
 
     def __call__(
         self,
@@ -123,7 +166,7 @@ class FairyPipeline(SafePipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         image_guidance_scale: float | None = None,
-        negative_prompt: str = "",
+        negative_prompt: str | None = None,
         num_anchors: int = 3,
         anchor_indices: Sequence[int] | None = None,
         shots: Sequence[int] = (),
@@ -136,160 +179,104 @@ class FairyPipeline(SafePipeline):
         height: int | None = None,
         width: int | None = None,
         output_type: str = "np",
+        return_dict: bool = True,
         eta: float = 0.0,
         cross_attention_kwargs: dict[str, Any] | None = None,
+        callback_on_step_end: Callback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        **unsupported: Any,
     ) -> FairyPipelineOutput:
-        """Edit a clip in memory.
-
-        `frames` is uint8 (T,H,W,3), float (T,3,H,W) in [-1,1] or a list of PIL images; `prompt`
-        the instruction. `shots` names the first frames of shots, if it has cuts: each shot is
-        edited as a clip of its own, with the same noise. `num_anchors` are spread evenly over
-        each shot, unless `anchor_indices` names them. The other arguments are those of `stream`.
-        """
-        generator = make_generator(generator)
-        clip_shots, noise = shots_from(shots, len(frames)), generator.get_state()
-        anchors = select_shot_anchors(clip_shots, num_anchors, anchor_indices)
-        batches: list[Any] = []
-        for (first, end), indices in zip(clip_shots, anchors, strict=True):
-            generator.set_state(noise)
-            batches += self.stream(
-                iter(frames[first:end]),
-                prompt,
-                anchor_frames=[frames[i] for i in indices],
-                anchor_indices=indices,
-                frame_indices=range(first, end),
-                num_inference_steps=num_inference_steps,
-                guidance_scale=guidance_scale,
-                image_guidance_scale=image_guidance_scale,
-                negative_prompt=negative_prompt,
-                anchor_strength=anchor_strength,
-                frame_batch_size=frame_batch_size,
-                generator=generator,
-                backend=backend,
-                anchor_cache_device=anchor_cache_device,
-                shortcuts=shortcuts,
-                height=height,
-                width=width,
-                output_type=output_type,
-                eta=eta,
-                cross_attention_kwargs=cross_attention_kwargs,
-            )
-        assert self.used is not None
-        self.used = replace(self.used, anchor_indices=tuple(chain.from_iterable(anchors)))
-        return FairyPipelineOutput(frames=join_outputs(batches, output_type))
-
-    def stream(
-        self,
-        frames: Iterable[Frame],
-        prompt: str,
-        *,
-        anchor_frames: Sequence[Frame],
-        anchor_indices: Sequence[int],
-        frame_indices: Iterable[int] | None = None,
-        anchor_store: Path | None = None,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        image_guidance_scale: float | None = None,
-        negative_prompt: str = "",
-        anchor_strength: float = 1.0,
-        frame_batch_size: int | None = None,
-        generator: torch.Generator | int | None = None,
-        backend: str | Backend = "auto",
-        anchor_cache_device: str | torch.device | None = None,
-        shortcuts: Shortcuts = EXACT,
-        height: int | None = None,
-        width: int | None = None,
-        output_type: str = "np",
-        eta: float = 0.0,
-        cross_attention_kwargs: dict[str, Any] | None = None,
-    ) -> Iterator[Any]:
-        """Edit a clip of any length; memory does not grow with it.
-
-        The instruction is read and the anchors are edited at once, the frames as results are
-        taken. `used` then says what the settings came to.
+        """Edit a clip in memory; `begin` is for clips of any length.
 
         Args:
-            frames: frames of the clip in order, anchors included: each uint8 (H,W,3), float
-                (3,H,W) in [-1,1], or a PIL image.
+            frames: uint8 (T,H,W,3), float (T,3,H,W) in [-1,1] or a list of PIL images.
             prompt: the instruction.
-            anchor_frames: the frames at `anchor_indices`.
-            anchor_indices: which frames are anchors, sorted.
-            frame_indices: the numbers of `frames`, counted as anchors are; 0, 1, 2, ... when None.
-            anchor_store: file of the anchors' keys, values and results: read if there, else made.
             num_inference_steps: denoising steps; the model's default when None.
             guidance_scale: weight of the instruction; the model's default when None.
             image_guidance_scale: weight of the source; the model's default when None.
-            negative_prompt: what the edit shall not look like.
-            anchor_strength: factor on the anchors' weights in frames' attention; 0: no anchors.
+            negative_prompt: what the edit should avoid.
+            num_anchors: anchor frames, spread evenly over each shot.
+            anchor_indices: the anchor frames, instead of `num_anchors`.
+            shots: first frames of shots, if the clip has cuts: each shot is edited as a clip of
+                its own, from the same noise.
+            anchor_strength: factor on the anchors' weights in the frames' attention; 0 ignores
+                them.
             frame_batch_size: frames denoised together; from free memory when None.
             generator: a seed or a torch generator; a random seed when None.
-            backend: "auto", "triton", "sdpa", "reference", or a `Backend` made elsewhere.
-            anchor_cache_device: where the anchors' keys and values live; the model's when None.
-            shortcuts: ways to a result sooner that is not the exact one; none.
+            backend: "auto", "triton", "sdpa", "reference", or a `Backend` object.
+            anchor_cache_device: where the anchors' keys and values are kept; the model's device
+                when None.
+            shortcuts: faster ways to a result that is close to the exact one; none.
             height: at which the model works, rounded to its grid; the frames' own when None.
             width: likewise.
             output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
+            return_dict: return a `FairyPipelineOutput` instead of the tuple (frames,).
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
-
-        Returns:
-            Batches of edited frames in order, as `output_type` says: for "np" uint8 (F,H,W,3).
+            callback_on_step_end: called as in diffusers with (pipeline, step, timestep, tensors)
+                after every step of the anchors and of each batch; the tensors it returns replace
+                these. On the CPU a single frame has two equal rows.
+            callback_on_step_end_tensor_inputs: the names of these tensors, of "latents",
+                "prompt_embeds" and "image_latents".
+            **unsupported: arguments of diffusers' pipeline that make no sense for a clip; they
+                are refused with the reason.
 
         Raises:
-            InstructionError, SettingsError: an empty instruction; settings of no use here.
-            ValueError: anchors that do not fit together, or an unknown output type.
+            InstructionError, SettingsError: an empty instruction; settings that cannot be used.
+            ValueError, TypeError: an argument that is not supported.
         """
+        refuse_unsupported(unsupported, prompt, negative_prompt, generator)
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"output_type {output_type!r}: use {', '.join(OUTPUT_TYPES)}")
-        indices = check_anchor_indices(anchor_indices)
-        if indices != list(anchor_indices) or len(indices) != len(anchor_frames):
-            raise ValueError(
-                f"{len(anchor_frames)} anchor_frames for anchor_indices {list(anchor_indices)}: "
-                "pass one frame for each index, sorted and without repeats"
-            )
-        size = fit_to_grid(frame_size(anchor_frames[0]), height, width, self.vae_scale_factor)
-        guidance = Guidance(
-            _given(guidance_scale, self.defaults.guidance_scale),
-            _given(image_guidance_scale, self.defaults.image_guidance_scale),
-        )
-        denoiser = make_denoiser(
-            self,
-            encode_instruction(self, prompt, negative_prompt, guidance),
-            size,
-            guidance=guidance,
-            num_inference_steps=_given(num_inference_steps, self.defaults.num_inference_steps),
-            generator=make_generator(generator),
+        settings = EditConfig(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            image_guidance_scale=image_guidance_scale,
+            negative_prompt=negative_prompt or "",
+            num_anchors=num_anchors,
+            anchor_indices=None if anchor_indices is None else tuple(anchor_indices),
             anchor_strength=anchor_strength,
-            backend=backend,
-            anchor_cache_device=anchor_cache_device,
-            shortcuts=shortcuts,
+            frame_batch_size=frame_batch_size,
+            backend=backend.name if isinstance(backend, Backend) else backend,
+            anchor_cache_device=None if anchor_cache_device is None else str(anchor_cache_device),
+            guidance_interval=shortcuts.guidance_interval,
+            reuse=shortcuts.reuse,
+        )
+        generator = make_generator(generator)
+        options = CallOptions(
+            generator=generator,
+            backend=backend if isinstance(backend, Backend) else None,
             eta=eta,
             cross_attention_kwargs=cross_attention_kwargs,
+            on_step_end=step_callback(
+                self, callback_on_step_end, callback_on_step_end_tensor_inputs
+            ),
+            decode=output_type != "latent",
         )
-        if frame_batch_size is None:
-            frame_batch_size = self._free_batch(denoiser, size, len(indices))
-        batches = FrameBatches(frame_batch_size)
-        edit = ClipEdit(self, denoiser, indices, batches, decode=output_type != "latent")
-        edit.edit_anchors(torch.stack(list(read_at_size(anchor_frames, size))), anchor_store)
-        self.used, self.stages = UsedSettings.of(denoiser, indices, batches.size, size), edit.stages
-        indices_of = count() if frame_indices is None else frame_indices
-        numbered = zip(indices_of, read_at_size(frames, size), strict=False)
-        return self._outputs(edit.edit(numbered), output_type)
-
-    def _free_batch(self, denoiser: Denoiser, size: tuple[int, int], num_anchors: int) -> int:
-        """Return how many frames at a time the free memory has room for."""
-        shape = EditShape.of(self, denoiser, size, num_anchors)
-        memory = edit_memory(Blueprint.of(self.unet), Blueprint.of(self.vae), shape)
-        device = self._execution_device
-        return choose_frame_batch_size(device.type, free_bytes(device), memory)
-
-    def _outputs(self, results: Iterator[Tensor], output_type: str) -> Iterator[Any]:
-        try:
-            for batch in results:
-                yield to_output(batch, output_type)
-        finally:
-            self.maybe_free_model_hooks()
+        own = frame_size(frames[0])
+        size = fit_to_grid((height or own[0], width or own[1]), self.grid)
+        clip_shots, noise = shots_from(shots, len(frames)), generator.get_state()
+        anchors = select_shot_anchors(clip_shots, num_anchors, settings.anchor_indices)
+        outputs: list[Any] = []
+        used: list[UsedSettings] = []
+        for (first, end), indices in zip(clip_shots, anchors, strict=True):
+            generator.set_state(noise)
+            chosen = [Anchor(index, frames[index]) for index in indices]
+            inputs = (EditInput(index, frames[index]) for index in range(first, end))
+            with self.begin(prompt, chosen, settings, size=size, options=options) as session:
+                while batch := list(islice(inputs, session.batch_size)):
+                    outputs.append(to_output(session.edit_tensors(batch), output_type))
+                used.append(session.used)
+        joined = join_outputs(outputs, output_type)
+        if not return_dict:
+            return (joined,)  # type: ignore[return-value]  # as diffusers' pipelines do
+        return FairyPipelineOutput(frames=joined, used=_together(used))
 
 
-def _given(value: Number | None, default: Number) -> Number:
-    return default if value is None else value
+def _together(used: Sequence[UsedSettings]) -> UsedSettings:
+    """Return the settings of a clip's shots as one: all anchors, the smallest batch."""
+    return replace(
+        used[-1],
+        anchor_indices=tuple(chain.from_iterable(one.anchor_indices for one in used)),
+        frame_batch_size=min(one.frame_batch_size for one in used),
+    )

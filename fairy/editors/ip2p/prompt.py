@@ -1,6 +1,6 @@
 """Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative].
 
-diffusers encodes (textual inversion and LoRA included); this checks and orders.
+diffusers encodes it, textual inversion and LoRA included.
 Tests: tests/editors/ip2p/test_prompt.py.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from fairy.editors.ip2p.guidance import Guidance
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
 
 
+@torch.no_grad()
 def encode_instruction(
     pipe: StableDiffusionInstructPix2PixPipeline,
     prompt: str,

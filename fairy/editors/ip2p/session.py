@@ -1,28 +1,41 @@
-"""One clip being edited: its anchors, then any of its frames, in batches.
+"""An edit in progress with an InstructPix2Pix-type UNet: its anchors, then any frames, in batches.
 
-frames float (F,3,H,W) in [-1,1] -> edited frames, the same shape and range. `ClipEdit` is made by
-`FairyPipeline` for one clip and one instruction, and forgotten after it.
-Tests: tests/editors/ip2p/test_pipeline.py.
+images (F,3,H,W) in [-1,1] -> image_latents (F,C,h,w) -> latents (F,C,h,w) -> images (F,3,H,W).
+Tests: tests/editors/ip2p/test_session.py, tests/editors/ip2p/test_pipeline.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fairy.anchors.cache import load_anchors, save_anchors
-from fairy.editors.batches import FrameBatches, one_line_when_out_of_memory
+from fairy.anchors.attention import self_attention_head_dims
+from fairy.anchors.backends import Backend, choose_backend
+from fairy.anchors.cache import AnchorCache, load_anchors, save_anchors
+from fairy.editors.base import Anchor, EditInput, EditSession, UsedSettings
+from fairy.editors.batches import (
+    FrameBatches,
+    choose_frame_batch_size,
+    free_bytes,
+    one_line_when_out_of_memory,
+)
 from fairy.editors.compute import filled_up, is_compiled
-from fairy.editors.ip2p.denoise import Denoiser
-from fairy.editors.ip2p.latents import decode_latents, encode_images
-from fairy.editors.timing import Stages
-from fairy.settings import Shortcuts
+from fairy.editors.images import read_at_size
+from fairy.editors.ip2p.denoise import Denoiser, StepCallback
+from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
+from fairy.editors.ip2p.prompt import encode_instruction
+from fairy.editors.timing import StageTimer
+from fairy.editors.turns import turn
+from fairy.errors import SettingsError
+from fairy.media.colours import Image
+from fairy.media.frames import to_images
+from fairy.settings import EditConfig
 
 if TYPE_CHECKING:
     from fairy.editors.ip2p.pipeline import FairyPipeline
@@ -31,66 +44,89 @@ ANCHORS_ADVICE = "use a smaller size, fewer anchors, or anchor_cache_device cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
-class UsedSettings:
-    """What an edit's settings came to, for reports.
+class CallOptions:
+    """What a Python caller can choose besides the settings: objects, and diffusers' arguments.
 
     Attributes:
-        num_inference_steps: denoising steps.
-        guidance_scale: weight of the instruction.
-        image_guidance_scale: weight of the source image.
-        num_groups: guidance branches, 1 to 3, in guided steps.
-        anchor_indices: frames that are anchors.
-        frame_batch_size: frames denoised together.
-        height: of the frames the model saw.
-        width: of the frames the model saw.
-        device: where the model ran.
-        dtype: in which it ran.
-        scheduler: the scheduler's class.
-        backend: how attention was computed.
-        backend_reason: why so.
-        anchor_cache_device: where the anchors' keys and values lived.
-        anchor_cache_bytes: their size.
-        quality: name of the bundle of shortcuts that was used; "custom" if it is none.
-        shortcuts: those that were used.
+        generator: where the noise comes from; the settings' seed when None.
+        backend: made by the caller, such as one that records (`fairy.anchors.attention_hooks`);
+            the settings' when None.
+        eta: noise of DDIM; other schedulers ignore it.
+        cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
+        on_step_end: called after every denoising step of the anchors and of each batch.
+        decode: whether results are images; latents otherwise.
     """
 
-    num_inference_steps: int
-    guidance_scale: float
-    image_guidance_scale: float
-    num_groups: int
-    anchor_indices: tuple[int, ...]
-    frame_batch_size: int
-    height: int
-    width: int
-    device: str
-    dtype: str
-    scheduler: str
-    backend: str
-    backend_reason: str
-    anchor_cache_device: str
-    anchor_cache_bytes: int
-    quality: str
-    shortcuts: Shortcuts
+    generator: torch.Generator | None = None
+    backend: Backend | None = None
+    eta: float = 0.0
+    cross_attention_kwargs: dict[str, Any] | None = None
+    on_step_end: StepCallback | None = None
+    decode: bool = True
 
-    @classmethod
-    def of(
-        cls,
-        denoiser: Denoiser,
-        anchor_indices: list[int],
-        frame_batch_size: int,
+
+class Ip2pSession(EditSession):
+    """The edit of one shot. Made by `FairyPipeline.begin`, whose arguments it has.
+
+    Args:
+        pipe: the model; other sessions may use it at the same time.
+        prompt: the instruction.
+        anchors: sorted by index; they are edited at once.
+        settings: where they are None, the model's defaults decide.
+        size: (height, width) at which the model works.
+        anchor_store: file of the anchors' keys, values and results: read if it exists, otherwise
+            written.
+        options: for Python callers.
+    """
+
+    def __init__(
+        self,
+        pipe: FairyPipeline,
+        prompt: str,
+        anchors: Sequence[Anchor],
+        settings: EditConfig,
+        *,
         size: tuple[int, int],
-    ) -> UsedSettings:
-        """Return the settings of an edit whose anchors are done; size is (height, width)."""
-        return cls(
+        anchor_store: Path | None = None,
+        options: CallOptions | None = None,
+    ) -> None:
+        options = options or CallOptions()
+        _check_anchors(anchors)
+        _check_size(size, pipe.grid)
+        settings = pipe.defaults.fill(settings)
+        self._pipe, self._size, self._decode = pipe, size, options.decode
+        with turn(pipe.unet):
+            self._denoiser = _make_denoiser(pipe, prompt, settings, size, options)
+            self._timer = StageTimer(self._device)
+            self._batches = FrameBatches(
+                settings.frame_batch_size or self._fitting_batch(settings, len(anchors))
+            )
+            self._anchors = self._edit_anchors(anchors, anchor_store)
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that are edited together; falls when memory runs out."""
+        return self._batches.size
+
+    @property
+    def timing(self) -> dict[str, float]:
+        """Seconds of "vae_encode", "anchors", "frames" and "vae_decode" so far."""
+        return self._timer.seconds()
+
+    @property
+    def used(self) -> UsedSettings:
+        """What the settings came to so far."""
+        denoiser = self._denoiser
+        return UsedSettings(
             num_inference_steps=denoiser.num_inference_steps,
             guidance_scale=denoiser.guidance.guidance_scale,
             image_guidance_scale=denoiser.guidance.image_guidance_scale,
             num_groups=denoiser.guidance.num_groups,
-            anchor_indices=tuple(anchor_indices),
-            frame_batch_size=frame_batch_size,
-            height=size[0],
-            width=size[1],
-            device=str(denoiser.prompt_embeds.device),
+            anchor_indices=tuple(sorted(self._anchors)),
+            frame_batch_size=self._batches.size,
+            height=self._size[0],
+            width=self._size[1],
+            device=str(self._device),
             dtype=str(denoiser.prompt_embeds.dtype).removeprefix("torch."),
             scheduler=type(denoiser.scheduler).__name__,
             backend=denoiser.backend.name,
@@ -101,99 +137,89 @@ class UsedSettings:
             shortcuts=denoiser.shortcuts,
         )
 
+    def edit(self, inputs: Sequence[EditInput]) -> Image:
+        """Return the edited frames, uint8 (F,H,W,3), in the order of `inputs`."""
+        return to_images(self.edit_tensors(inputs))
 
-class ClipEdit:
-    """The edit of one clip.
+    def edit_tensors(self, inputs: Sequence[EditInput]) -> Tensor:
+        """Return the results on the CPU, in order: images (F,3,H,W) in [-1,1].
 
-    Args:
-        pipe: whose models are used.
-        denoiser: the loops, set up for this clip.
-        anchor_indices: which frames are the anchors, sorted.
-        batches: how many frames at a time.
-        decode: whether results are images (F,3,H,W); else latents (F,C,h,w).
+        A session that does not decode returns latents (F,C,h,w).
 
-    Attributes:
-        stages: seconds of "vae_encode", "anchors", "frames" and "vae_decode".
-    """
-
-    def __init__(
-        self,
-        pipe: FairyPipeline,
-        denoiser: Denoiser,
-        anchor_indices: list[int],
-        batches: FrameBatches,
-        *,
-        decode: bool,
-    ) -> None:
-        self._pipe = pipe
-        self._denoiser = denoiser
-        self._anchor_indices = anchor_indices
-        self._batches = batches
-        self._decode = decode
-        self.stages = Stages(denoiser.prompt_embeds.device)
-        self._anchors: dict[int, Tensor] = {}
-
-    def edit_anchors(self, images: Tensor, store: Path | None = None) -> None:
-        """Edit the anchors' images (A,3,H,W); their results are kept until asked for.
-
-        Where `store` is a file of earlier anchors, they are read from it; else it is written.
+        Raises:
+            SettingsError: out of memory even with one frame, or an input with a mask.
         """
-        if store is not None and store.exists():
-            self._anchors = load_anchors(store, self._denoiser.cache)
-            return
-        image_latents = self._batches.run(images, self._encode)
-        attempt = f"{len(images)} anchors together"
-        with self.stages("anchors"), one_line_when_out_of_memory(attempt, ANCHORS_ADVICE):
-            latents = self._denoiser.edit_anchors(image_latents)
-        results = self._batches.run(latents, self._finish)
-        self._anchors = dict(zip(self._anchor_indices, results, strict=True))
-        if store is not None:
-            save_anchors(store, self._denoiser.cache, self._anchors)
-
-    def edit(self, numbered: Iterator[tuple[int, Tensor]]) -> Iterator[Tensor]:
-        """Return the results of frames (index, (3,H,W)) in order, as batches (F,...).
-
-        A frame that is an anchor is not computed again: its result is the anchors' own.
-        """
-        while batch := list(islice(numbered, self._batches.size)):
-            yield self._edit_batch(dict(batch))
-
-    def _edit_batch(self, batch: dict[int, Tensor]) -> Tensor:
-        others = {i: frame for i, frame in batch.items() if i not in self._anchors}
-        results = {i: self._anchors[i] for i in batch.keys() & self._anchors.keys()}
+        if any(one.mask is not None for one in inputs):
+            raise SettingsError("mask: this editor changes whole frames only; leave the mask out")
+        others = [one for one in inputs if one.index not in self._anchors]
+        edited = iter(())
         if others:
-            edited = self._batches.run(torch.stack(list(others.values())), self._edit_images)
-            results |= dict(zip(others, edited, strict=True))
-        return torch.stack([results[i] for i in batch])
+            images = torch.stack(list(read_at_size((one.source for one in others), self._size)))
+            edited = iter(self._batches.run(images, self._edit_images))
+        return torch.stack(
+            [
+                self._anchors[one.index] if one.index in self._anchors else next(edited)
+                for one in inputs
+            ]
+        )
+
+    def close(self) -> None:
+        """Let a model that is offloaded between uses leave the device."""
+        with turn(self._pipe.unet):
+            self._pipe.maybe_free_model_hooks()
+
+    @property
+    def _device(self) -> torch.device:
+        return self._denoiser.prompt_embeds.device
+
+    def _fitting_batch(self, settings: EditConfig, num_anchors: int) -> int:
+        """Return how many frames at a time fit into the memory that is free."""
+        chosen = replace(settings, backend=self._denoiser.backend.name)
+        memory = self._pipe.memory(chosen, size=self._size, num_anchors=num_anchors)
+        return choose_frame_batch_size(self._device.type, free_bytes(self._device), memory)
+
+    def _edit_anchors(self, anchors: Sequence[Anchor], store: Path | None) -> dict[int, Tensor]:
+        """Return the anchors' results by index and fill the cache, or read both from `store`."""
+        if store is not None and store.exists():
+            return load_anchors(store, self._denoiser.cache)
+        images = torch.stack(list(read_at_size((one.source for one in anchors), self._size)))
+        image_latents = self._batches.run(images, self._encode)
+        attempt = f"{len(anchors)} anchors together"
+        with self._timer("anchors"), one_line_when_out_of_memory(attempt, ANCHORS_ADVICE):
+            latents = self._denoiser.edit_anchors(image_latents)
+        edited = self._batches.run(latents, self._finish)
+        results = {one.index: result for one, result in zip(anchors, edited, strict=True)}
+        if store is not None:
+            save_anchors(store, self._denoiser.cache, results)
+        return results
 
     def _edit_images(self, images: Tensor) -> Tensor:
-        image_latents = self._encode(images)
-        with self.stages("frames"):
-            latents = self._denoiser.edit_frames(self._filled_up(image_latents))
-        return self._finish(latents[: images.shape[0]])
-
-    def _filled_up(self, image_latents: Tensor) -> Tensor:
-        """Return image_latents (F,C,h,w), as many as the UNet was or will be compiled for."""
-        if not is_compiled(self._pipe.unet):
-            return image_latents
-        return filled_up(image_latents, self._batches.size)
+        """Return the results of frames (F,3,H,W) or (F,C,h,w) that are not anchors."""
+        with turn(self._pipe.unet):
+            image_latents = self._encode(images)
+            if is_compiled(self._pipe.unet):
+                # It is compiled for one number of frames
+                image_latents = filled_up(image_latents, self._batches.size)
+            with self._timer("frames"):
+                latents = self._denoiser.edit_frames(image_latents)
+            return self._finish(latents[: images.shape[0]])
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
+        """Return image_latents (F,C,h,w) on the device; latents are only moved there."""
         prompt_embeds = self._denoiser.prompt_embeds
         if images.shape[1:] == self._denoiser.noise.initial.shape[1:]:
-            # Latents already: several edits share them
             return images.to(prompt_embeds)
-        with self.stages("vae_encode"):
+        with self._timer("vae_encode"):
             image_latents = encode_images(self._pipe.vae, images.to(prompt_embeds.device))
             return image_latents.to(prompt_embeds.dtype)
 
     @torch.no_grad()
     def _finish(self, latents: Tensor) -> Tensor:
-        """Return the results, on the CPU: images (F,3,H,W) in [-1,1], or the latents."""
+        """Return the results on the CPU: images (F,3,H,W) in [-1,1], or the latents."""
         if not self._decode:
             return latents.cpu()
-        with self.stages("vae_decode"):
+        with self._timer("vae_decode"):
             images = decode_latents(self._pipe.decoder or self._pipe.vae, latents)
             return check_safety(self._pipe, images).cpu()
 
@@ -208,3 +234,52 @@ def check_safety(pipe: FairyPipeline, images: Tensor) -> Tensor:
     _, flagged = pipe.run_safety_checker(images.clone(), pipe._execution_device, pipe.unet.dtype)
     keep = torch.tensor([not flag for flag in flagged], device=images.device)
     return torch.where(keep[:, None, None, None], images, -1.0)
+
+
+def _make_denoiser(
+    pipe: FairyPipeline,
+    prompt: str,
+    settings: EditConfig,
+    size: tuple[int, int],
+    options: CallOptions,
+) -> Denoiser:
+    assert settings.num_inference_steps is not None
+    assert settings.guidance_scale is not None
+    assert settings.image_guidance_scale is not None
+    guidance = Guidance(settings.guidance_scale, settings.image_guidance_scale)
+    prompt_embeds = encode_instruction(pipe, prompt, settings.negative_prompt, guidance)
+    device, dtype = prompt_embeds.device, prompt_embeds.dtype
+    backend = options.backend or choose_backend(
+        settings.backend, device, self_attention_head_dims(pipe.unet), settings.anchor_strength
+    )
+    shape = (pipe.vae.config.latent_channels, size[0] // pipe.grid, size[1] // pipe.grid)
+    generator = make_generator(settings.seed if options.generator is None else options.generator)
+    return Denoiser(
+        unet=pipe.unet,
+        scheduler=pipe.scheduler,
+        num_inference_steps=settings.num_inference_steps,
+        prompt_embeds=prompt_embeds,
+        guidance=guidance,
+        noise=ClipNoise.draw(generator, shape, device, dtype),
+        backend=backend,
+        cache=AnchorCache(torch.device(settings.anchor_cache_device or device), device),
+        eta=options.eta,
+        cross_attention_kwargs=options.cross_attention_kwargs,
+        shortcuts=settings.shortcuts,
+        on_step_end=options.on_step_end,
+    )
+
+
+def _check_anchors(anchors: Sequence[Anchor]) -> None:
+    indices = [anchor.index for anchor in anchors]
+    if not indices or indices != sorted(set(indices)):
+        raise ValueError(f"anchors {indices}: pass at least one, sorted by index, without repeats")
+    if any(anchor.edited is not None for anchor in anchors):
+        raise SettingsError("anchors: this editor edits anchors itself; leave `edited` out")
+
+
+def _check_size(size: tuple[int, int], grid: int) -> None:
+    if any(side < grid or side % grid for side in size):
+        raise ValueError(
+            f"size {size}: use multiples of {grid}, the model's grid (fairy.media.frames.fit_size)"
+        )

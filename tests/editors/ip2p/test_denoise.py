@@ -69,11 +69,13 @@ def pipe(tiny_pipeline) -> FairyPipeline:
     return FairyPipeline.from_pipe(tiny_pipeline)
 
 
-def edit(pipe: FairyPipeline, shortcuts: Shortcuts = EXACT, frames=FRAMES, **settings):
+def edit_with_report(pipe: FairyPipeline, shortcuts: Shortcuts = EXACT, **settings):
     settings = {"num_inference_steps": 4, "generator": 3, "output_type": "pt"} | GUIDED | settings
-    return pipe(
-        frames, "make it red", anchor_indices=[0, 2], shortcuts=shortcuts, **settings
-    ).frames
+    return pipe(FRAMES, "make it red", anchor_indices=[0, 2], shortcuts=shortcuts, **settings)
+
+
+def edit(pipe: FairyPipeline, shortcuts: Shortcuts = EXACT, **settings):
+    return edit_with_report(pipe, shortcuts, **settings).frames
 
 
 @pytest.mark.parametrize("shortcuts", EACH)
@@ -154,10 +156,10 @@ def test_layers_left_out_keep_nothing(pipe, monkeypatch):
 
 
 def test_the_report_names_the_shortcuts(pipe):
-    edit(pipe, QUALITIES["fast"])
-    assert (pipe.used.quality, pipe.used.shortcuts) == ("fast", QUALITIES["fast"])
-    edit(pipe)
-    assert (pipe.used.quality, pipe.used.shortcuts) == ("exact", EXACT)
+    used = edit_with_report(pipe, QUALITIES["fast"]).used
+    assert (used.quality, used.shortcuts) == ("fast", QUALITIES["fast"])
+    used = edit_with_report(pipe).used
+    assert (used.quality, used.shortcuts) == ("exact", EXACT)
 
 
 def test_within_the_unet_no_number_is_read(pipe):

@@ -84,8 +84,6 @@ def test_offloaded_model_and_cache_on_the_host_change_nothing(tiny_pipeline):
     pipe = FairyPipeline.from_pipe(tiny_pipeline.to("cuda"))
     expected = pipe(FRAMES, "make it red", output_type="pt", **SETTINGS).frames
     pipe.enable_model_cpu_offload()
-    out = pipe(
-        FRAMES, "make it red", output_type="pt", anchor_cache_device="cpu", **SETTINGS
-    ).frames
-    assert pipe.used.device == "cuda:0"
-    assert torch.allclose(out, expected, atol=1e-5)
+    out = pipe(FRAMES, "make it red", output_type="pt", anchor_cache_device="cpu", **SETTINGS)
+    assert out.used.device == "cuda:0"
+    assert torch.allclose(out.frames, expected, atol=1e-5)

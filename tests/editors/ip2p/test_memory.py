@@ -7,7 +7,7 @@ what the formula leaves out (the text encoder, work space of single operators) i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,11 +15,13 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch.profiler import ProfilerActivity, profile
 
+from fairy.editors.base import Anchor, EditInput, EditSession, UsedSettings
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.memory import EditShape, edit_memory, num_evaluations
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.editors.live_bytes import counted
 from fairy.models.blueprint import Blueprint
+from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 GUIDANCE = {1: (1.0, 1.0), 2: (7.5, 1.0), 3: (7.5, 1.5)}
@@ -49,23 +51,25 @@ def memory_of(pipe: FairyPipeline, shape: EditShape):
     return edit_memory(Blueprint.of(pipe.unet), Blueprint.of(pipe.vae), shape)
 
 
-def edit(pipe: FairyPipeline, shape: EditShape, num_frames: int) -> Iterator[np.ndarray]:
-    """Edit the anchors and one batch of frames, as `shape` says."""
-    frames = make_frames(shape.num_anchors + num_frames, *shape.size)
-    anchors = range(shape.num_anchors)
-    return pipe.stream(
-        iter(frames[shape.num_anchors :]),
-        INSTRUCTION,
-        frame_indices=range(shape.num_anchors, len(frames)),
-        anchor_frames=frames[: shape.num_anchors],
-        anchor_indices=list(anchors),
+def begin(pipe: FairyPipeline, shape: EditShape, num_frames: int) -> EditSession:
+    frames = make_frames(shape.num_anchors, *shape.size)
+    settings = EditConfig(
         num_inference_steps=shape.num_steps,
         guidance_scale=shape.guidance.guidance_scale,
         image_guidance_scale=shape.guidance.image_guidance_scale,
         frame_batch_size=num_frames,
-        generator=0,
         backend=shape.backend,
     )
+    anchors = [Anchor(index, frame) for index, frame in enumerate(frames)]
+    return pipe.begin(INSTRUCTION, anchors, settings, size=shape.size)
+
+
+def edit(pipe: FairyPipeline, shape: EditShape, num_frames: int) -> UsedSettings:
+    """Edit the anchors and one batch of frames, as `shape` says."""
+    with begin(pipe, shape, num_frames) as session:
+        others = make_frames(num_frames, *shape.size)
+        session.edit([EditInput(shape.num_anchors + i, frame) for i, frame in enumerate(others)])
+        return session.used
 
 
 def allocated_peak(work: Callable[[], object]) -> int:
@@ -75,11 +79,6 @@ def allocated_peak(work: Callable[[], object]) -> int:
     events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
     changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
     return int(np.cumsum(changes).max())
-
-
-def consume(batches: Iterator[object]) -> None:
-    for _ in batches:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -95,21 +94,20 @@ def test_formula_is_within_15_percent_of_measured_peaks(
 ):
     guidance = Guidance(*GUIDANCE[num_groups])
     shape = shape_of(tiny, size, num_anchors=num_anchors, num_steps=num_steps, guidance=guidance)
-    measured = allocated_peak(lambda: consume(edit(tiny, shape, num_frames)))
+    measured = allocated_peak(lambda: edit(tiny, shape, num_frames))
     assert memory_of(tiny, shape).peak(num_frames) == pytest.approx(measured, rel=MARGIN)
 
 
 def test_formula_holds_for_the_bundled_model():
     pipe = FairyPipeline.from_pretrained("mini")
     shape = shape_of(pipe, (72, 96), num_steps=1, guidance=Guidance(*GUIDANCE[2]))
-    measured = allocated_peak(lambda: consume(edit(pipe, shape, 3)))
+    measured = allocated_peak(lambda: edit(pipe, shape, 3))
     assert memory_of(pipe, shape).peak(3) == pytest.approx(measured, rel=MARGIN)
 
 
 def test_cache_is_exact(tiny):
     shape = shape_of(tiny, (24, 32), num_steps=3)
-    consume(edit(tiny, shape, 4))
-    assert memory_of(tiny, shape).cache == tiny.used.anchor_cache_bytes
+    assert memory_of(tiny, shape).cache == edit(tiny, shape, 4).anchor_cache_bytes
 
 
 def test_peak_grows_by_the_same_with_every_frame(tiny):
@@ -149,19 +147,11 @@ def test_some_samplers_run_the_unet_twice_a_step(tiny):
 
 def test_nothing_grows_with_the_frames(tiny):
     """The bytes of all tensors that an edit has made and holds, after 40 and after 160 frames."""
-    frames, held = make_frames(3, 24, 32), []
-    with counted("cpu") as live:
-        batches = tiny.stream(
-            (frames[i % 3] for i in range(160)),
-            INSTRUCTION,
-            anchor_frames=frames[:1],
-            anchor_indices=[0],
-            num_inference_steps=1,
-            guidance_scale=1.0,
-            frame_batch_size=8,
-            generator=0,
-        )
-        for _ in batches:
+    shape = shape_of(tiny, (24, 32), num_anchors=1, num_steps=1, guidance=Guidance(1.0, 1.5))
+    frame, held = make_frames(1, 24, 32)[0], []
+    with counted("cpu") as live, begin(tiny, shape, 8) as session:
+        for first in range(0, 160, 8):
+            session.edit([EditInput(index, frame) for index in range(first, first + 8)])
             held.append(live.now)
     assert len(held) == 20
     assert held[4] == held[-2] > 0
@@ -182,7 +172,7 @@ def test_formula_is_within_15_percent_of_measured_peaks_on_cuda(sd15, num_anchor
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     weights = torch.cuda.memory_allocated()
-    consume(edit(sd15, shape, num_frames))
+    edit(sd15, shape, num_frames)
     measured = torch.cuda.max_memory_allocated() - weights
     assert memory_of(sd15, shape).peak(num_frames) == pytest.approx(measured, rel=MARGIN)
 
@@ -197,7 +187,7 @@ def test_runs_on_a_card_of_8_gb(sd15):
         shape = shape_of(sd15, (384, 512), num_steps=10)
         memory = memory_of(sd15, shape)
         room = 8 * 2**30 - torch.cuda.memory_allocated()
-        consume(edit(sd15, shape, min(4, memory.most_frames(int(0.9 * room)))))
+        edit(sd15, shape, min(4, memory.most_frames(int(0.9 * room))))
         assert torch.cuda.max_memory_reserved() <= 8 * 2**30
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

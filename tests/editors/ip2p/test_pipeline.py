@@ -33,10 +33,14 @@ def pipe(tiny_pipeline) -> FairyPipeline:
     return FairyPipeline.from_pipe(tiny_pipeline)
 
 
-def edit(pipe: FairyPipeline, frames=FRAMES, **settings):
-    """Return the edited frames; settings stand in for the short ones here."""
+def edit_with_report(pipe: FairyPipeline, frames=FRAMES, **settings):
+    """Return the pipeline's output; `settings` replace the short ones here."""
     settings = {"num_inference_steps": STEPS, "generator": 3, "output_type": "pt"} | settings
-    return pipe(frames, "make it red", **settings).frames
+    return pipe(frames, "make it red", **settings)
+
+
+def edit(pipe: FairyPipeline, frames=FRAMES, **settings):
+    return edit_with_report(pipe, frames, **settings).frames
 
 
 def edit_image(pipe: StableDiffusionInstructPix2PixPipeline, frame: np.ndarray, **settings):
@@ -124,47 +128,9 @@ def test_equal_frames_stay_equal(pipe):
     assert torch.allclose(out[1], out[4], atol=1e-5)
 
 
-def test_streaming_equals_in_memory(pipe):
-    expected = edit(pipe, output_type="np", frame_batch_size=2)
-    batches = pipe.stream(
-        iter(FRAMES),
-        "make it red",
-        anchor_frames=list(FRAMES[[1, 3, 5]]),
-        anchor_indices=[1, 3, 5],
-        num_inference_steps=STEPS,
-        generator=3,
-        frame_batch_size=3,
-    )
-    batches = list(batches)
-    assert [len(batch) for batch in batches] == [3, 3, 1]
-    assert_same_frames(np.concatenate(batches), expected)
-
-
-def test_stream_reads_no_further_than_it_gives(pipe):
-    num_read = 0
-
-    def frames():
-        nonlocal num_read
-        while True:
-            num_read += 1
-            yield FRAMES[num_read % 7]
-
-    batches = pipe.stream(
-        frames(),
-        "make it red",
-        anchor_frames=[FRAMES[0]],
-        anchor_indices=[0],
-        num_inference_steps=1,
-        frame_batch_size=2,
-    )
-    assert num_read == 0
-    next(batches), next(batches)
-    assert num_read == 4
-
-
 @pytest.mark.parametrize("guidance", GUIDANCE)
 def test_cache_bytes_equal_the_formula(pipe, guidance):
-    edit(pipe, num_anchors=3, **guidance)
+    used = edit_with_report(pipe, num_anchors=3, **guidance).used
     tokens_by_channels = {16: 6 * 8, 32: 3 * 4}
     layers = self_attention_layers(pipe.unet).values()
     values = sum(tokens_by_channels[layer.query_dim] * layer.inner_dim for layer in layers)
@@ -174,7 +140,7 @@ def test_cache_bytes_equal_the_formula(pipe, guidance):
     rows = num_groups * values - (num_groups > 1) * first_layer
     keys_and_values, element_bytes = 2, 4
     expected = keys_and_values * STEPS * 3 * rows * element_bytes
-    assert pipe.used.anchor_cache_bytes == expected
+    assert used.anchor_cache_bytes == expected
 
 
 def test_far_frame_changes_when_an_anchors_values_change(pipe, monkeypatch):
@@ -250,9 +216,10 @@ def test_scheduler_of_the_pipeline_is_left_alone(pipe):
 
 
 def test_backends_agree(pipe):
-    expected = edit(pipe, FRAMES[:4], backend="reference", **ONE_BRANCH)
-    assert pipe.used.backend == "reference"
-    assert torch.allclose(edit(pipe, FRAMES[:4], backend="sdpa", **ONE_BRANCH), expected, atol=1e-4)
+    expected = edit_with_report(pipe, FRAMES[:4], backend="reference", **ONE_BRANCH)
+    assert expected.used.backend == "reference"
+    out = edit(pipe, FRAMES[:4], backend="sdpa", **ONE_BRANCH)
+    assert torch.allclose(out, expected.frames, atol=1e-4)
 
 
 @pytest.mark.parametrize("output_type", ["np", "pt", "pil", "latent"])
@@ -268,16 +235,15 @@ def test_size_asked_is_used(pipe):
 
 
 def test_defaults_are_used_and_reported(pipe):
-    pipe(FRAMES[:2], "make it red")
-    assert pipe.used.num_inference_steps == 10
-    assert pipe.used.guidance_scale == 7.5
-    assert pipe.used.num_groups == 3
+    used = pipe(FRAMES[:2], "make it red").used
+    assert (used.num_inference_steps, used.guidance_scale, used.num_groups) == (10, 7.5, 3)
 
 
 def test_half_precision_stays_half(tiny_pipeline):
     pipe = FairyPipeline.from_pipe(tiny_pipeline.to(torch.bfloat16))
-    assert edit(pipe, FRAMES[:3]).isfinite().all()
-    assert pipe.used.dtype == "bfloat16"
+    out = edit_with_report(pipe, FRAMES[:3])
+    assert out.frames.isfinite().all()
+    assert out.used.dtype == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -306,9 +272,9 @@ def test_triton_edits_as_sdpa_does(pipe):
         pytest.skip("needs TRITON_INTERPRET=1 on a processor")
     small = make_frames(2, height=8, width=8)
     settings = {**ONE_BRANCH, "num_inference_steps": 1, "num_anchors": 1}
-    triton = edit(pipe, small, backend="triton", **settings)
-    assert pipe.used.backend == "triton"
-    assert torch.allclose(triton, edit(pipe, small, backend="sdpa", **settings), atol=1e-3)
+    triton = edit_with_report(pipe, small, backend="triton", **settings)
+    assert triton.used.backend == "triton"
+    assert torch.allclose(triton.frames, edit(pipe, small, backend="sdpa", **settings), atol=1e-3)
 
 
 @pytest.mark.gpu
@@ -343,10 +309,10 @@ def test_strength_of_anchors_changes_the_other_frames_alone(pipe):
 
 
 def test_shots_named_in_memory_are_edited_as_each_alone(pipe):
-    whole = edit(pipe, shots=[3], num_anchors=2, output_type="np")
-    assert pipe.used.anchor_indices == (0, 2, 4, 6)
+    whole = edit_with_report(pipe, shots=[3], num_anchors=2, output_type="np")
+    assert whole.used.anchor_indices == (0, 2, 4, 6)
     alone = [edit(pipe, part, num_anchors=2, output_type="np") for part in (FRAMES[:3], FRAMES[3:])]
-    assert_same_frames(whole, np.concatenate(alone))
+    assert_same_frames(whole.frames, np.concatenate(alone))
 
 
 def test_a_shot_does_not_see_another_shots_anchors(pipe):

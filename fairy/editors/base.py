@@ -1,0 +1,207 @@
+"""What every editor offers, whatever its model: jobs, evaluation and analysis know only this.
+
+    session = editor.begin(prompt, anchors, settings, size=(height, width))
+    images = session.edit([EditInput(index, image), ...])      uint8 (F,H,W,3)
+
+All state of an edit is in its session, so several sessions can share one editor, also in several
+threads. Implemented by `fairy.editors.ip2p.pipeline.FairyPipeline`.
+Tests: tests/editors/ip2p/test_session.py.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from fairy.editors.batches import EditMemory
+from fairy.editors.images import Frame
+from fairy.media.colours import Image
+from fairy.models.defaults import ModelDefaults
+from fairy.settings import EditConfig, Shortcuts
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class EditInput:
+    """One frame to edit.
+
+    Attributes:
+        index: its number in the clip, as anchors are numbered.
+        source: uint8 (H,W,3), a PIL image, float (3,H,W) in [-1,1], or its latents (C,h,w).
+        mask: (H,W) in [0,1], where the edit may change the frame; the whole frame when None.
+    """
+
+    index: int
+    source: Frame
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A frame whose keys and values the other frames attend to.
+
+    Attributes:
+        index: its number in the clip.
+        source: as in `EditInput`.
+        edited: its result, if a person made it; otherwise the editor makes it.
+    """
+
+    index: int
+    source: Frame
+    edited: Frame | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedSettings:
+    """What an edit's settings came to, for reports.
+
+    Attributes:
+        num_inference_steps: denoising steps.
+        guidance_scale: weight of the instruction.
+        image_guidance_scale: weight of the source image.
+        num_groups: guidance branches, 1 to 3, in guided steps.
+        anchor_indices: frames that are anchors.
+        frame_batch_size: frames denoised together; after running out of memory, what fitted.
+        height: of the frames the model saw.
+        width: of the frames the model saw.
+        device: where the model ran.
+        dtype: in which it ran.
+        scheduler: the scheduler's class.
+        backend: how attention was computed.
+        backend_reason: why that one.
+        anchor_cache_device: where the anchors' keys and values were kept.
+        anchor_cache_bytes: their size.
+        quality: name of the bundle of shortcuts that was used; "custom" if it is none.
+        shortcuts: those that were used.
+    """
+
+    num_inference_steps: int
+    guidance_scale: float
+    image_guidance_scale: float
+    num_groups: int
+    anchor_indices: tuple[int, ...]
+    frame_batch_size: int
+    height: int
+    width: int
+    device: str
+    dtype: str
+    scheduler: str
+    backend: str
+    backend_reason: str
+    anchor_cache_device: str
+    anchor_cache_bytes: int
+    quality: str
+    shortcuts: Shortcuts
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditorIdentity:
+    """Which model runs, and on what: two editors that are equal here edit alike.
+
+    Attributes:
+        weights: SHA-256 over the first values of every weight, the scheduler and the defaults.
+        device: the kind of device: "cpu", "cuda", "mps".
+        dtype: in which it runs.
+    """
+
+    weights: str
+    device: str
+    dtype: str
+
+
+class EditSession(ABC):
+    """An edit in progress: its anchors are edited, any frames can follow, in any order."""
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Frames that are edited together; falls when memory runs out."""
+
+    @abstractmethod
+    def edit(self, inputs: Sequence[EditInput]) -> Image:
+        """Return the edited frames, uint8 (F,H,W,3), in the order of `inputs`.
+
+        An input with the index of an anchor gets the anchor's result and is not computed again.
+
+        Raises:
+            SettingsError: out of memory even with one frame, or an input this editor cannot edit.
+        """
+
+    @property
+    @abstractmethod
+    def used(self) -> UsedSettings:
+        """What the settings came to so far."""
+
+    @property
+    @abstractmethod
+    def timing(self) -> dict[str, float]:
+        """Seconds by stage so far; on CUDA, reading them waits for the device."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the device memory that nothing else needs; called at the end of `with`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Editor(Protocol):
+    """A loaded model that edits frames by an instruction."""
+
+    @property
+    def defaults(self) -> ModelDefaults:
+        """Settings used where an edit names none."""
+
+    @property
+    def grid(self) -> int:
+        """Heights and widths must be multiples of this many pixels."""
+
+    def begin(
+        self,
+        prompt: str,
+        anchors: Sequence[Anchor],
+        settings: EditConfig,
+        *,
+        size: tuple[int, int],
+        anchor_store: Path | None = None,
+    ) -> EditSession:
+        """Edit the anchors and return the session that edits the other frames.
+
+        Args:
+            prompt: the instruction.
+            anchors: sorted by index, at least one.
+            settings: of `EditConfig`, those of sampling and computing; where they are None,
+                `defaults` decide.
+            size: (height, width) at which the model works, on `grid`.
+            anchor_store: file of these anchors' keys, values and results: read if it exists,
+                otherwise written.
+
+        Raises:
+            InstructionError: the instruction is empty.
+            SettingsError: the settings do not fit the model or the machine.
+            ValueError: anchors that are not sorted, or a size off the grid.
+        """
+
+    def identity(self) -> EditorIdentity:
+        """Return what decides, besides the settings, what an edit looks like."""
+
+    def memory(
+        self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int
+    ) -> EditMemory:
+        """Return the memory that an edit of these settings needs besides the weights."""

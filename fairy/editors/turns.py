@@ -1,0 +1,27 @@
+"""Several edits may share a model: they take turns with it, one batch each.
+
+An edit changes the model while it computes: attention processors, LoRA scales, offloading hooks. On
+one device taking turns costs nothing, because batches would compete for the same units.
+Tests: tests/editors/ip2p/test_session.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+@contextmanager
+def turn(model: nn.Module) -> Iterator[None]:
+    """Wait until no other thread computes with `model`, then have it alone inside the block."""
+    with _guard:
+        lock = _locks.setdefault(model, threading.RLock())
+    with lock:
+        yield
