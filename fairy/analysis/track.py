@@ -1,6 +1,6 @@
-"""What the anchors' attention knows of motion: a picture of one point, or accuracy by layer.
+"""`fairy track`: draw what one point attends to, or measure tracking accuracy by layer.
 
-A clip and a point -> a PNG; rendered clips or a TAP-Vid file -> a chart and figures.
+A clip and a point -> a PNG; rendered clips or a TAP-Vid file -> `TrackingAccuracy`, and a PNG.
 Tests: tests/analysis/test_track.py.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from PIL import Image as PilImage
 from torch import Tensor
 
 from fairy.analysis.attention_maps import PointAttention, attend_from_points
-from fairy.analysis.figures import draw_accuracy, draw_point
+from fairy.analysis.point_sheet import draw_point
 from fairy.analysis.point_tracks import TrackedClip, follow_flow, grid_points, read_tapvid
 from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
 from fairy.anchors.selection import check_anchor_indices, select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import OutputExistsError, SettingsError
-from fairy.media import probe
+from fairy.media import VideoInfo, probe
 from fairy.media.frames import to_model
 from fairy.media.read import read_frame_at
 from fairy.settings import EditConfig
@@ -54,31 +55,22 @@ def track_point(
         point: (x, y) in px of the clip.
         out: a PNG.
         config: model, anchors, size, device and seed.
-        frame: in which the point lies; the first that is no anchor when None.
+        frame: the frame of the point; the first that is not an anchor when None.
         instruction: what to edit; the model's first example when None.
         all_layers: a row for each layer, instead of the mean of those with the finest grid.
         overwrite: replace `out`.
 
     Raises:
-        FairyError: what a user can mend: no such clip, a point outside it, a frame that is an
-            anchor.
+        FairyError: no such clip, a point outside the picture, or a frame that is an anchor.
     """
     config, out = config or EditConfig(), checked_png(out, overwrite=overwrite)
     info = probe(clip)
-    if config.anchor_indices is None:
-        check_count(info.num_frames, config.num_anchors)
-        anchor_indices = select_anchor_indices(info.num_frames, config.num_anchors)
-    else:
-        anchor_indices = check_anchor_indices(config.anchor_indices, info.num_frames)
+    anchor_indices = _anchors_of(config, info.num_frames)
     frame = _frame_to_ask(frame, info.num_frames, anchor_indices)
-    if not (0 <= point[0] < info.width and 0 <= point[1] < info.height):
-        raise SettingsError(
-            f"point {point[0]:g},{point[1]:g} is outside the picture of "
-            f"{info.width} x {info.height}: give x,y in pixels from its upper left corner"
-        )
+    _check_inside(point, info)
     read = read_frame_at(clip, [frame, *anchor_indices])
     frames = torch.cat([(to_model(one.image[None]) + 1) / 2 for one in read])
-    maps = point_maps(load(config), frames, point, config, instruction)
+    maps = point_maps(load_model(config), frames, point, config, instruction)
     if not all_layers:
         maps = finest(maps)
     sheet = draw_point(
@@ -98,21 +90,21 @@ def point_maps(
 
     Args:
         pipe: the editor.
-        frames: (1+A,3,H,W) in [0,1], the frame asked and the anchors.
+        frames: (1+A,3,H,W) in [0,1], the frame of the point and the anchors.
         point: (x, y) in px.
         config: size and seed.
         instruction: what to edit; the model's first example when None.
     """
     by_step: dict[str, list[Tensor]] = defaultdict(list)
 
-    def see(seen: PointAttention) -> None:
-        by_step[seen.layer].append(seen.maps[0])
+    def collect(attention: PointAttention) -> None:
+        by_step[attention.layer].append(attention.maps[0])
 
     attend_from_points(
         pipe,
         frames,
         {0: torch.tensor([point])},
-        see,
+        collect,
         anchor_indices=list(range(1, len(frames))),
         instruction=instruction,
         size=config.size,
@@ -144,26 +136,27 @@ def measure_tracking(
     Args:
         config: model, number of anchors, size, device and seed.
         tapvid: a TAP-Vid pickle; rendered clips, whose tracks are exact, when None.
-        num_clips: how many clips, of a TAP-Vid file the first.
+        num_clips: how many clips; of a TAP-Vid file the first ones.
         num_frames: how many frames of each, evenly spread.
         instruction: what to edit; the model's first example when None.
         out: a PNG of the chart.
         overwrite: replace `out`.
-        progress: called with clips done and all clips.
+        progress: called with the number of clips done and of all clips.
 
     Raises:
-        FairyError: what a user can mend.
+        FairyError: settings that allow no measurement, an unreadable file, or a chart without
+            Matplotlib.
     """
     config = config or EditConfig()
     if num_clips < 1:
         raise SettingsError(f"{num_clips} clips: measure on at least 1")
     check_count(num_frames, config.num_anchors)
-    path = None if out is None else checked_png(out, overwrite=overwrite)
+    path = None if out is None else checked_chart(out, overwrite=overwrite)
     clips: Iterable[TrackedClip] = tracked_clips(num_clips, num_frames)
     if tapvid is not None:
         clips = (clip.thinned(num_frames) for clip in islice(read_tapvid(tapvid), num_clips))
     accuracy = tracking_accuracy(
-        load(config),
+        load_model(config),
         clips,
         num_anchors=config.num_anchors,
         instruction=instruction,
@@ -172,12 +165,7 @@ def measure_tracking(
         progress=lambda done: progress(done, num_clips),
     )
     if path is not None:
-        source = "rendered clips" if tapvid is None else Path(tapvid).name
-        PilImage.fromarray(
-            draw_accuracy(
-                accuracy, f"Where the anchors' attention finds a point: {config.model}, {source}"
-            )
-        ).save(path)
+        _draw(accuracy, config.model, "rendered clips" if tapvid is None else str(tapvid), path)
     return accuracy
 
 
@@ -192,13 +180,13 @@ def tracked_clips(num_clips: int, num_frames: int = NUM_FRAMES) -> Iterator[Trac
         yield TrackedClip(f"rendered {number}", clip.frames, points, visible)
 
 
-def load(config: EditConfig) -> FairyPipeline:
-    """Return the model of `config`."""
+def load_model(config: EditConfig) -> FairyPipeline:
+    """Load the model that `config` names, on its device and in its dtype."""
     return FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
 
 
 def check_count(num_frames: int, num_anchors: int) -> None:
-    """Raise SettingsError when no frame is left that looks at the anchors."""
+    """Raise SettingsError when every frame is an anchor, so that none attends to one."""
     if num_frames <= num_anchors:
         raise SettingsError(
             f"{num_anchors} anchors of {num_frames} frames: use more frames, or fewer anchors "
@@ -207,20 +195,51 @@ def check_count(num_frames: int, num_anchors: int) -> None:
 
 
 def checked_png(out: str | Path, *, overwrite: bool) -> Path:
-    """Return where a picture goes.
+    """Return `out` as a path, after checking that a PNG can be written there.
 
     Raises:
-        OutputExistsError: it is there already.
+        OutputExistsError: it exists.
         SettingsError: not a PNG, or no such folder.
     """
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise SettingsError(f"{path}: the picture is a PNG: use a name that ends in .png")
     if not path.parent.is_dir():
-        raise SettingsError(f"{path}: there is no folder {path.parent}: make it first")
+        raise SettingsError(f"{path}: the folder {path.parent} does not exist: make it first")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} exists: use --overwrite to replace it")
     return path
+
+
+def checked_chart(out: str | Path, *, overwrite: bool) -> Path:
+    """`checked_png`, and check that Matplotlib is installed."""
+    if find_spec("matplotlib") is None:
+        raise SettingsError(
+            f"{out}: drawing a chart needs Matplotlib: pip install 'fairy-video[eval]'"
+        )
+    return checked_png(out, overwrite=overwrite)
+
+
+def _draw(accuracy: TrackingAccuracy, model: str, source: str, path: Path) -> None:
+    from fairy.analysis.tracking_figure import accuracy_figure
+
+    title = f"Points found by attention to the anchors: {model}, {Path(source).name}"
+    accuracy_figure({model: accuracy}, title).savefig(path, dpi=110)
+
+
+def _anchors_of(config: EditConfig, num_frames: int) -> list[int]:
+    if config.anchor_indices is not None:
+        return check_anchor_indices(config.anchor_indices, num_frames)
+    check_count(num_frames, config.num_anchors)
+    return select_anchor_indices(num_frames, config.num_anchors)
+
+
+def _check_inside(point: tuple[float, float], info: VideoInfo) -> None:
+    if not (0 <= point[0] < info.width and 0 <= point[1] < info.height):
+        raise SettingsError(
+            f"point {point[0]:g},{point[1]:g} is outside the picture of "
+            f"{info.width} x {info.height}: give x,y in pixels from its upper left corner"
+        )
 
 
 def _frame_to_ask(frame: int | None, num_frames: int, anchor_indices: list[int]) -> int:
@@ -232,6 +251,6 @@ def _frame_to_ask(frame: int | None, num_frames: int, anchor_indices: list[int])
     if frame not in others:
         anchors = ", ".join(map(str, anchor_indices))
         raise SettingsError(
-            f"frame {frame}: give one from 0 to {num_frames - 1} that is no anchor ({anchors})"
+            f"frame {frame}: give one from 0 to {num_frames - 1} that is not an anchor ({anchors})"
         )
     return frame

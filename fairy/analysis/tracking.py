@@ -2,7 +2,7 @@
 
 For a point in a frame, each layer's attention of that point's token to the tokens of an anchor,
 averaged over heads, is a map; its largest entry is where the layer sees the point in the anchor.
-Maps (P,A,rows,columns): fairy/analysis/attention_maps.py; pictures: fairy/analysis/figures.py.
+Maps (P,A,rows,columns): fairy/analysis/attention_maps.py; the chart: tracking_figure.py.
 Tests: tests/analysis/test_tracking.py.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -89,6 +90,17 @@ class TrackingAccuracy:
     layers: list[LayerAccuracy]
     standing_still: dict[int, float]
     num_points: int
+
+
+def by_layer(accuracy: TrackingAccuracy) -> list[tuple[dict[int, float], dict[int, float]]]:
+    """Return (found, limit) of each layer in the order in which they run: means over the steps."""
+    names = dict.fromkeys(row.layer for row in accuracy.layers)
+    rows = [[row for row in accuracy.layers if row.layer == name] for name in names]
+    return [(_mean([r.within for r in steps]), _mean([r.limit for r in steps])) for steps in rows]
+
+
+def _mean(shares: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    return {px: fmean(one[px] for one in shares) for px in THRESHOLDS_PX}
 
 
 def tracking_accuracy(

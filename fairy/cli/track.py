@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fairy.analysis.attention_maps import short_name
-from fairy.analysis.figures import by_layer
 from fairy.analysis.track import measure_tracking, track_point
-from fairy.analysis.tracking import THRESHOLDS_PX, TrackingAccuracy
+from fairy.analysis.tracking import THRESHOLDS_PX, TrackingAccuracy, by_layer
 from fairy.cli.console import frame_progress, logged_to, say
 from fairy.errors import SettingsError
 from fairy.settings import EditConfig

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairy.evaluation.charts import Line, Spot, line_chart, nice_ticks, scatter_chart
+from fairy.evaluation.charts import WIDE, Chart, Line, Spot, line_chart, scatter_chart
 from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.results import Case, Results
 from fairy.evaluation.statistics import Estimate, estimate_mean
 
-CURVE_SIZE = (940, 190)
 # The colour of the method whose settings are varied
 SWEPT_STYLE = 3
 # Shorter clips have no time to drift
 LEAST_FRAMES_FOR_DRIFT = 32
 SETTINGS = {
-    "num_anchors": ("anchors", "Number of anchors"),
-    "num_inference_steps": ("steps", "Denoising steps"),
+    "num_anchors": "Number of anchors",
+    "num_inference_steps": "Denoising steps",
 }
 
 
@@ -55,22 +54,19 @@ def sweep_figures(results: Results) -> list[Figure]:
     return [figure for figure in figures if figure is not None]
 
 
-def clip_curve(view: ClipView) -> str:
-    """Return a clip's warp error against time, a line for each method, with the player's cursor."""
+def clip_curve(view: ClipView) -> Chart | None:
+    """Return a clip's warp error against time, a line for each method; None where none is known."""
     measure = MEASURES_BY_KEY["warp_error"]
     lines = [
-        Line(
-            version.name, version.style or 0, *_against_frames(version.scores.series["warp_error"])
-        )
+        Line(version.style or 0, *_against_frames(version.scores.series["warp_error"]))
         for version in view.versions
         if version.scores is not None
     ]
     if all(value is None for line in lines for value in line.y):
-        return ""
+        return None
     return line_chart(
-        lines, x_label="frame", y_label=_axis(measure), size=CURVE_SIZE,
-        ticks=_frame_ticks(lines), dots=view.num_frames <= 48,
-    )  # fmt: skip
+        lines, x_label="frame", y_label=_axis(measure), size=WIDE, dots=view.num_frames <= 48
+    )
 
 
 def _trade_off(results: Results) -> Figure | None:
@@ -81,7 +77,7 @@ def _trade_off(results: Results) -> Figure | None:
         tests = [results.test(method, reference, m.key) for m in (warp, psnr)] if reference else []
         if all(tests) and tests:
             x, y = (test.difference for test in tests if test)
-            spots.append(Spot(method, style, _bars(x, warp), _bars(y, psnr)))
+            spots.append(Spot(style, _bars(x, warp), _bars(y, psnr)))
     if len(spots) < 2:
         return None
     return Figure(
@@ -100,22 +96,19 @@ def _against_time(results: Results, key: str) -> Figure | None:
         first = 1 if key == "warp_error" else 0
         points = [(t + first, e) for t, e in enumerate(estimates) if e is not None]
         if points:
-            lines.append(_line(method, style, points, measure))
+            lines.append(_line(style, points, measure))
     least = LEAST_FRAMES_FOR_DRIFT if key == "drift" else 2
     if not lines or max(len(line.x) for line in lines) < least:
         return None
     many = max(len(results.of(method)) for method in results.methods) > 1
-    svg = line_chart(
-        lines, x_label="frame", y_label=_axis(measure), ticks=_frame_ticks(lines), dots=False
-    )
+    chart = line_chart(lines, x_label="frame", y_label=_axis(measure), dots=False)
     name = f"{measure.label} against time"
-    return Figure(svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
+    return Figure(chart.svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
 
 
 def _sweep(setting: str, cases: Sequence[Case], key: str) -> Figure | None:
     """Plot a measure against the values of a setting: each clip thin, their mean bold."""
-    short, label = SETTINGS[setting]
-    measure = MEASURES_BY_KEY[key]
+    label, measure = SETTINGS[setting], MEASURES_BY_KEY[key]
     values = sorted({int(case.method) for case in cases})
     clips: dict[tuple[str, str, int], dict[int, float]] = {}
     for case in cases:
@@ -125,20 +118,20 @@ def _sweep(setting: str, cases: Sequence[Case], key: str) -> Figure | None:
     rows = [[clip[value] for value in values] for clip in clips.values()]
     if not rows or len(values) < 2:
         return None
-    lines = [Line(short, SWEPT_STYLE, values, row, faint=True) for row in rows]
-    lines.append(Line(short, SWEPT_STYLE, values, np.mean(rows, axis=0).tolist()))
-    svg = line_chart(
+    lines = [Line(SWEPT_STYLE, values, row, faint=True) for row in rows]
+    lines.append(Line(SWEPT_STYLE, values, np.mean(rows, axis=0).tolist()))
+    chart = line_chart(
         lines, x_label=label, y_label=_axis(measure), ticks=values, from_zero=key == "warp_error"
     )
-    clips_said = f"thin: each of {len(rows)} clips" if len(rows) > 1 else "one clip"
-    return Figure(svg, f"{measure.label} by {label.lower()}; {clips_said}.")
+    which = f"thin: each of {len(rows)} clips" if len(rows) > 1 else "one clip"
+    return Figure(chart.svg, f"{measure.label} by {label.lower()}; {which}.")
 
 
-def _line(name: str, style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) -> Line:
+def _line(style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) -> Line:
     scaled = [(x, *_bars(estimate, measure)) for x, estimate in points]
     xs, ys, low, high = (list(column) for column in zip(*scaled, strict=True))
     single = all(estimate.low is None for _, estimate in points)
-    return Line(name, style, xs, ys, [] if single else low, [] if single else high)
+    return Line(style, xs, ys, [] if single else low, [] if single else high)
 
 
 def _bars(estimate: Estimate, measure: Measure) -> tuple[float, float, float]:
@@ -152,12 +145,6 @@ def _at(rows: Sequence[Sequence[float | None]], t: int) -> Estimate | None:
     """Return the estimate over clips of the value at frame t."""
     values = [value for row in rows if t < len(row) and (value := row[t]) is not None]
     return estimate_mean(values) if values else None
-
-
-def _frame_ticks(lines: Sequence[Line]) -> list[float]:
-    """Return round frame numbers within the lines: whole, as half a frame does not exist."""
-    first, last = min(line.x[0] for line in lines), max(line.x[-1] for line in lines)
-    return [tick for tick in nice_ticks(0, last) if tick.is_integer() and tick >= first]
 
 
 def _against_frames(series: Sequence[float | None]) -> tuple[list[float], list[float | None]]:

@@ -1,6 +1,6 @@
-"""The report: one HTML file that needs nothing else, and the same results as JSON and CSV.
+"""The report: one HTML file that needs no other, and the same results as JSON and CSV.
 
-The page is `page/report.html` (Jinja), with its style sheet and script put inside.
+The page is `page/report.html` (Jinja) with its style sheet and script inlined.
 Tests: tests/evaluation/test_report.py.
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fairy.analysis.plots import PALETTE, svg_text
+from fairy.analysis.tracking_figure import accuracy_figure
 from fairy.errors import MediaError, OutputExistsError, SettingsError
 from fairy.evaluation import tables
 from fairy.evaluation.figures import clip_curve, overview_figures, sweep_figures
@@ -20,7 +22,6 @@ from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
-from fairy.evaluation.tracking_figures import tracking_charts, tracking_legend
 
 PAGE = Path(__file__).parent / "page"
 SUFFIXES = (".html", ".json", ".csv")
@@ -28,20 +29,20 @@ ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 
 
 def check_report(out: Path, *, overwrite: bool) -> None:
-    """Refuse a report that cannot be written; call it before any work is done.
+    """Check that a report can be written; call it before any work is done.
 
     Raises:
         SettingsError: its name does not end in .html.
-        MediaError: its folder is missing.
-        OutputExistsError: it, or its JSON or CSV, is there, and `overwrite` is False.
+        MediaError: its folder does not exist.
+        OutputExistsError: it, its JSON or its CSV exists, and `overwrite` is False.
     """
     if out.suffix.lower() != ".html":
         raise SettingsError(f"{out}: a report is an HTML file: give a name that ends in .html")
     if not out.parent.is_dir():
         raise MediaError(f"{out}: the folder {out.parent} does not exist: make it first")
-    there = [path for path in report_paths(out) if path.exists()]
-    if there and not overwrite:
-        raise OutputExistsError(f"{there[0]}: already there: use --overwrite or another name")
+    existing = [path for path in report_paths(out) if path.exists()]
+    if existing and not overwrite:
+        raise OutputExistsError(f"{existing[0]} exists: use --overwrite, or another name")
 
 
 def report_paths(out: Path) -> list[Path]:
@@ -50,7 +51,7 @@ def report_paths(out: Path) -> list[Path]:
 
 
 def write_report(out: Path, results: Results, views: Sequence[ClipView]) -> None:
-    """Write page, JSON and CSV beside each other, each whole or not at all."""
+    """Write page, JSON and CSV into the same folder, each completely or not at all."""
     contents = (render(results, views), results.to_json(), results.to_csv())
     for path, content in zip(report_paths(out), contents, strict=True):
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -64,7 +65,7 @@ def write_report(out: Path, results: Results, views: Sequence[ClipView]) -> None
 
 
 def render(results: Results, views: Sequence[ClipView]) -> str:
-    """Return the page."""
+    """Return the page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=True,
@@ -83,9 +84,20 @@ def render(results: Results, views: Sequence[ClipView]) -> str:
         findings=tables.findings(results),
         figures=[(Markup(f.svg), f.caption) for f in overview_figures(results)],
         sweeps=[(Markup(f.svg), f.caption) for f in sweep_figures(results)],
-        tracking=[(Markup(svg), caption) for svg, caption in tracking_charts(results.tracking)],
-        tracking_legend=tracking_legend(results.tracking),
-        clips=[(view, Markup(clip_curve(view))) for view in views],
-        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
+        tracking=_tracking(results),
+        clips=[(view, clip_curve(view)) for view in views],
+        style=Markup(_style()),
         script=Markup((PAGE / "player.js").read_text(encoding="utf-8")),
     )
+
+
+def _tracking(results: Results) -> Markup | None:
+    if not results.tracking:
+        return None
+    return Markup(svg_text(accuracy_figure(results.tracking), "points found, by layer"))
+
+
+def _style() -> str:
+    """Return the style sheet, the palette's colours as classes s0, s1, ..."""
+    colours = " ".join(f".s{number} {{ --c: {code}; }}" for number, code in enumerate(PALETTE))
+    return f"{colours}\n{(PAGE / 'report.css').read_text(encoding='utf-8')}"

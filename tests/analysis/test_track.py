@@ -50,7 +50,7 @@ def test_point_outside_the_picture_is_refused(clip, config, tmp_path):
 
 
 def test_frame_that_is_an_anchor_is_refused(clip, config, tmp_path):
-    with pytest.raises(SettingsError, match=r"no anchor \(1, 4\)"):
+    with pytest.raises(SettingsError, match=r"not an anchor \(1, 4\)"):
         track_point(clip, (3, 3), tmp_path / "point.png", config, frame=4)
 
 

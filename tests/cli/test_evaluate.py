@@ -88,7 +88,7 @@ def test_the_exact_result_is_measured_against(run, source, tmp_path):
 def test_reports_are_not_overwritten_unasked(run, source, tmp_path):
     (tmp_path / "edit-eval.json").write_text("mine")
     edited = negative(tmp_path)
-    refused(run(edited, "--source", source), "already there")
+    refused(run(edited, "--source", source), "edit-eval.json exists")
     assert (tmp_path / "edit-eval.json").read_text() == "mine"
     assert run(edited, "--source", source, "--overwrite").exit_code == 0
 

@@ -49,14 +49,14 @@ def make_results(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def results() -> Results:
     """Twelve clips in which anchors are steadier throughout."""
     flicker = [0.004 + 0.0003 * i for i in range(NUM_CLIPS)]
     return make_results({"alone": flicker, "anchors": [value / 4 for value in flicker]})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pan() -> torch.Tensor:
     """A picture that moves right by whole pixels, (8,3,24,32)."""
     coarse = torch.rand(1, 3, 6, 16, generator=torch.Generator().manual_seed(0))

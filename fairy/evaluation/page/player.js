@@ -5,15 +5,14 @@ for (const clip of document.querySelectorAll(".clip")) {
   const fps = Number(clip.dataset.fps), frames = Number(clip.dataset.frames);
   const video = clip.querySelector("video"), play = clip.querySelector(".play");
   const slider = clip.querySelector("input"), readout = clip.querySelector("output");
-  const cursor = clip.querySelector(".cursor");
+  const cursor = clip.querySelector(".cursor"), curve = clip.querySelector(".curve");
 
   const show = (frame) => {
     slider.value = frame;
     readout.value = `frame ${frame} of ${frames - 1}`;
     clip.dataset.shown = frame;
     if (!cursor) return;
-    const x = Number(cursor.dataset.zero) + frame * Number(cursor.dataset.unit);
-    cursor.setAttribute("transform", `translate(${x} 0)`);
+    cursor.style.left = `${Number(curve.dataset.zero) + frame * Number(curve.dataset.unit)}%`;
     cursor.style.visibility = "visible";
   };
   const showTime = (seconds) => show(Math.min(frames - 1, Math.floor(seconds * fps + 0.01)));
