@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from fairy.anchors.selection import select_shot_anchors
@@ -22,7 +22,7 @@ from fairy.jobs.manifest import (
 from fairy.jobs.workspace import Workspace
 from fairy.media.decoding.stdin import STDIN
 from fairy.media.info import VideoInfo
-from fairy.media.read import probe, read_frames
+from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_holds, check_output
 from fairy.settings import EditConfig, MediaConfig
@@ -179,5 +179,4 @@ def _found_shots(
     path: Path, files: tuple[ClipFile, ...], num_frames: int, media: MediaConfig
 ) -> tuple[Shot, ...]:
     """Return the shots of the clip at `path`, as its files stand on the disk."""
-    # Asked for no more, the reader does not come to say what was damaged: the edit's reader does
-    return find_shots(islice(read_frames(path, media), num_frames))
+    return find_shots(path, media)

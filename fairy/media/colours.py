@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 Image = npt.NDArray[np.uint8]
 
@@ -130,8 +130,7 @@ def on_black(rgba: Image) -> Image:
 
 
 def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.VideoFrame:
-    # RGB and palette pictures have no matrix to undo: only YUV (and grey) carry one.
-    yuv = not frame.format.is_rgb and not frame.format.has_palette
+    yuv = _is_yuv(frame)
     return frame.reformat(
         width=width,
         height=height,
@@ -141,6 +140,37 @@ def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.V
         dst_color_range=ColorRange.JPEG,
         interpolation=_ACCURATE,
     )
+
+
+def _is_yuv(frame: av.VideoFrame) -> bool:
+    """Return whether `frame` has a matrix to undo: YUV and grey do, RGB and palettes do not."""
+    return not frame.format.is_rgb and not frame.format.has_palette
+
+
+class SmallYuv:
+    """Shrinks coded frames of any size and format to one size, without a detour over RGB.
+
+    The result is yuv444p in limited range, with the frame's own matrix.
+    """
+
+    PIX_FMT = "yuv444p"
+
+    def __init__(self, height: int, width: int) -> None:
+        self._height, self._width = height, width
+        # Kept from frame to frame: its tables take longer to make than a frame to shrink
+        self._reformatter = VideoReformatter()
+
+    def of(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return `frame` as (height, width), averaged over the pixels that fall together."""
+        return self._reformatter.reformat(
+            frame,
+            width=self._width,
+            height=self._height,
+            format=self.PIX_FMT,
+            src_color_range=_source_range(frame) if _is_yuv(frame) else None,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA,
+        )
 
 
 @dataclass(frozen=True)

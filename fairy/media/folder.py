@@ -6,7 +6,7 @@ Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/med
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -66,20 +66,20 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(images, key=_natural_key)
 
 
-def read_images(paths: list[Path]) -> Iterator[Image]:
-    """Yield each image as uint8 (H,W,3) RGB, turned as its EXIF orientation asks.
+def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image]:
+    """Yield the images at `numbers` as uint8 (H,W,3) RGB, turned as their EXIF data asks.
 
     Raises:
-        MediaError: an image cannot be read, or is not of the first one's size.
+        MediaError: an image cannot be read, or its size is not the first one's.
     """
-    first_shape: tuple[int, ...] | None = None
-    for path in paths:
-        image = _read_image(path)
-        first_shape = first_shape or image.shape
-        if image.shape != first_shape:
+    first = _read_image(paths[0])
+    for number in numbers:
+        path = paths[number]
+        image = first if number == 0 else _read_image(path)
+        if image.shape != first.shape:
             raise MediaError(
                 f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but the first image of the "
-                f"folder is {first_shape[1]}x{first_shape[0]}: a clip's images share one size"
+                f"folder is {first.shape[1]}x{first.shape[0]}: a clip's images share one size"
             )
         yield image
 

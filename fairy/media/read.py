@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from av.video.stream import VideoStream
 from fairy.errors import MediaError
 from fairy.media.colours import Image
 from fairy.media.decoding.container import open_video, shown_name
-from fairy.media.decoding.decode import Picture, decode, packet_times
-from fairy.media.decoding.deinterlace import deinterlaced
+from fairy.media.decoding.cursor import PictureCursor
+from fairy.media.decoding.decode import Picture, Pictures, readable_packets
+from fairy.media.decoding.index import frame_index
 from fairy.media.decoding.picture import PictureReader
 from fairy.media.folder import clip_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
@@ -56,45 +57,43 @@ def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
 
 
 def read_frames(
-    path: str | Path, media: MediaConfig = AS_IT_COMES, *, start: int = 0
+    path: str | Path, media: MediaConfig = AS_IT_COMES, *, start: int = 0, stop: int = sys.maxsize
 ) -> Iterator[Frame]:
-    """Yield every shown frame once, in the order shown; memory does not grow with the clip.
+    """Yield frames `start` to `stop` - 1, each once, in the order shown; memory stays constant.
 
-    The frames before frame `start` are passed over. A frame that cannot be decoded is the last
-    good one again, marked so and counted in a logged warning at the end.
+    A frame that cannot be decoded is the last good one again, marked so and counted in a warning
+    that is logged when the end of the clip is reached.
 
     Raises:
         MediaError: as `probe`; or, with `media.strict`, a frame cannot be decoded.
     """
-    return frames_at(path, range(start, sys.maxsize), media)
+    return _read(Path(path), range(start, stop), media)
 
 
 def frames_at(
-    path: str | Path, indices: Container[int], media: MediaConfig = AS_IT_COMES
+    path: str | Path, indices: Collection[int], media: MediaConfig = AS_IT_COMES
 ) -> Iterator[Frame]:
-    """Yield the frames at `indices` in the order shown, each as soon as it is decoded."""
-    return (frame for frame in _read(Path(path), indices, media) if frame is not None)
+    """Yield the frames at `indices` in the order shown, each as soon as it is decoded.
+
+    Where the container can be trusted, only the frames from the key frame before each are decoded;
+    the result is the same as decoding all (`fairy.media.decoding.cursor`).
+    """
+    return _read(Path(path), sorted(set(indices)), media)
 
 
 def read_frame_at(
     path: str | Path, indices: Sequence[int], media: MediaConfig = AS_IT_COMES
 ) -> list[Frame]:
-    """Return the frames at `indices`, in the order asked; only these are held in memory.
+    """Return the frames at `indices`, in that order; only these are held in memory.
 
     Raises:
         ValueError: an index is negative or past the clip's last frame.
     """
-    if not indices:
-        return []
-    wanted = set(indices)
-    found: dict[int, Frame] = {}
-    for index, frame in enumerate(_read(Path(path), wanted, media)):
-        if frame is not None:
-            found[index] = frame
-        if len(found) == len(wanted):
-            return [found[asked] for asked in indices]
-    missing = sorted(wanted - found.keys())
-    raise ValueError(f"{path}: no frame at {missing}: use indices from 0 to num_frames - 1")
+    numbers = sorted(number for number in set(indices) if number >= 0)
+    frames = dict(zip(numbers, frames_at(path, numbers, media), strict=False))
+    if missing := sorted(set(indices) - frames.keys()):
+        raise ValueError(f"{path}: no frame at {missing}: use indices from 0 to num_frames - 1")
+    return [frames[number] for number in indices]
 
 
 def read_video(path: str | Path) -> Image:
@@ -102,52 +101,53 @@ def read_video(path: str | Path) -> Image:
     return np.stack([frame.image for frame in read_frames(path)])
 
 
-def _read(path: Path, wanted: Container[int], media: MediaConfig) -> Iterator[Frame | None]:
-    """Yield each shown frame, or None where its index is not in `wanted`."""
+def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Frame]:
+    """Yield the frames at `numbers`, which grow, up to the end of the clip."""
     images = clip_images(path)
     if images is not None:
-        yield from _read_images(images, wanted)
+        yield from _read_images(images, numbers)
         return
-    with open_video(path, media.video_stream) as (container, stream):
-        assert stream.time_base is not None
-        reader: PictureReader | None = None
-        pictures = decode(container, stream, strict=media.strict)
-        for index, picture in enumerate(deinterlaced(pictures)):
-            reader = reader or PictureReader(picture.frame)
-            if index not in wanted:
-                yield None
-                continue
+    with PictureCursor(path, media.video_stream, strict=media.strict) as cursor:
+        first = cursor.at(0)
+        if first is None:
+            return
+        # The first picture decides how all of the clip are shown
+        reader = PictureReader(first.frame)
+        for number in numbers:
+            picture = first if number == 0 else cursor.at(number)
+            if picture is None:
+                cursor.log_damage()
+                return
             yield Frame(
-                image=reader.image(picture.frame), pts=picture.pts, time_base=stream.time_base,
+                image=reader.image(picture.frame), pts=picture.pts, time_base=cursor.time_base,
                 duration=picture.duration, stands_in=picture.stands_in,
             )  # fmt: skip
 
 
-def _read_images(images: list[Path], wanted: Container[int]) -> Iterator[Frame | None]:
-    for index, image in enumerate(read_images(images)):
-        if index not in wanted:
-            yield None
-            continue
-        yield Frame(image=image, pts=index, time_base=1 / FOLDER_FPS, duration=1)
+def _read_images(images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
+    kept = [number for number in range(len(images)) if number in numbers]
+    for number, image in zip(kept, read_images(images, kept), strict=True):
+        yield Frame(image=image, pts=number, time_base=1 / FOLDER_FPS, duration=1)
 
 
 def _probe_images(path: Path, images: list[Path]) -> VideoInfo:
-    height, width = next(read_images(images)).shape[:2]
+    height, width = next(read_images(images, [0])).shape[:2]
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
     return still_info(path, len(images), height, width, FOLDER_FPS, codec)
 
 
 def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
+    index = frame_index(path, media.video_stream)
     with open_video(path, media.video_stream) as (container, stream):
-        times = packet_times(container, stream)
-    with open_video(path, media.video_stream) as (container, stream):
-        pictures = decode(container, stream, strict=False)
+        pictures = iter(Pictures(stream, readable_packets(container, stream)))
         first = next(pictures, None)
         if first is None:
             raise MediaError(f"{path}: no frame can be decoded: is the file damaged?")
-        if times is None:
-            later = [(picture.pts, picture.duration) for picture in pictures]
-            times = [(first.pts, first.duration), *later]
+        if index is not None:
+            times = index.times
+        else:
+            later = ((picture.pts, picture.duration) for picture in pictures)
+            times = ((first.pts, first.duration), *later)
         info = _describe(path, container, stream, first, times)
         _check_end(container, info)
         return info
@@ -158,9 +158,9 @@ def _describe(
     container: InputContainer,
     stream: VideoStream,
     first: Picture,
-    times: list[tuple[int, int]],
+    times: Sequence[tuple[int, int]],
 ) -> VideoInfo:
-    """Put together the info of a clip from its first picture and all (pts, duration) in ticks."""
+    """Return the info of a clip, given its first picture and all (pts, duration) in ticks."""
     assert stream.time_base is not None
     frame, reader = first.frame, PictureReader(first.frame)
     orientation = reader.orientation

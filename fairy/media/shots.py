@@ -6,7 +6,7 @@ What the detector was measured against: docs/shots.md. Tests: tests/media/test_s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,32 +14,39 @@ import av
 import numpy as np
 
 from fairy.errors import SettingsError
-from fairy.media.info import Frame
+from fairy.media.colours import SmallYuv
+from fairy.media.decoding.container import open_video
+from fairy.media.decoding.decode import Pictures, readable_packets
+from fairy.media.folder import clip_images, read_images
+from fairy.settings import MediaConfig
 
 Shot = tuple[int, int]
 """(first frame, frame after the last)."""
 
 # Width at which pictures are compared: cuts are no fine detail.
 WIDTH_PX = 160
-# Of scdet's score, 0 to 100; measured by benchmarks/quality/shot_detection.py.
+# scdet's score, 0 to 100; measured by benchmarks/quality/shot_detection.py.
 THRESHOLD = 6.0
 # A flash looks like two cuts a frame or two apart.
 MIN_FRAMES = 6
 
 
-def find_shots(frames: Iterable[Frame]) -> tuple[Shot, ...]:
-    """Return the shots of a whole clip, given frame by frame."""
-    finder, num_frames = CutFinder(), 0
-    for frame in frames:
-        finder.add(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), format="rgb24"))
-        num_frames += 1
-    return shots_between(finder.cuts(), num_frames)
+def find_shots(path: Path, media: MediaConfig) -> tuple[Shot, ...]:
+    """Return the shots of the clip at `path`; decodes it once, and only shrinks its pictures.
+
+    Raises:
+        MediaError: the clip cannot be read.
+    """
+    finder = CutFinder()
+    for frame in _decoded_frames(path, media):
+        finder.add(frame)
+    return shots_between(finder.cuts(), finder.num_frames)
 
 
 def read_shots(path: Path, num_frames: int) -> tuple[Shot, ...]:
-    """Return the shots that a text file names: the first frame of each, one per line.
+    """Return the shots that a text file lists: the first frame of each, one per line.
 
-    Empty lines and what follows a `#` are left out, and so is frame 0, which begins a shot anyway.
+    Blank lines and what follows a `#` are ignored. Frame 0 begins a shot, listed or not.
 
     Raises:
         SettingsError: no such file, not frame numbers, or not in the clip.
@@ -67,24 +74,31 @@ class CutFinder:
 
     Args:
         threshold: score, 0 to 100, from which a frame begins a new shot.
+
+    Attributes:
+        num_frames: frames given so far.
     """
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self._threshold = threshold
-        self._shape: tuple[int, int, str] | None = None
-        self._num_frames = 0
+        self._small: SmallYuv | None = None
         self._cuts: list[int] = []
+        self.num_frames = 0
 
     def add(self, frame: av.VideoFrame) -> None:
-        """Look at the next frame."""
-        shape = (frame.height, frame.width, frame.format.name)
-        if shape != self._shape:
-            self._graph, self._shape = _make_graph(frame), shape
-        self._graph.push(frame)
-        small = self._graph.pull()
-        if float(small.metadata["lavfi.scd.score"]) >= self._threshold:
-            self._add_cut(self._num_frames)
-        self._num_frames += 1
+        """Compare the next frame with the one before it."""
+        if self._small is None:
+            height = max(2, round(frame.height * WIDTH_PX / frame.width))
+            self._small = SmallYuv(height, WIDTH_PX)
+            self._graph = _scdet(height)
+        small = self._small.of(frame)
+        # scdet needs growing times, and the clip's own may jump
+        small.pts, small.time_base = self.num_frames, _TIME_BASE
+        self._graph.push(small)
+        score = float(self._graph.pull().metadata["lavfi.scd.score"])
+        if score >= self._threshold:
+            self._add_cut(self.num_frames)
+        self.num_frames += 1
 
     def _add_cut(self, index: int) -> None:
         before = self._cuts[-1] if self._cuts else 0
@@ -92,7 +106,7 @@ class CutFinder:
             self._cuts.append(index)
 
     def cuts(self) -> list[int]:
-        """Return the frames that begin a new shot, but not frame 0."""
+        """Return the frames that begin a new shot, without frame 0."""
         return list(self._cuts)
 
 
@@ -120,18 +134,27 @@ def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:
     return tuple(zip(starts, [*cuts, num_frames], strict=True))
 
 
-def _make_graph(frame: av.VideoFrame) -> av.filter.Graph:
-    """Return the filters for frames like this one: shrink, then compare with the frame before."""
+_TIME_BASE = Fraction(1, 25)
+
+
+def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
+    """Yield the clip's frames as they are coded, stand-ins included."""
+    images = clip_images(path)
+    if images is not None:
+        for image in read_images(images, range(len(images))):
+            yield av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        return
+    with open_video(path, media.video_stream) as (container, stream):
+        for picture in Pictures(stream, readable_packets(container, stream), strict=media.strict):
+            yield picture.frame
+
+
+def _scdet(height: int) -> av.filter.Graph:
+    """Return FFmpeg's filter that compares frames (height, WIDTH_PX), never a cut by itself."""
     graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
-    )
-    height = max(2, round(frame.height * WIDTH_PX / frame.width))
+    pix_fmt = av.VideoFormat(SmallYuv.PIX_FMT, WIDTH_PX, height)
+    source = graph.add_buffer(width=WIDTH_PX, height=height, format=pix_fmt, time_base=_TIME_BASE)
     graph.link_nodes(
-        source,
-        graph.add("scale", f"{WIDTH_PX}:{height}:flags=area"),
-        graph.add("format", "yuv444p"),
-        graph.add("scdet", "threshold=100"),
-        graph.add("buffersink"),
+        source, graph.add("scdet", "threshold=100"), graph.add("buffersink")
     ).configure()
     return graph

@@ -34,12 +34,11 @@ def test_items_come_in_order_and_once(size):
 def test_reading_goes_on_while_nothing_is_taken_and_then_waits():
     made = []
     with ReadAhead((made.append(i) or i for i in range(100)), size=4) as items:
-        # Four in the queue, and the one that waits for room.
-        until(lambda: len(made) == 5)
+        until(lambda: len(made) == 4)
         time.sleep(0.02)
-        assert len(made) == 5
+        assert len(made) == 4
         assert next(items) == 0
-        until(lambda: len(made) == 6)
+        until(lambda: len(made) == 5)
 
 
 def test_a_consumer_that_leaves_closes_the_source():
@@ -70,15 +69,11 @@ def failing():
 
 
 def test_the_readers_error_comes_after_what_was_read():
-    seen = []
-    with (
-        pytest.raises(MediaError, match=r"clip\.mp4: broken") as caught,
-        ReadAhead(failing()) as items,
-    ):
-        seen.extend(iter(lambda: next(items), None))
-    assert seen == [1, 2]
-    assert isinstance(caught.value.__cause__, MediaError)
-    assert caught.value.__cause__ is not caught.value
+    read = []
+    with pytest.raises(MediaError, match=r"clip\.mp4: broken"), ReadAhead(failing()) as items:
+        for item in items:
+            read.append(item)
+    assert read == [1, 2]
 
 
 @pytest.mark.parametrize("size", [1, 8])
@@ -113,10 +108,23 @@ def test_the_writers_error_is_raised_at_a_later_put():
     def fails(item):
         raise MediaError("out.mp4: disk full")
 
-    with pytest.raises(MediaError, match="disk full") as caught, WriteBehind(fails) as writer:
+    with pytest.raises(MediaError, match="disk full"), WriteBehind(fails) as writer:
         while True:
             writer.put(1)
-    assert isinstance(caught.value.__cause__, MediaError)
+
+
+def test_nothing_is_written_after_an_error():
+    tried = []
+
+    def fails(item):
+        tried.append(item)
+        time.sleep(0.02)
+        raise MediaError("out.mp4: disk full")
+
+    with pytest.raises(MediaError), WriteBehind(fails) as writer:
+        for i in range(5):
+            writer.put(i)
+    assert tried == [0]
 
 
 @pytest.mark.parametrize("sooner", [True, False])

@@ -1,16 +1,15 @@
-"""Packets to decoded pictures, each once, in the order shown; the last good one where one is lost.
+"""Packets to decoded pictures: each once, in the order shown, the last good one where one is lost.
 
-A clip's timeline is what its packets say. Where a codec makes exactly one picture of each packet
-(`is_one_to_one`), every packet that is shown has its picture here, decoded or standing in, so
-counting packets counts pictures; elsewhere (VP8's hidden pictures, streams without times) pictures
-stand in only for packets that the decoder refused.
-Tests: tests/media/decoding/test_decode.py.
+The packets define the timeline. Where every packet is one picture (`is_one_to_one`), every packet
+that is shown has its picture here, decoded or standing in, so counting packets counts pictures.
+Elsewhere (VP8's hidden pictures, streams without times) a picture stands in only for a packet that
+the decoder refused. Tests: tests/media/decoding/test_decode.py.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import av
@@ -32,13 +31,13 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 @dataclass
 class Picture:
-    """A decoded picture at its time, in ticks of the stream.
+    """A decoded picture with its time, in ticks of the stream.
 
     Attributes:
         frame: as FFmpeg decoded it.
         pts: when it is shown; grows from picture to picture.
-        duration: how long; 0 where the file does not say.
-        stands_in: whether it is another's, since its own could not be decoded.
+        duration: how long; 0 if the file does not say.
+        stands_in: whether the picture is a copy, because its own could not be decoded.
     """
 
     frame: av.VideoFrame
@@ -55,56 +54,8 @@ def is_one_to_one(stream: VideoStream) -> bool:
     )
 
 
-def decode(container: InputContainer, stream: VideoStream, *, strict: bool) -> Iterator[Picture]:
-    """Yield every picture of `stream`.
-
-    Decoding stays with slice threads (FFmpeg's default here): with frame threads one damaged
-    packet costs its neighbours too.
-
-    Args:
-        container: the open file.
-        stream: its video stream.
-        strict: a picture that cannot be decoded is an error.
-
-    Raises:
-        MediaError: no picture can be decoded; or with `strict`, one cannot.
-    """
-    timeline = _Timeline(stream)
-    for frames in _decoded(container, stream, timeline):
-        for frame in frames:
-            for picture in timeline.place(frame):
-                yield _checked(picture, stream, strict)
-    for picture in timeline.rest():
-        yield _checked(picture, stream, strict)
-    if timeline.num_lost:
-        logger.warning(
-            "%s: %d of %d pictures cannot be decoded; the last good one is shown instead",
-            shown_name(container), timeline.num_lost, timeline.num_shown,
-        )  # fmt: skip
-    if timeline.num_late:
-        logger.warning(
-            "%s: %d of %d pictures have a time that is not after the one before; shown right after",
-            shown_name(container), timeline.num_late, timeline.num_shown,
-        )  # fmt: skip
-
-
-def packet_times(container: InputContainer, stream: VideoStream) -> list[tuple[int, int]] | None:
-    """Return (pts, duration) in ticks of every picture `decode` gives, or None: only it can tell.
-
-    Reads the file without decoding it.
-    """
-    if not is_one_to_one(stream):
-        return None
-    shown = [packet for packet in _packets(container, stream) if _is_shown(packet)]
-    times = [(packet.pts, packet.duration or 0) for packet in shown if packet.pts is not None]
-    starts = {pts for pts, _ in times}
-    if not times or len(starts) < len(shown) or times[0][0] != min(starts):
-        return None
-    return sorted(times)
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[AnyPacket]:
-    """Yield the stream's packets, as far as the file can be read."""
+def readable_packets(container: InputContainer, stream: VideoStream) -> Iterator[AnyPacket]:
+    """Yield the stream's packets up to where the file can no longer be read."""
     packets = packets_of(container, [stream])
     while True:
         try:
@@ -117,78 +68,121 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[AnyPack
         yield packet
 
 
-def _decoded(
-    container: InputContainer, stream: VideoStream, timeline: _Timeline
-) -> Iterator[list[av.VideoFrame]]:
-    """Yield the frames that each packet gives; tell the timeline of each packet."""
-    decoder = _decoder(stream)
-    for packet in _packets(container, stream):
-        try:
-            frames = decoder.decode(packet)
-        except av.error.FFmpegError:
-            timeline.expect(packet, refused=True)
-        else:
-            timeline.expect(packet, refused=False)
-            yield frames
-
-
-def _decoder(stream: VideoStream) -> VideoCodecContext:
-    """Return what decodes the stream: libvpx where it is transparent, which FFmpeg's own is not."""
-    name = stream.codec_context.codec.canonical_name
-    if stream.metadata.get("alpha_mode") != "1" or name not in _WITH_ALPHA:
-        return stream.codec_context
-    decoder = av.CodecContext.create(_WITH_ALPHA[name], "r")
-    assert isinstance(decoder, VideoCodecContext)
-    return decoder
-
-
-def _is_shown(packet: AnyPacket) -> bool:
+def is_shown(packet: AnyPacket) -> bool:
     """Return whether a packet holds a picture within the file's edit list."""
     return packet.size > 0 and not packet.is_discard
 
 
-class _Timeline:
-    """Which pictures are due, and what is shown in the place of those that never come."""
+class Pictures:
+    """Iterates over the pictures of a stream.
 
-    def __init__(self, stream: VideoStream) -> None:
+    Decoding uses slice threads, FFmpeg's default here: with frame threads a damaged packet would
+    also damage its neighbours.
+
+    Args:
+        stream: the video stream.
+        packets: its packets, from a key frame on.
+        start: pictures shown before this time are dropped: they may depend on earlier packets.
+        strict: raise MediaError when a picture cannot be decoded.
+
+    Attributes:
+        num_shown: pictures given so far.
+        num_lost: of these, the ones that stand in for another.
+        num_late: of these, the ones whose own time was not after the one before.
+        is_damaged: whether the decoder refused a packet or marked a picture as corrupt.
+    """
+
+    def __init__(
+        self,
+        stream: VideoStream,
+        packets: Iterable[AnyPacket],
+        *,
+        start: int | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._stream, self._packets, self._strict = stream, packets, strict
+        self._decoder = _decoder(stream)
         self._one_to_one = is_one_to_one(stream)
+        self._drop_before, self._start = start, start
+        # Times of the pictures that are still to come, with their durations
         self._due: dict[int, int] = {}
-        self._start: int | None = None
         self._last: Picture | None = None
         self._stood_in: set[int] = set()
-        self.num_lost = self.num_shown = self.num_late = 0
+        self.num_shown = self.num_lost = self.num_late = 0
+        self.is_damaged = False
 
-    def expect(self, packet: AnyPacket, *, refused: bool) -> None:
-        """Take note of a packet; a refused one's picture is due wherever its time is known."""
-        if packet.pts is None or not _is_shown(packet):
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield every picture once, in the order shown."""
+        for packet in self._packets:
+            for frame in self._decode(packet):
+                yield from self._place(frame)
+        yield from self._rest()
+
+    def log_damage(self) -> None:
+        """Log one warning for the pictures lost so far, and one for those that came late."""
+        name = shown_name(self._stream.container)
+        if self.num_lost:
+            logger.warning(
+                "%s: %d of %d pictures cannot be decoded; the last good one is shown instead",
+                name, self.num_lost, self.num_shown,
+            )  # fmt: skip
+        if self.num_late:
+            logger.warning(
+                "%s: %d of %d pictures have a time that is not after the one before; "
+                "shown right after",
+                name, self.num_late, self.num_shown,
+            )  # fmt: skip
+
+    def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.FFmpegError:
+            self._expect(packet, refused=True)
+            self.is_damaged = True
+            return []
+        self._expect(packet, refused=False)
+        self.is_damaged |= any(frame.is_corrupt for frame in frames)
+        return [frame for frame in frames if not self._is_too_early(frame.pts)]
+
+    def _is_too_early(self, pts: int | None) -> bool:
+        return None not in (pts, self._drop_before) and pts < self._drop_before  # type: ignore[operator]
+
+    def _expect(self, packet: AnyPacket, *, refused: bool) -> None:
+        """Note that a packet's picture is due; a refused one's wherever its time is known."""
+        if packet.pts is None or not is_shown(packet) or self._is_too_early(packet.pts):
             return
         if self._start is None:
             self._start = packet.pts
-        # Pictures before the first key frame's lean on what the file does not hold.
+        # Pictures shown before the first key frame depend on packets that the file does not hold.
         if refused or (self._one_to_one and packet.pts >= self._start):
             self._due[packet.pts] = packet.duration or 0
 
-    def place(self, frame: av.VideoFrame) -> Iterator[Picture]:
-        """Yield the pictures that are due before `frame`, then `frame`."""
+    def _place(self, frame: av.VideoFrame) -> Iterator[Picture]:
+        """Yield stand-ins for the pictures that are due before `frame`, then `frame`."""
         if frame.pts in self._stood_in:
-            # It comes after a later one: another has been shown for it.
+            # It comes after a later picture: another has been shown in its place.
             return
         pts, duration = self._time(frame), frame.duration
         self._due.pop(pts if frame.pts is None else frame.pts, None)
         picture = Picture(frame, pts, duration)
-        lost = sorted(time for time in self._due if time < pts)
-        for time in lost:
+        for time in sorted(time for time in self._due if time < pts):
             yield self._shown(self._stand_in(self._last or picture, time))
         yield self._shown(picture)
 
-    def rest(self) -> Iterator[Picture]:
-        """Yield what stands in for the pictures that are still due at the end."""
+    def _rest(self) -> Iterator[Picture]:
+        """Yield stand-ins for the pictures that are still due at the end."""
         if self._last is None:
             return
         for time in sorted(self._due):
             yield self._shown(self._stand_in(self._last, time))
 
     def _stand_in(self, good: Picture, pts: int) -> Picture:
+        if self._strict:
+            time_s = float(pts * (self._stream.time_base or 0))
+            raise MediaError(
+                f"{shown_name(self._stream.container)}: the picture at {time_s:.3f} s cannot "
+                "be decoded: without --strict the last good one stands in"
+            )
         self.num_lost += 1
         self._stood_in.add(pts)
         return replace(good, pts=pts, duration=self._due.pop(pts), stands_in=True)
@@ -209,11 +203,11 @@ class _Timeline:
         return pts
 
 
-def _checked(picture: Picture, stream: VideoStream, strict: bool) -> Picture:
-    if strict and picture.stands_in:
-        time_s = float(picture.pts * (stream.time_base or 0))
-        raise MediaError(
-            f"{shown_name(stream.container)}: the picture at {time_s:.3f} s cannot "
-            "be decoded: without --strict the last good one stands in"
-        )
-    return picture
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    """Return the stream's decoder: libvpx for transparency, which FFmpeg's own does not decode."""
+    name = stream.codec_context.codec.canonical_name
+    if stream.metadata.get("alpha_mode") != "1" or name not in _WITH_ALPHA:
+        return stream.codec_context
+    decoder = av.CodecContext.create(_WITH_ALPHA[name], "r")
+    assert isinstance(decoder, VideoCodecContext)
+    return decoder

@@ -67,21 +67,30 @@ class Container:
         return CODECS[self.codecs[0]].encoder
 
 
+# x264's output depends on the number of its threads, and x265's on that of its frame threads and on
+# whether it has a pool at all. A fixed number gives the same bytes on every machine.
+THREADS = 4
+_THREADS = {"threads": str(THREADS)}
+_X265 = f"log-level=error:pools={THREADS}:frame-threads=2"
+
 CODECS = {
     "h264": Codec(
-        "libx264", "yuv420p", {"crf": "15", "preset": "medium"}, 51, pads=True, keeps_aspect=True
+        "libx264", "yuv420p", {"crf": "15", "preset": "medium", **_THREADS}, 51,
+        pads=True, keeps_aspect=True,
     ),
     "hevc": Codec(
-        "libx265", "yuv420p", {"crf": "16", "preset": "fast", "x265-params": "log-level=error"},
-        51, pads=True, keeps_aspect=True,
+        "libx265", "yuv420p", {"crf": "16", "preset": "fast", "x265-params": _X265}, 51,
+        pads=True, keeps_aspect=True,
     ),
     "vp9": Codec(
         "libvpx-vp9", "yuv420p",
-        {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}, 63,
+        {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1", **_THREADS}, 63,
     ),
-    "av1": Codec("libsvtav1", "yuv420p", {"crf": "18", "preset": "8"}, 63),
-    "prores": Codec("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0"}),
-    "ffv1": Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1"}),
+    "av1": Codec(
+        "libsvtav1", "yuv420p", {"crf": "18", "preset": "8", "svtav1-params": f"lp={THREADS}"}, 63
+    ),
+    "prores": Codec("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0", **_THREADS}),
+    "ffv1": Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1", **_THREADS}),
     "gif": Codec("gif", "pal8"),
 }  # fmt: skip
 

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -108,3 +111,49 @@ def test_small_pictures_are_coded_finer_and_an_asked_quality_is_kept():
     assert crfs == sorted(crfs) and crfs[0] == crfs[1] < crfs[2] < crfs[3] == crfs[4] == 15
     asked = choose_encoding(Path("a.mp4"), MediaConfig(crf=30), num_pixels=sizes[0])
     assert asked.options["crf"] == "30"
+
+
+ENCODE = """
+import hashlib, os, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+
+os.sched_setaffinity(0, set(map(int, sys.argv[3].split(","))))
+from fairy.media.encoding.codecs import choose_encoding
+from fairy.media.encoding.encode import VideoEncoder
+from fairy.media.info import still_info
+from fairy.settings import MediaConfig
+
+height, width, num_frames = 288, 512, 20
+encoding = choose_encoding(Path(sys.argv[1]), MediaConfig(codec=sys.argv[2]))
+info = still_info(Path("clip"), num_frames, height, width, Fraction(25), "rgb24")
+encoder = VideoEncoder(Path(os.devnull), encoding, info, height, width, tracks=False)
+noise = np.random.default_rng(0).integers(0, 256, (height // 8, width // 4, 3), np.uint8)
+wide = np.kron(noise, np.ones((8, 8, 1), np.uint8))
+digest = hashlib.sha256()
+packets = []
+for index in range(num_frames):
+    image = np.ascontiguousarray(wide[:, 3 * index : 3 * index + width])
+    packets += encoder.encode(image, index, Fraction(1, 25), 1)
+for packet in packets + encoder.flush():
+    digest.update(bytes(packet))
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "h264"), ("a.mp4", "hevc"), ("a.webm", "vp9"), ("a.mp4", "av1"), ("a.mkv", "ffv1")],
+)
+def test_the_same_bytes_on_any_number_of_cores(name, codec):
+    cores = sorted(os.sched_getaffinity(0))
+    outputs = []
+    for count in {min(count, len(cores)) for count in (1, 2, 4)}:
+        chosen = ",".join(map(str, cores[:count]))
+        command = [sys.executable, "-c", ENCODE, name, codec, chosen]
+        outputs.append(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert len(set(outputs)) == 1
+    if len(outputs) == 1:
+        pytest.skip("this machine has one core")
