@@ -95,6 +95,26 @@ def make_tiny_autoencoder(latent_channels: int = 4, patch_size: int = 2) -> Patc
     return autoencoder.eval()
 
 
+def make_tiny_sample_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
+    """Return one built like `mini`: predicts the clean sample, the text also in every resnet."""
+    pipe = make_tiny_pipeline(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        pipe.unet = UNet2DConditionModel.from_config(
+            pipe.unet.config,
+            addition_embed_type="text",
+            addition_embed_type_num_heads=2,
+            resnet_time_scale_shift="scale_shift",
+        ).eval()
+    pipe.scheduler = DDPMScheduler(
+        beta_schedule="scaled_linear",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+    return pipe
+
+
 def save_tiny_pipeline(
     folder: str | Path, *, make: MakePipeline = make_tiny_pipeline, **defaults: object
 ) -> Path:

@@ -1,4 +1,4 @@
-"""Self-attention that writes or reads the anchors' keys and values, put into a UNet for a while.
+"""Self-attention that writes or reads the anchors' keys and values, installed in a UNet for a pass.
 
 Anchors (B = G*A rows) attend to all anchors of their guidance branch and write the cache; frames
 (B = G*F rows) attend to themselves and to the cached anchors. Equations: section 3 of the paper.
@@ -8,12 +8,13 @@ Tests: tests/anchors/test_attention.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
-from torch import Tensor
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
 
 from fairy.anchors.backends import Backend
 from fairy.anchors.cache import AnchorCache, KeysValues
@@ -30,7 +31,7 @@ class AnchorPass:
         writing: True while the anchors are denoised, False for frames.
         step: the current step; `begin_step` sets it.
         anchors: the cache's keys and values of the current step by layer, for frames. They are
-            looked up here, so that code compiled for one step is good for all.
+            looked up here, so that code compiled for one step works for all.
     """
 
     cache: AnchorCache
@@ -41,7 +42,7 @@ class AnchorPass:
     anchors: Mapping[str, KeysValues] = field(default_factory=dict)
 
     def begin_step(self, step: int) -> None:
-        """Go to a step; to be called before each run of the UNet."""
+        """Go to a step; call it before each run of the UNet."""
         self.step = step
         if not self.writing:
             self.anchors = self.cache.begin_step(step)
@@ -115,23 +116,47 @@ def self_attention_head_dims(unet: UNet2DConditionModel) -> set[int]:
 
 @contextmanager
 def anchor_attention(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
-    """Attend with anchors in every self-attention layer; restore the processors whatever happens.
+    """Attend with anchors in every self-attention layer; restore the processors in any case.
 
-    While it lasts, the timestep is embedded once instead of once per row: all rows of a batch are
-    at the same step, and the last bits of a linear layer can depend on how many rows it gets, so
-    a frame's result would depend on its batch.
+    Inside, embeddings are computed once per distinct row, because the last bits of a linear layer
+    can depend on how many rows it gets, and a frame's result must not depend on its batch. The
+    timestep is the same for all rows. If the text is added to it, rows differ between the guidance
+    branches, not between the frames of one.
     """
     layers = self_attention_layers(unet)
     before = {name: attn.processor for name, attn in layers.items()}
-    hook = unet.time_proj.register_forward_hook(lambda module, args, rows: rows[:1])
-    try:
-        for name, attn in layers.items():
-            attn.set_processor(AnchorAttnProcessor(name, state))
+    with ExitStack() as hooks:
+        hooks.enter_context(unet.time_proj.register_forward_hook(lambda module, args, out: out[:1]))
+        if unet.config.addition_embed_type == "text":
+            for module in (unet.add_embedding, *_time_projections(unet)):
+                hooks.enter_context(_once_per_branch(module, state))
+        try:
+            for name, attn in layers.items():
+                attn.set_processor(AnchorAttnProcessor(name, state))
+            yield
+        finally:
+            for name, attn in layers.items():
+                attn.set_processor(before[name])
+
+
+def _time_projections(unet: UNet2DConditionModel) -> Iterator[nn.Module]:
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D) and module.time_emb_proj is not None:
+            yield module.time_emb_proj
+
+
+@contextmanager
+def _once_per_branch(module: nn.Module, state: AnchorPass) -> Iterator[None]:
+    """Run `module` on one row of each branch (G,...) and repeat the results for its frames."""
+
+    def first_of_each(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        return (args[0][:: state.num_frames],)
+
+    def repeat(module: nn.Module, args: tuple[Tensor], out: Tensor) -> Tensor:
+        return out.repeat_interleave(state.num_frames, dim=0)
+
+    with module.register_forward_pre_hook(first_of_each), module.register_forward_hook(repeat):
         yield
-    finally:
-        hook.remove()
-        for name, attn in layers.items():
-            attn.set_processor(before[name])
 
 
 def _project(attn: Attention, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:

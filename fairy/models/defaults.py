@@ -6,14 +6,19 @@ Tests: tests/models/test_defaults.py.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fairy.errors import ModelError
 from fairy.settings import Sampling
+from fairy.synthetic.scenes import COLOUR_NAMES
+from fairy.synthetic.shapes import SHAPE_NAMES
 
 SamplingT = TypeVar("SamplingT", bound=Sampling)
 
@@ -22,7 +27,7 @@ FILE_NAME = "fairy.json"
 # Settings of an edit whose None means the model's default
 FILLED = ("size", "num_inference_steps", "guidance_scale", "image_guidance_scale")
 
-# Words any instruction may hold, whatever a model has learnt
+# Words that any instruction may have, whatever a model has learnt
 COMMON_WORDS = frozenset(
     ("a", "an", "and", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its")
 ).union(("of", "on", "the", "this", "to"))
@@ -38,12 +43,14 @@ class KnownEdit:
         steps: denoising steps that it needs: few where the instruction fixes the result.
         phrases: what else it was trained with; `{it}`, `{shape}`, `{other}` and `{colour}` stand
             for words.
+        right: share of held-out cases, 0 to 1, in which the edit came out right; None if unknown.
     """
 
     name: str
     instruction: str
     steps: int
     phrases: tuple[str, ...] = ()
+    right: float | None = None
 
     def __post_init__(self) -> None:
         """Check what fairy.json cannot."""
@@ -75,10 +82,15 @@ class ModelDefaults:
     words: frozenset[str] = frozenset()
     edits: tuple[KnownEdit, ...] = ()
 
-    def fill(self, sampling: SamplingT) -> SamplingT:
-        """Return `sampling` with this model's defaults where it has None."""
-        unset = {name: getattr(self, name) for name in FILLED if getattr(sampling, name) is None}
-        return replace(sampling, **unset)
+    def fill(self, sampling: SamplingT, instruction: str = "") -> SamplingT:
+        """Return `sampling` with this model's defaults where it has None.
+
+        The steps are those of the listed edit that `instruction` asks for, if there is one.
+        """
+        edit = nearest_edit(instruction, self.edits)
+        defaults = self if edit is None else replace(self, num_inference_steps=edit.steps)
+        unset = [name for name in FILLED if getattr(sampling, name) is None]
+        return replace(sampling, **{name: getattr(defaults, name) for name in unset})
 
 
 def model_defaults(folder: str | Path) -> ModelDefaults:
@@ -114,6 +126,42 @@ def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
     words = dict.fromkeys(re.findall(r"[\w']+", instruction.lower()))
     return [word for word in words if word not in defaults.words | COMMON_WORDS]
 
+
+def nearest_edit(instruction: str, edits: Sequence[KnownEdit]) -> KnownEdit | None:
+    """Return the listed edit that `instruction` asks for, or None if it is like none of them.
+
+    Instructions are compared by the words that they share, as a share of all their words. A word
+    counts for log((n + 1) / m) if m of the n edits use it: "make" says little, "sepia" much. Shapes
+    and colours are alike: "make the square blue" asks for what "make the circle red" does. Words
+    that no edit uses are ignored.
+    """
+    phrases = [[_content(text) for text in (edit.instruction, *edit.phrases)] for edit in edits]
+    num_uses = Counter(word for sets in phrases for word in set().union(*sets))
+    weight = {word: math.log((len(edits) + 1) / uses) for word, uses in num_uses.items()}
+    target = _content(instruction) & weight.keys()
+
+    def likeness(words: frozenset[str]) -> float:
+        shared = sum(weight[word] for word in words & target)
+        return shared / sum(weight[word] for word in words | target) if shared else 0.0
+
+    scores = [max(map(likeness, sets)) for sets in phrases]
+    best = max(scores, default=0.0)
+    return edits[scores.index(best)] if best >= LEAST_LIKENESS else None
+
+
+def _content(instruction: str) -> frozenset[str]:
+    """Return the words that carry the meaning, shapes and colours as `{shape}` and `{colour}`."""
+    words = re.findall(r"\{\w+\}|[\w']+", instruction.lower())
+    return frozenset(_CLASSES.get(word, word) for word in words) - COMMON_WORDS - {"{it}"}
+
+
+_CLASSES = {
+    "{other}": "{shape}",
+    **dict.fromkeys(SHAPE_NAMES, "{shape}"),
+    **dict.fromkeys(COLOUR_NAMES, "{colour}"),
+}
+# Sharing only words that most edits use ("make it ...") stays below this
+LEAST_LIKENESS = 0.25
 
 _LEAST = {"size": 16, "num_inference_steps": 1, "guidance_scale": 0, "image_guidance_scale": 0}
 

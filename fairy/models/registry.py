@@ -91,7 +91,7 @@ def load_pipeline(
     _check_type(name, pipe)
     # A model from the hub leaves its fairy.json, if any, unread: only weights are fetched
     defaults = model_defaults(kwargs.get("config", source))
-    if defaults.scheduler is not None and "scheduler" not in kwargs:
+    if "scheduler" not in kwargs:
         pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
     return pipe.to(device), defaults
 

@@ -1,7 +1,7 @@
 """Schedulers by name, set up for few steps.
 
-All with trailing timesteps: at 10 steps "linspace" wastes the last evaluation and "leading" starts
-at 901, where edits of the whole image's brightness are still unreached; "trailing" is 999 ... 99.
+All with trailing timesteps: at 10 steps "linspace" wastes the last evaluation, and "leading" starts
+at 901, too late for edits of the whole image's brightness; "trailing" is 999 ... 99.
 Tests: tests/models/test_schedulers.py.
 """
 
@@ -11,9 +11,11 @@ from typing import Any
 
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
 )
 
 from fairy.errors import ModelError
@@ -22,16 +24,38 @@ SCHEDULERS: dict[str, Any] = {
     "euler_ancestral": EulerAncestralDiscreteScheduler,
     "euler": EulerDiscreteScheduler,
     "ddim": DDIMScheduler,
+    "ddpm": DDPMScheduler,
     "dpmpp_2m": DPMSolverMultistepScheduler,
+    "lcm": LCMScheduler,
 }
+# Of these, the ones that take a UNet that predicts the clean sample (x0)
+TAKE_SAMPLES = (
+    EulerDiscreteScheduler,
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    LCMScheduler,
+)
 
 
-def make_scheduler(name: str, own: Any) -> Any:
+def make_scheduler(name: str | None, own: Any) -> Any:
     """Return the scheduler `name` with the noise schedule of the model's own one.
+
+    A model that predicts the clean sample keeps its own scheduler where `name` cannot step with
+    that, with trailing timesteps; DDPM if its own cannot either.
+
+    Args:
+        name: a key of `SCHEDULERS`; None for the model's own, unchanged.
+        own: the scheduler that the model came with.
 
     Raises:
         ModelError: an unknown name.
     """
-    if name not in SCHEDULERS:
+    if name is not None and name not in SCHEDULERS:
         raise ModelError(f"scheduler {name!r} is unknown: use {', '.join(SCHEDULERS)}")
-    return SCHEDULERS[name].from_config(own.config, timestep_spacing="trailing")
+    kind = type(own) if name is None else SCHEDULERS[name]
+    if own.config.get("prediction_type") == "sample" and kind not in TAKE_SAMPLES:
+        kind = type(own) if type(own) in TAKE_SAMPLES else DDPMScheduler
+    elif name is None:
+        return own
+    return kind.from_config(own.config, timestep_spacing="trailing")

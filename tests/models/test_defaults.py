@@ -12,11 +12,13 @@ from fairy.models.defaults import (
     KnownEdit,
     ModelDefaults,
     model_defaults,
+    nearest_edit,
     save_defaults,
     unknown_words,
 )
 from fairy.options import options_of
 from fairy.settings import EditConfig, Sampling
+from fairy.synthetic.phrases import PHRASES
 
 
 def write(folder, text: str):
@@ -79,3 +81,62 @@ def test_unknown_words_are_named_once_in_order():
 
 def test_model_without_a_list_knows_all_words():
     assert unknown_words("make it a zebra", ModelDefaults()) == []
+
+
+LISTED = (
+    KnownEdit(name="sepia", instruction="make it sepia", steps=1, phrases=("an old brown photo",)),
+    KnownEdit(
+        name="night", instruction="make it night", steps=2, phrases=("turn {it} into night",)
+    ),
+    KnownEdit(
+        name="recolour",
+        instruction="make the circle red",
+        steps=3,
+        phrases=("turn the {shape} {colour}",),
+    ),
+    KnownEdit(
+        name="reshape",
+        instruction="turn the circle into a star",
+        steps=4,
+        phrases=("replace the {shape} with a {other}",),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "name"),
+    [
+        ("make it sepia", "sepia"),
+        ("Sepia, please!", "sepia"),
+        ("show the scene as an old photo", "sepia"),
+        ("let it be night now", "night"),
+        ("make the square blue", "recolour"),
+        ("replace the square with a triangle", "reshape"),
+    ],
+)
+def test_nearest_edit_shares_the_words_that_matter(instruction, name):
+    assert nearest_edit(instruction, LISTED).name == name
+
+
+@pytest.mark.parametrize("instruction", ["", "make it", "make it a unicorn", "play the piano"])
+def test_no_edit_is_near_to_other_instructions(instruction):
+    assert nearest_edit(instruction, LISTED) is None
+
+
+def test_every_training_phrase_finds_its_own_edit():
+    edits = tuple(
+        KnownEdit(name=name, instruction=phrases[0], steps=1, phrases=phrases)
+        for name, (phrases, _) in PHRASES.items()
+    )
+    for edit in edits:
+        for phrase in edit.phrases:
+            assert phrase in nearest_edit(phrase, edits).phrases
+
+
+def test_steps_are_those_of_the_edit_that_is_asked_for():
+    defaults = ModelDefaults(num_inference_steps=9, edits=LISTED)
+    steps = [
+        defaults.fill(EditConfig(num_inference_steps=given), instruction).num_inference_steps
+        for given, instruction in [(None, "make it night"), (7, "make it night"), (None, "?")]
+    ]
+    assert steps == [2, 7, 9]

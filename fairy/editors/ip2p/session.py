@@ -93,7 +93,7 @@ class Ip2pSession(EditSession):
         options = options or CallOptions()
         _check_anchors(anchors)
         _check_size(size, pipe.grid)
-        settings = pipe.defaults.fill(settings)
+        settings = pipe.defaults.fill(settings, prompt)
         self._pipe, self._size, self._decode = pipe, size, options.decode
         with turn(pipe.unet):
             self._denoiser = _make_denoiser(pipe, prompt, settings, size, options)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     StableDiffusionInstructPix2PixPipeline,
 )
 
@@ -18,7 +20,12 @@ from fairy.editors.images import to_tensor
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, SettingsError
 from fairy_kernels.availability import interpreted
-from tests.tiny import assert_same_frames, make_frames, make_tiny_pipeline
+from tests.tiny import (
+    assert_same_frames,
+    make_frames,
+    make_tiny_pipeline,
+    make_tiny_sample_pipeline,
+)
 
 FRAMES = make_frames(7, height=12, width=16)
 STEPS = 2
@@ -74,7 +81,14 @@ def test_one_frame_equals_diffusers(guidance):
 
 
 @pytest.mark.parametrize(
-    "scheduler", [DDIMScheduler, EulerDiscreteScheduler, DPMSolverMultistepScheduler]
+    "scheduler",
+    [
+        DDIMScheduler,
+        DDPMScheduler,
+        EulerDiscreteScheduler,
+        DPMSolverMultistepScheduler,
+        LCMScheduler,
+    ],
 )
 def test_one_frame_equals_diffusers_with_other_schedulers(scheduler):
     theirs = in_double()
@@ -84,6 +98,39 @@ def test_one_frame_equals_diffusers_with_other_schedulers(scheduler):
     expected = edit_image(theirs, FRAMES[0], **THREE_BRANCHES, **eta)
     out = edit(ours, FRAMES[:1], output_type="latent", **THREE_BRANCHES, **eta)
     assert torch.allclose(out, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scheduler", [DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler, LCMScheduler]
+)
+@pytest.mark.parametrize("guidance", [ONE_BRANCH, THREE_BRANCHES])
+def test_one_frame_of_a_model_that_predicts_samples_equals_diffusers(scheduler, guidance):
+    theirs = make_tiny_sample_pipeline().to(torch.float64)
+    theirs.set_progress_bar_config(disable=True)
+    theirs.scheduler = scheduler.from_config(theirs.scheduler.config)
+    expected = edit_image(theirs, FRAMES[0], **guidance)
+    out = edit(FairyPipeline.from_pipe(theirs), FRAMES[:1], output_type="latent", **guidance)
+    assert torch.allclose(out, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("guidance", GUIDANCE)
+@pytest.mark.parametrize("scheduler", [DDPMScheduler, LCMScheduler])
+def test_stochastic_steps_of_such_a_model_do_not_depend_on_the_batch(scheduler, guidance):
+    pipe = FairyPipeline.from_pipe(make_tiny_sample_pipeline())
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
+    expected = edit(pipe, frame_batch_size=7, num_inference_steps=3, **guidance)
+    for frame_batch_size in (1, 3):
+        out = edit(pipe, frame_batch_size=frame_batch_size, num_inference_steps=3, **guidance)
+        assert torch.equal(out, expected)
+
+
+def test_guidance_scales_of_one_compute_one_branch(pipe):
+    rows = []
+    hook = pipe.unet.conv_out.register_forward_hook(lambda m, a, out: rows.append(len(out)))
+    used = edit_with_report(pipe, anchor_indices=[0, 1], frame_batch_size=7, **ONE_BRANCH).used
+    hook.remove()
+    assert used.num_groups == 1
+    assert rows == [2, 2, 5, 5]
 
 
 def test_one_anchor_among_other_frames_equals_diffusers():

@@ -26,6 +26,9 @@ def modules_before_text(unet: UNet2DConditionModel) -> Iterator[nn.Module]:
     Blocks of other kinds than Stable Diffusion's end the list: fewer modules are never wrong.
     """
     yield unet.conv_in
+    if unet.config.addition_embed_type is not None:
+        # The text is in the timestep's embedding, which every later module reads
+        return
     for block in unet.down_blocks:
         if type(block) is CrossAttnDownBlock2D:
             yield block.resnets[0]

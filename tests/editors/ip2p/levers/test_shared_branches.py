@@ -21,7 +21,7 @@ DOWN = {
     "self-attention in the first block": ("AttnDownBlock2D", "CrossAttnDownBlock2D"),
     "no text on the way down": ("DownBlock2D", "DownBlock2D"),
 }
-KINDS = [*DOWN, "linear projections", "text alone in attn1"]
+KINDS = [*DOWN, "linear projections", "text alone in attn1", "text in the timestep"]
 
 
 def make_unet(kind: str) -> UNet2DConditionModel:
@@ -39,6 +39,8 @@ def make_unet(kind: str) -> UNet2DConditionModel:
             norm_num_groups=4,
             use_linear_projection=kind == "linear projections",
             only_cross_attention=kind == "text alone in attn1",
+            addition_embed_type="text" if kind == "text in the timestep" else None,
+            addition_embed_type_num_heads=2,
         ).eval()
 
 
@@ -125,6 +127,7 @@ def test_text_does_not_reach_the_modules_found(kind):
         ("self-attention in the first block", "conv_in"),
         ("no text on the way down", "down_blocks.1.resnets.0"),
         ("text alone in attn1", "down_blocks.0.resnets.0"),
+        ("text in the timestep", "conv_in"),
     ],
 )
 def test_modules_are_found_up_to_the_first_text(kind, last):
