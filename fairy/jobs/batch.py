@@ -19,11 +19,12 @@ from typing import Literal
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
 from fairy.interrupt import Cancel
-from fairy.jobs.edit import edit_video, load
+from fairy.jobs.edit import load, run_edit
 from fairy.jobs.joblist import Job, make_job, read_lines
+from fairy.jobs.plan import EditRequest
+from fairy.jobs.segment import model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
-from fairy.media.frames import fit_size
 from fairy.media.read import probe, read_frames
 from fairy.settings import EditConfig
 
@@ -118,28 +119,21 @@ class _Runner:
                     self._add(_result(job, "done", num_frames=num_frames, seconds=seconds))
 
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
-        report = edit_video(
-            job.source,
-            job.instruction,
-            job.out,
-            job.config,
+        request = EditRequest(
+            source=job.source,
+            instruction=job.instruction,
+            out=job.out,
+            config=job.config,
             compare=job.compare,
             report=job.report,
             overwrite=job.overwrite,
-            pipeline=self._model(job),
-            cancel=self._cancel,
-            shared=shared,
         )
-        return report.num_frames_out
+        editor = self._model(job)
+        return run_edit(request, editor=editor, cancel=self._cancel, shared=shared).num_frames_out
 
     def _share(self, job: Job) -> SharedClip:
         info, pipe = probe(job.source, job.config), self._model(job)
-        size = fit_size(
-            info.height,
-            info.width,
-            size=job.config.size or pipe.defaults.size,
-            multiple=pipe.vae_scale_factor,
-        )
+        size = model_size(info, job.config, pipe)
         return SharedClip(read_frames(job.source, job.config), pipe, size)
 
     def _model(self, job: Job) -> FairyPipeline:

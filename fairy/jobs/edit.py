@@ -1,9 +1,8 @@
 """One clip, one instruction, one edited clip: what `fairy edit` does.
 
-What can be refused is refused before a model is loaded (`fairy.jobs.plan`), and the result appears
-whole or not at all. The clip is never in memory as a whole (`fairy.jobs.segment`). What is done is
-kept on the way, so that the same command goes on after an interruption (`fairy.jobs.workspace`).
-Tests: tests/jobs/test_edit.py.
+What cannot be done is refused before a model is loaded (`fairy.jobs.plan`), and the outputs appear
+whole or not at all. Segments that are done stay in the workspace, so that the same command resumes
+an interrupted edit. Tests: tests/jobs/test_edit.py, tests/jobs/test_resume.py.
 """
 
 from __future__ import annotations
@@ -15,27 +14,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
+import torch
+
+from fairy.editors.base import Editor
 from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, JobInterrupted, MediaError
 from fairy.interrupt import Cancel, Progress
-from fairy.jobs.manifest import ModelIdentity
-from fairy.jobs.plan import EditPlan, plan_edit
-from fairy.jobs.report import EditReport, Stopwatch
-from fairy.jobs.segment import ClipJob
+from fairy.jobs.outputs import ClipOutputs
+from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
+from fairy.jobs.report import EditReport, Stopwatch, provenance
+from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
 from fairy.models.defaults import ModelDefaults, unknown_words
 from fairy.models.registry import resolve_device
 from fairy.settings import EditConfig
+from fairy.system import peak_memory_bytes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
 # A full disk, a limit on a file's size
 NO_ROOM = (errno.ENOSPC, errno.EFBIG)
+
+
+class EditOptions(TypedDict, total=False):
+    """The rarely used arguments of `edit_video` and `preview_video`, as in `EditRequest`."""
+
+    compare: Path | str | None
+    report: Path | str | None
+    overwrite: bool
+    restart: bool
 
 
 def edit_video(
@@ -44,103 +60,128 @@ def edit_video(
     out: Path | str,
     config: EditConfig | None = None,
     *,
-    compare: Path | str | None = None,
-    report: Path | str | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    pipeline: FairyPipeline | None = None,
+    pipeline: Editor | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
-    shared: SharedClip | None = None,
+    **options: Unpack[EditOptions],
 ) -> EditReport:
     """Edit the clip `source` as `instruction` says and write the result to `out`.
 
-    After an interruption the same call goes on where it was; `OUT.fairy` holds what is done.
+    After an interruption the same call resumes; what is done is kept in `OUT.fairy`.
 
     Args:
-        source: a video file or a folder of images.
+        source: a video file, an image or a folder of images.
         instruction: what to change, in words that the model knows.
-        out: a file (.mp4, .mov, .mkv, .webm, .gif) or a folder for PNGs.
+        out: a file (.mp4, .mov, .mkv, .webm, .gif, .png) or a folder for PNGs.
         config: settings; `EditConfig()` when None.
-        compare: where to write source and result side by side, if anywhere.
-        report: where to write what was done as JSON, if anywhere.
-        overwrite: replace the outputs if they exist.
-        restart: do all of it, even if an interrupted edit has done a part.
         pipeline: a loaded pipeline to use instead of `config.model`.
-        progress: called with (frames written, frames of the clip).
+        progress: called with (frames done, frames of the clip).
         cancel: stops the edit when set; frames in work are finished and kept.
-        shared: the clip's latents, where several instructions are for one clip.
+        **options: `compare`, where to write source and result side by side; `report`, where to
+            write what was done as JSON; `overwrite`, to replace outputs that exist; `restart`, to
+            edit all frames again even if an interrupted edit has done some.
 
     Returns:
         What was done, with times and peak memory.
 
     Raises:
         FairyError: the clip, the instruction, the settings, the model or an output cannot be
-            used. Nothing stands at the outputs then.
-        JobInterrupted: Ctrl-C or SIGTERM; says what is kept.
+            used. No output exists then.
+        JobInterrupted: Ctrl-C, SIGTERM or `cancel`; the message says what is kept.
     """
-    config, watch = config or EditConfig(), Stopwatch()
+    request = EditRequest.of(source, instruction, out, config, **options)
+    return run_edit(request, editor=pipeline, progress=progress, cancel=cancel)
+
+
+def run_edit(
+    request: EditRequest,
+    *,
+    editor: Editor | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    shared: SharedClip | None = None,
+) -> EditReport:
+    """Do what `edit_video` does.
+
+    Args:
+        request: what to do.
+        editor: a loaded model to use instead of the one in the settings.
+        progress: as for `edit_video`.
+        cancel: as for `edit_video`.
+        shared: the clip's latents, where several instructions are for one clip.
+    """
+    watch = Stopwatch()
     with Notes() as notes:
         with watch("read"):
-            plan = plan_edit(
-                Path(source),
-                instruction,
-                Path(out),
-                config,
-                compare=None if compare is None else Path(compare),
-                report=None if report is None else Path(report),
-                overwrite=overwrite,
+            plan = plan_edit(request)
+        with Workspace(request.out) as workspace, kept_work_explained(workspace, plan):
+            editor = ready(plan, workspace, watch, editor)
+            num_kept = workspace.num_done
+            job = ClipJob(
+                plan,
+                editor,
+                workspace,
+                watch=watch,
+                progress=progress,
+                cancel=cancel,
+                shared=shared,
             )
-        with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
-            pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
-            job = ClipJob(plan, config, pipe, watch, workspace, cancel or Cancel(), shared)
-            done = job.run(progress or (lambda done, total: None))
+            outputs = make_outputs(plan, job.size, workspace)
+            reset_peak_device_memory()
+            with watch("write"):
+                with outputs:
+                    job.edit(outputs.missing(), outputs)
+                outputs.join()
+            done = make_report(plan, job, outputs, watch, num_kept)
             done = replace(done, notes=tuple(notes.lines))
-            if plan.report is not None:
-                done.write(plan.report, workspace.remember)
+            if request.report is not None:
+                done.write(request.report, workspace.remember)
             workspace.clear()
     return done
 
 
 def ready(
-    plan: EditPlan,
-    config: EditConfig,
-    workspace: Workspace,
-    watch: Stopwatch,
-    pipeline: FairyPipeline | None,
-    *,
-    restart: bool,
-) -> FairyPipeline:
-    """Return the model, once it is sure that it goes on with what the workspace holds.
+    plan: EditPlan, workspace: Workspace, watch: Stopwatch, editor: Editor | None = None
+) -> Editor:
+    """Return the model, after checking that the workspace belongs to this edit.
 
-    With `restart` what it holds is deleted instead, once the model is loaded.
+    With `restart` the workspace is emptied instead, once the model is loaded.
 
     Raises:
         SettingsError: something differs from what the finished frames were made with, or a device
             is not there.
         InstructionError: the model knows none of the words.
     """
+    request = plan.request
     with watch("read"):
-        manifest = plan.manifest(config)
-        if not restart:
+        manifest = plan.manifest()
+        if not request.restart:
             workspace.check(manifest)
-    if config.anchor_cache_device is not None:
-        resolve_device(config.anchor_cache_device)
+    if request.config.anchor_cache_device is not None:
+        resolve_device(request.config.anchor_cache_device)
     with watch("load"):
-        pipe = pipeline or load(config)
-    check_words(plan.instruction, pipe.defaults)
-    if restart:
+        editor = editor or load(request.config)
+    check_words(request.instruction, editor.defaults)
+    if request.restart:
         workspace.clear()
-    manifest = replace(manifest, model=ModelIdentity.of(config.model, pipe))
+    size = model_size(plan.info, request.config, editor)
+    manifest = replace(manifest, editor=editor.identity(), size=size)
     workspace.check(manifest)
     workspace.begin(manifest)
-    return pipe
+    return editor
+
+
+def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspace) -> ClipOutputs:
+    """Return the outputs of an edit; the (height, width) of the model is theirs if asked for."""
+    request, info = plan.request, plan.info
+    size = (info.height, info.width) if request.config.keep_size else model_size
+    comment = provenance(request.instruction, request.config) if request.config.provenance else None
+    return ClipOutputs(plan, size, comment, workspace)
 
 
 @contextmanager
-def how_to_go_on(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
-    """Say of what ends an edit early what is kept, and how to go on."""
-    total = plan.info.num_frames
+def kept_work_explained(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
+    """Explain what an interrupted edit kept and how to resume it."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -148,22 +189,22 @@ def how_to_go_on(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
         if not workspace.num_done:
             raise JobInterrupted(number) from interrupt
         raise JobInterrupted(
-            number,
-            f"interrupted: {workspace.num_done} of {total} frames are done and kept in "
-            f"{workspace.path}: the same command goes on from there",
+            number, f"interrupted: {_kept(workspace, plan)}: the same command goes on from there"
         ) from interrupt
     except (MediaError, OSError) as error:
         what = str(error)
         if not isinstance(error, MediaError):
-            what = f"{plan.out}: cannot be written: {error.strerror or error}"
+            what = f"{plan.request.out}: cannot be written: {error.strerror or error}"
         if workspace.num_done:
-            what += (
-                f"; {workspace.num_done} of {total} frames are done and kept in {workspace.path}: "
-                "mend that, and the same command goes on from there"
-            )
+            what += f"; {_kept(workspace, plan)}: fix that, and the same command goes on from there"
         elif isinstance(error, OSError) and error.errno in NO_ROOM:
             what += "; make room there, or name an output elsewhere"
         raise MediaError(what) from error
+
+
+def _kept(workspace: Workspace, plan: EditPlan) -> str:
+    done, total = workspace.num_done, plan.info.num_frames
+    return f"{done} of {total} frames are done and kept in {workspace.path}"
 
 
 def load(config: EditConfig) -> FairyPipeline:
@@ -208,3 +249,40 @@ def check_words(instruction: str, defaults: ModelDefaults) -> None:
 
 # A model whose one word cannot be typed: every word that matters is unknown to it.
 _KNOWS_NOTHING = ModelDefaults(words=frozenset({""}))
+
+
+def reset_peak_device_memory() -> None:
+    """Begin to measure CUDA's peak memory, on all devices in use."""
+    if torch.cuda.is_initialized():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
+
+
+def make_report(
+    plan: EditPlan, job: ClipJob, outputs: ClipOutputs, watch: Stopwatch, num_kept: int
+) -> EditReport:
+    """Return the report of a finished edit."""
+    request, info, used = plan.request, plan.info, job.used
+    assert used is not None
+    device = torch.device(used.device)
+    return EditReport(
+        source=str(info.path),
+        out=str(request.out),
+        compare=None if request.compare is None else str(request.compare),
+        instruction=request.instruction,
+        settings=request.config,
+        used=used,
+        num_frames=info.num_frames,
+        num_frames_out=info.num_frames,
+        fps=str(info.fps),
+        size=outputs.size,
+        seconds=watch.seconds(),
+        codec_seconds={"read": round(job.decoding_s, 4), "write": round(outputs.busy_s, 4)},
+        model_seconds={name: round(s, 4) for name, s in job.model_seconds.items()},
+        shots=plan.shots,
+        num_frames_kept=num_kept,
+        peak_memory_bytes=peak_memory_bytes(),
+        peak_device_memory_bytes=(
+            torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        ),
+    )

@@ -1,8 +1,7 @@
 """What the finished parts of a job depend on: the clip, the settings, the model, the versions.
 
-It is written once, when a job begins, as `manifest.json` among its parts. Which frames are done is
-told by the names of the parts (`fairy.jobs.workspace`): there is no list that could disagree.
-Tests: tests/jobs/test_manifest.py.
+It is written once, when a job begins, as `manifest.json` among its parts, and remembers what costs
+a pass over the clip: its hash and its shots. Tests: tests/jobs/test_manifest.py.
 """
 
 from __future__ import annotations
@@ -16,23 +15,47 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fairy.editors.base import Editor
+from fairy.editors.base import EditorIdentity
 from fairy.errors import MediaError
 from fairy.media.shots import Shot
 from fairy.settings import EditConfig
 from fairy.system import versions
 
-# They change how fast an edit runs, not what comes out.
+Document = dict[str, Any]
+"""A manifest read back from JSON."""
+
+# These change how fast an edit runs, not its result.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
-# Different words may mean the same: what they came to stands in `ModelIdentity` and `shots`.
+# What these resolve to is compared instead: the editor, the shots and the shortcuts.
 _RESOLVED = ("model", "device", "dtype", "shots", "quality")
-# They tell a person something, and are no reason to begin anew.
-_NOT_COMPARED = ("source.name", "source.modified_s", "model.name")
-_BLOCK_BYTES = 2**20
+# These inform a person; the edit does not depend on them.
+_NOT_COMPARED = ("source.name", "source.files", "model_name", "shots_setting")
+_KNOWN_ONCE_LOADED = ("editor", "size")
 
 
 def _computing_versions() -> dict[str, str]:
     return {name: text for name, text in versions().items() if name not in ("python", "platform")}
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """A file of a clip in its present state: after any change it is another `ClipFile`."""
+
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    # When the file system recorded the last change, which no program can set back
+    changed_ns: int
+
+
+def clip_files(path: Path) -> tuple[ClipFile, ...]:
+    """Return the file of a clip, or all files of its folder."""
+    path = path.resolve()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file, file.stat()) for file in files if file.is_file()]
+    return tuple(
+        ClipFile(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for file, stat in stats
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,46 +64,39 @@ class SourceIdentity:
 
     Attributes:
         name: its path.
-        modified_s: when it was changed last, in seconds since 1970.
         size_bytes: of the file, or of all images of a folder.
         content: SHA-256 of the file, or of the images and their names.
+        files: SHA-256 of the files' names, sizes and times: if it is the same, so is `content`.
     """
 
     name: str
-    modified_s: float
     size_bytes: int
     content: str
+    files: str
 
     @classmethod
-    def of(cls, path: Path) -> SourceIdentity:
-        """Return the identity of the clip at `path`; reads all of it."""
+    def of(cls, path: Path, earlier: Document | None = None) -> SourceIdentity:
+        """Return the identity of the clip at `path`.
+
+        Reads the whole clip, unless its files are as they were for the manifest `earlier`.
+        """
         files = clip_files(path)
+        known = earlier is not None and is_source_of(files, earlier)
         return cls(
             name=str(path),
-            modified_s=max((file.modified_ns for file in files), default=0) / 1e9,
             size_bytes=sum(file.size_bytes for file in files),
-            content=_content(files),
+            content=earlier["source"]["content"] if earlier and known else _content(files),
+            files=_state(files),
         )
 
 
-@dataclass(frozen=True)
-class ClipFile:
-    """A file of a clip as it stands on the disk: a change of it is another `ClipFile`."""
-
-    path: Path
-    size_bytes: int
-    modified_ns: int
-    # When the file system noted the last change: nobody sets this back
-    noted_ns: int
+def is_source_of(files: tuple[ClipFile, ...], earlier: Document) -> bool:
+    """Return whether the files of a clip have not been touched since the manifest `earlier`."""
+    return bool(earlier.get("source", {}).get("files") == _state(files))
 
 
-def clip_files(path: Path) -> tuple[ClipFile, ...]:
-    """Return the file of a clip, or all files of its folder."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file, file.stat()) for file in files if file.is_file()]
-    return tuple(
-        ClipFile(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for file, stat in stats
-    )
+def _state(files: tuple[ClipFile, ...]) -> str:
+    return hashlib.sha256(repr(files).encode(errors="backslashreplace")).hexdigest()
 
 
 # Several instructions for one clip read it once
@@ -91,31 +107,10 @@ def _content(files: tuple[ClipFile, ...]) -> str:
     for file in files:
         if len(files) > 1:
             digest.update(os.fsencode(file.path.name) + b"\0")
-        for block in _blocks(file.path):
-            digest.update(block)
+        with file.path.open("rb") as content:
+            while block := content.read(2**20):
+                digest.update(block)
     return digest.hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelIdentity:
-    """Which model runs, and on what: the weights decide, not where they came from.
-
-    Attributes:
-        name: as it was asked for.
-        weights: SHA-256 over the first values of every weight, the scheduler and the defaults.
-        device: the kind of device: "cpu", "cuda", "mps".
-        dtype: in which it runs.
-    """
-
-    name: str
-    weights: str
-    device: str
-    dtype: str
-
-    @classmethod
-    def of(cls, name: str, pipe: Editor) -> ModelIdentity:
-        """Return the identity of a loaded model."""
-        return cls(name=name, **asdict(pipe.identity()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +120,13 @@ class Manifest:
     Attributes:
         source: the clip.
         instruction: what to change.
-        settings: of `EditConfig`, those with an effect, as they were given.
+        settings: those of `EditConfig` that affect the result, as they were given.
         shots: (first frame, frame after the last) of each shot.
-        compare: where source and result side by side are written, if anywhere.
-        model: the model; None as long as it is not loaded.
+        shots_setting: how the shots were chosen: "auto", "off" or a file.
+        compare: absolute path of the side-by-side clip, if one is written.
+        model_name: as the user gave it.
+        editor: the loaded model; None before it is loaded.
+        size: (height, width) at which the model works; None before it is loaded.
         versions: of Fairy and of the libraries that compute.
     """
 
@@ -136,63 +134,56 @@ class Manifest:
     instruction: str
     settings: dict[str, Any]
     shots: tuple[Shot, ...]
+    shots_setting: str
     compare: str | None
-    model: ModelIdentity | None = None
+    model_name: str
+    editor: EditorIdentity | None = None
+    size: tuple[int, int] | None = None
     versions: dict[str, str] = field(default_factory=_computing_versions)
 
     def to_json(self) -> str:
         """Return the manifest as a JSON document with a trailing newline."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
-    def differences(self, earlier: dict[str, Any]) -> list[str]:
-        """Return in words what is not as in the document of an earlier manifest.
+    def differences(self, earlier: Document) -> list[str]:
+        """Return in words what differs from an earlier manifest.
 
-        What is not known yet (`model`) is not compared.
+        What is only known once the model is loaded is compared if it is known.
         """
         mine, theirs = (dict(_flat(document)) for document in (json.loads(self.to_json()), earlier))
-        names = [name for name in mine if name not in _NOT_COMPARED]
-        if self.model is None:
-            names = [name for name in names if not name.startswith("model")]
+        unknown = [name for name in _KNOWN_ONCE_LOADED if getattr(self, name) is None]
         return [
             _in_words(name, theirs.get(name), mine[name])
-            for name in names
-            if theirs.get(name) != mine[name]
+            for name in mine
+            if name not in (*_NOT_COMPARED, *unknown) and theirs.get(name) != mine[name]
         ]
 
 
 def effective_settings(config: EditConfig) -> dict[str, Any]:
-    """Return the settings that can change what comes out."""
+    """Return the settings that can change the result."""
     left_out = _WITHOUT_EFFECT + _RESOLVED
     settings = asdict(config) | asdict(config.shortcuts)
     return {name: value for name, value in settings.items() if name not in left_out}
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Document:
     """Return the document of an earlier manifest.
 
     Raises:
-        MediaError: it is not one.
+        MediaError: the file is missing or is not a manifest.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MediaError(
-            f"{path}: not a manifest of Fairy's: move {path.parent} away, or give another output"
-        ) from error
-    if not isinstance(document, dict) or "instruction" not in document:
-        raise MediaError(
-            f"{path}: not a manifest of Fairy's: move {path.parent} away, or give another output"
-        )
-    return document
+        if isinstance(document, dict) and "instruction" in document:
+            return document
+    except (OSError, ValueError):
+        pass
+    raise MediaError(
+        f"{path}: not a manifest of Fairy's: move {path.parent} away, or give another output"
+    )
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            yield block
-
-
-def _flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(document: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted name, value) of a nested document; lists are values."""
     for name, value in document.items():
         if isinstance(value, dict):
@@ -202,13 +193,12 @@ def _flat(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _in_words(name: str, before: object, now: object) -> str:
-    """Return one difference for a person: content and weights have no value worth reading."""
+    """Return one difference for a person; hashes are not shown."""
     if name in ("source.content", "source.size_bytes"):
         return "the clip's content has changed"
-    if name == "model.weights":
+    if name == "editor.weights":
         return "the model is another one"
-    plain = name.removeprefix("settings.").removeprefix("versions.").removeprefix("model.")
-    return f"{plain} was {_short(before)}, is {_short(now)}"
+    return f"{name.split('.')[-1]} was {_short(before)}, is {_short(now)}"
 
 
 def _short(value: object) -> str:

@@ -1,18 +1,18 @@
 """The clips that an edit writes: the result and, if asked for, source and result side by side.
 
-They are written segment by segment into the job's workspace and joined at the end. GIFs and
-folders of PNGs are written in one go instead; their edited frames stay in the workspace till then.
-Shapes: images uint8 (H,W,3). Tests: tests/jobs/test_outputs.py.
+Segments are encoded into the job's workspace and joined at the end without encoding again. GIFs
+and PNGs cannot be joined: they are written in one pass over the clip, and until that is finished
+their edited frames stay in the workspace. Shapes: images uint8 (H,W,3).
+Tests: tests/jobs/test_outputs.py.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from fairy.jobs.plan import EditPlan
+from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import side_by_side
@@ -22,53 +22,71 @@ from fairy.media.info import Frame
 from fairy.media.threads import WriteBehind
 from fairy.media.write import VideoWriter
 
-# A key frame every so often costs little: H.264 sets one after 250 frames of its own accord.
-SEGMENT_FRAMES = 240
-
 
 class ClipOutputs:
-    """Writes edited frames as a context manager; the files appear whole, or not at all.
+    """Encodes segments in a thread while it is entered; `join` then puts the files in place.
 
     Args:
-        plan: where to write.
+        plan: what to write.
         size: (height, width) of the result.
-        comment: what the files shall say of how they were made; None for nothing.
-        workspace: holds the segments; the first frame to write is its `num_encoded`.
+        comment: for the files' metadata: how they were made; None for nothing.
+        workspace: holds the segments.
+
+    Attributes:
+        size: (height, width) of the result.
+        needs_source: whether an output shows the source's pictures.
     """
 
     def __init__(
         self, plan: EditPlan, size: tuple[int, int], comment: str | None, workspace: Workspace
     ) -> None:
-        self._plan, self._size, self._comment = plan, size, comment
+        self._plan, self.size, self._comment = plan, size, comment
         self._workspace = workspace
         self._encoder = WriteBehind(self._encode)
-        writers = {"result": self._writer("result", plan.out, size)}
-        if plan.compare is not None:
+        writers = {"result": self._writer("result", size)}
+        self.needs_source = plan.request.compare is not None
+        if self.needs_source:
             blank = np.zeros((plan.info.height, plan.info.width, 3), np.uint8)
             height, width, _ = self._pair(blank, resize(blank, size)).shape
-            writers["compare"] = self._writer("compare", plan.compare, (height, width))
-        in_segments = all(writer.in_segments for writer in writers.values())
+            writers["compare"] = self._writer("compare", (height, width))
+        self._in_segments = all(writer.in_segments for writer in writers.values())
         for writer in writers.values():
             if writer.in_segments:
                 writer.try_encoder()
         self._outputs = {
-            role: SegmentedOutput(role, writer, workspace) if in_segments else WholeOutput(writer)
+            role: SegmentedOutput(role, writer, workspace)
+            if self._in_segments
+            else WholeOutput(writer)
             for role, writer in writers.items()
         }
-        self._segment_frames = SEGMENT_FRAMES if in_segments else plan.info.num_frames
-        self._first = self._next = workspace.num_encoded
+
+    def missing(self) -> list[Segment]:
+        """Return the segments to edit and write, in order.
+
+        Outputs that cannot be joined need all of them; edited frames are taken from the workspace.
+        """
+        segments = list(self._plan.segments)
+        if not self._in_segments:
+            return segments
+        encoded = [
+            {(part.first, part.end) for part in self._workspace.parts(role)}
+            for role in self._outputs
+        ]
+        done = set.intersection(*encoded)
+        return [one for one in segments if (one.first, one.end) not in done]
 
     def __enter__(self) -> ClipOutputs:
-        """Start to encode."""
+        """Start the thread."""
         self._encoder.__enter__()
         return self
 
-    def write(self, frame: Frame, image: Image) -> None:
-        """Write the edited `image` (H,W,3), of any size, at the time of its source `frame`.
+    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
+        """Write the edited `image` (H,W,3), of any size, of frame `index` of a segment.
 
-        A thread encodes it; what goes wrong there is raised here, at a later frame or at the end.
+        The frames of a segment come in order, and segments one after another. A thread encodes
+        them; its errors are raised here, at a later frame, or at the end.
         """
-        self._encoder.put((frame, image))
+        self._encoder.put((segment, index, frame, image))
 
     @property
     def busy_s(self) -> float:
@@ -81,45 +99,60 @@ class ClipOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Publish the files; when the block was left by an exception, keep finished segments."""
+        """Finish what was written; after an exception, keep only whole segments."""
         try:
             self._encoder.__exit__(kind, error, trace)
             if kind is None:
+                # Still open if the clip ended before its headers say
                 self._end_segment()
-                for output in self._outputs.values():
-                    output.publish()
-        finally:
-            for output in self._outputs.values():
-                output.abandon()
+        except BaseException:
+            self._abandon()
+            raise
+        if kind is not None:
+            self._abandon()
 
-    def _encode(self, pair: tuple[Frame, Image]) -> None:
-        frame, image = pair[0], resize(pair[1], self._size)
-        end = min(self._first + self._segment_frames, self._plan.info.num_frames)
-        self._outputs["result"].write(frame, image, self._first, end)
-        if "compare" in self._outputs:
-            beside = self._pair(frame.image, image)
-            self._outputs["compare"].write(frame, beside, self._first, end)
-        self._next += 1
-        if self._next == end:
+    def join(self) -> None:
+        """Join the segments of every output and put it in its place, once all are done."""
+        spans = [(one.first, one.end) for one in self._plan.segments]
+        try:
+            for output in self._outputs.values():
+                output.publish(spans)
+        finally:
+            self._abandon()
+
+    def _encode(self, item: tuple[Segment, int, Frame, Image]) -> None:
+        segment, index, frame, edited = item
+        image = resize(edited, self.size)
+        self._outputs["result"].write(segment, frame, image)
+        if self.needs_source:
+            self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
+        if index == segment.end - 1:
             self._end_segment()
-            self._workspace.drop_frames(self._workspace.num_encoded)
-            self._first = end
+            if self._in_segments:
+                self._workspace.drop_kept(segment.indices)
 
     def _end_segment(self) -> None:
         for output in self._outputs.values():
             output.end_segment()
 
-    def _pair(self, source: Image, edited: Image) -> Image:
-        return side_by_side(source, edited, ("source", self._plan.instruction))
+    def _abandon(self) -> None:
+        for output in self._outputs.values():
+            output.abandon()
 
-    def _writer(self, role: str, path: Path, size: tuple[int, int]) -> VideoWriter:
+    def _pair(self, source: Image, edited: Image) -> Image:
+        return side_by_side(source, edited, ("source", self._plan.request.instruction))
+
+    def _writer(self, role: str, size: tuple[int, int]) -> VideoWriter:
+        request = self._plan.request
+        path = request.out if role == "result" else request.compare
+        assert path is not None
         return VideoWriter(
             path,
             info=self._plan.info,
             height=size[0],
             width=size[1],
-            overwrite=self._plan.overwrite or self._workspace.wrote(path),
-            media=self._plan.media,
+            overwrite=request.overwrite or self._workspace.wrote(path),
+            media=request.config,
             comment=self._comment,
             part=self._workspace.part_of(role, path),
             when_whole=self._workspace.remember,
@@ -133,29 +166,33 @@ class SegmentedOutput:
         self._role, self._writer, self._workspace = role, writer, workspace
         self._segment: SegmentWriter | None = None
 
-    def write(self, frame: Frame, image: Image, first: int, end: int) -> None:
-        """Add an image to the segment of frames `first` to `end` - 1."""
+    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
+        """Add an image to a segment."""
         if self._segment is None:
-            path = self._workspace.segment_path(self._role, first, end)
-            self._segment = SegmentWriter(path, self._writer.part_encoder())
+            self._path = self._workspace.new_path(self._role, segment.first, segment.end)
+            self._segment = SegmentWriter(self._path, self._writer.part_encoder())
         self._segment.write(image, frame.pts, frame.time_base, frame.duration)
 
     def end_segment(self) -> None:
-        """Put the segment on the disk, if one is begun."""
+        """Put the segment on the disk, if one is open."""
         if self._segment is not None:
             self._segment.close()
+            self._workspace.seal(self._path)
             self._segment = None
 
-    def publish(self) -> None:
-        """Join all segments to the output."""
+    def publish(self, spans: list[tuple[int, int]]) -> None:
+        """Join the segments (first frame, frame after the last) to the output."""
+        parts = {(part.first, part.end): part.path for part in self._workspace.parts(self._role)}
+        # A clip that ended before its headers say has no last segments
         with self._writer as writer:
-            for packet in join_packets(self._workspace.segments(self._role)):
+            for packet in join_packets([parts[span] for span in spans if span in parts]):
                 writer.copy(packet)
 
     def abandon(self) -> None:
-        """Drop the segment that is not finished, if any."""
+        """Drop the segment that is open, if any."""
         if self._segment is not None:
             self._segment.abandon()
+            self._segment = None
 
 
 class WholeOutput:
@@ -165,7 +202,7 @@ class WholeOutput:
         self._writer = writer
         self._is_open = False
 
-    def write(self, frame: Frame, image: Image, first: int, end: int) -> None:
+    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
         """Add an image."""
         if not self._is_open:
             self._writer.__enter__()
@@ -175,7 +212,7 @@ class WholeOutput:
     def end_segment(self) -> None:
         """Do nothing: there are no segments."""
 
-    def publish(self) -> None:
+    def publish(self, spans: list[tuple[int, int]]) -> None:
         """Put the output in its place."""
         self._is_open = False
         self._writer.__exit__(None, None, None)

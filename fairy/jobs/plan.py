@@ -1,11 +1,14 @@
-"""What an edit will do, decided and refused before any model is loaded.
+"""What an edit will do, decided and checked before any model is loaded.
 
+A plan cuts the clip into segments. Each can be edited and encoded without the others, in any order
+and by any process, and the results joined: resuming is editing the segments that are missing.
 Tests: tests/jobs/test_plan.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,10 +17,12 @@ from fairy.anchors.selection import select_shot_anchors
 from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
 from fairy.jobs.manifest import (
     ClipFile,
+    Document,
     Manifest,
     SourceIdentity,
     clip_files,
     effective_settings,
+    is_source_of,
 )
 from fairy.jobs.workspace import Workspace
 from fairy.media.decoding.stdin import STDIN
@@ -27,104 +32,165 @@ from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_holds, check_output
 from fairy.settings import EditConfig, MediaConfig
 
+# Two seconds at 24 frames/s, a usual distance of key frames: a segment begins with one. Part of
+# the result, so it must not depend on the machine; the usual batch sizes divide it.
+SEGMENT_FRAMES = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRequest:
+    """One clip, one instruction, one result: what a user asks for.
+
+    Attributes:
+        source: a video file, an image or a folder of images.
+        instruction: what to change.
+        out: the file or folder to write.
+        config: settings.
+        compare: where to write source and result side by side, if anywhere.
+        report: where to write what was done as JSON, if anywhere.
+        overwrite: replace outputs that exist.
+        restart: edit all frames again, even if an interrupted edit has done some.
+    """
+
+    source: Path
+    instruction: str
+    out: Path
+    config: EditConfig = field(default_factory=EditConfig)
+    compare: Path | None = None
+    report: Path | None = None
+    overwrite: bool = False
+    restart: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        source: Path | str,
+        instruction: str,
+        out: Path | str,
+        config: EditConfig | None = None,
+        *,
+        compare: Path | str | None = None,
+        report: Path | str | None = None,
+        overwrite: bool = False,
+        restart: bool = False,
+    ) -> EditRequest:
+        """Return the request of a Python caller, who may name files by text."""
+        return cls(
+            source=Path(source),
+            instruction=instruction,
+            out=Path(out),
+            config=config or EditConfig(),
+            compare=None if compare is None else Path(compare),
+            report=None if report is None else Path(report),
+            overwrite=overwrite,
+            restart=restart,
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames of one shot that are edited and encoded as one piece.
+
+    Attributes:
+        first: number of the first frame.
+        end: number of the frame after the last.
+        shot: the shot they belong to.
+        anchors: numbers of the shot's anchor frames, sorted; not all of them are in the segment.
+    """
+
+    first: int
+    end: int
+    shot: Shot
+    anchors: tuple[int, ...]
+
+    @property
+    def indices(self) -> range:
+        """The numbers of its frames."""
+        return range(self.first, self.end)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditPlan:
     """An edit that can start.
 
     Attributes:
-        instruction: what to change, in one line.
-        info: the clip that is read.
-        out: the file or folder to write.
-        compare: the side-by-side clip to write, if any.
-        report: the JSON file to write, if any.
-        overwrite: replace outputs that exist.
-        media: how the clip is read and the outputs are written.
+        request: what was asked for, its instruction in one line.
+        info: the clip.
         shots: frames between two cuts: (first, frame after the last), without a gap.
-        anchors: for each shot the frames that become its anchors, sorted.
+        anchors: the anchor frames of each shot, sorted.
+        earlier: the manifest of what an earlier run has done, if there is one.
     """
 
-    instruction: str
+    request: EditRequest
     info: VideoInfo
-    out: Path
-    compare: Path | None
-    report: Path | None
-    overwrite: bool
-    media: MediaConfig
     shots: tuple[Shot, ...]
     anchors: tuple[tuple[int, ...], ...]
+    earlier: Document | None = None
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The clip in pieces of at most `SEGMENT_FRAMES`, each within one shot, in order."""
+        return tuple(
+            Segment(first, min(first + SEGMENT_FRAMES, shot[1]), shot, anchors)
+            for shot, anchors in zip(self.shots, self.anchors, strict=True)
+            for first in range(*shot, SEGMENT_FRAMES)
+        )
 
     @property
     def anchor_indices(self) -> tuple[int, ...]:
         """The anchors of all shots, sorted."""
         return tuple(chain.from_iterable(self.anchors))
 
-    def manifest(self, config: EditConfig) -> Manifest:
-        """Return what the edit's frames depend on; reads the whole clip for its hash."""
+    def manifest(self) -> Manifest:
+        """Return what the edit's frames depend on; reads the clip for its hash, if it is new."""
+        request = self.request
         return Manifest(
-            source=SourceIdentity.of(self.info.path),
-            instruction=self.instruction,
-            settings=effective_settings(config),
+            source=SourceIdentity.of(request.source, self.earlier),
+            instruction=request.instruction,
+            settings=effective_settings(request.config),
             shots=self.shots,
-            compare=None if self.compare is None else str(self.compare),
+            shots_setting=request.config.shots,
+            compare=None if request.compare is None else str(request.compare.resolve()),
+            model_name=request.config.model,
         )
 
 
-def plan_edit(
-    source: Path,
-    instruction: str,
-    out: Path,
-    config: EditConfig,
-    *,
-    compare: Path | None = None,
-    report: Path | None = None,
-    overwrite: bool = False,
-) -> EditPlan:
+def plan_edit(request: EditRequest) -> EditPlan:
     """Look at the clip and the outputs, choose shots and anchors, and refuse what cannot be done.
 
     Raises:
         FairyError: the instruction is empty, an output cannot be written, the clip cannot be
             read, or an anchor is not in the clip.
     """
+    config = request.config
     # One line of valid text, as it is shown and written into the output
-    instruction = " ".join(instruction.encode(errors="replace").decode().split())
+    instruction = " ".join(request.instruction.encode(errors="replace").decode().split())
     if not instruction:
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
-    check_outputs(source, out, compare, report, config, overwrite=overwrite)
-    info = probe(source, config)
-    for path in (out, compare):
+    check_outputs(request)
+    info = probe(request.source, config)
+    for path in (request.out, request.compare):
         if path is not None:
             check_holds(path, info.num_frames)
-    shots = choose_shots(info, config)
+    earlier = Workspace(request.out).manifest()
+    shots = choose_shots(info, config, earlier)
     return EditPlan(
-        instruction=instruction,
+        request=replace(request, instruction=instruction),
         info=info,
-        out=out,
-        compare=compare,
-        report=report,
-        overwrite=overwrite,
-        media=config,
         shots=shots,
         anchors=select_shot_anchors(shots, config.num_anchors, config.anchor_indices),
+        earlier=earlier,
     )
 
 
-def check_outputs(
-    source: Path,
-    out: Path,
-    compare: Path | None,
-    report: Path | None,
-    media: MediaConfig,
-    *,
-    overwrite: bool,
-) -> None:
+def check_outputs(request: EditRequest) -> None:
     """Refuse outputs that exist, cannot be written, are named twice or are the clip itself.
 
     Raises:
         FairyError: in one line, which output and what to do.
     """
-    named: dict[Path, str] = {source.resolve(): "the clip to edit"}
-    outputs = {"the result": out, "--compare": compare, "--report": report}
+    named: dict[Path, str] = {request.source.resolve(): "the clip to edit"}
+    outputs = {"the result": request.out, "--compare": request.compare, "--report": request.report}
     for role, path in outputs.items():
         if path is None:
             continue
@@ -135,13 +201,14 @@ def check_outputs(
         taken = named.setdefault(path.resolve(), role)
         if taken != role:
             raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
-    # Of a job that was stopped between its last file and the end, the files are its own.
-    workspace = Workspace(out)
-    for path in (out, compare):
+    # A job that was stopped between its last file and the end may replace its own files.
+    workspace = Workspace(request.out)
+    for path in (request.out, request.compare):
         if path is not None:
-            check_output(path, overwrite or workspace.wrote(path), media)
-    if report is not None:
-        check_report(report, overwrite=overwrite or workspace.wrote(report))
+            check_output(path, request.overwrite or workspace.wrote(path), request.config)
+    if request.report is not None:
+        overwrite = request.overwrite or workspace.wrote(request.report)
+        check_report(request.report, overwrite=overwrite)
 
 
 def check_report(path: Path, *, overwrite: bool) -> None:
@@ -158,8 +225,12 @@ def check_report(path: Path, *, overwrite: bool) -> None:
         raise MediaError(f"{path}: the folder {path.parent} does not exist; make it first")
 
 
-def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
+def choose_shots(
+    info: VideoInfo, config: EditConfig, earlier: Document | None = None
+) -> tuple[Shot, ...]:
     """Return the shots of the clip: found, read from a file, or the whole clip as one.
+
+    Those that an `earlier` run found in the same clip are not searched for again.
 
     Raises:
         SettingsError: the file of shots cannot be used.
@@ -168,15 +239,25 @@ def choose_shots(info: VideoInfo, config: EditConfig) -> tuple[Shot, ...]:
         return ((0, info.num_frames),)
     if config.shots != "auto":
         return read_shots(Path(config.shots), info.num_frames)
-    return _found_shots(
-        info.path, clip_files(info.path), info.num_frames, MediaConfig.part_of(config)
+    files = clip_files(info.path)
+    return _remembered_shots(files, config, earlier) or _found_shots(
+        info.path, files, MediaConfig.part_of(config)
     )
+
+
+def _remembered_shots(
+    files: Sequence[ClipFile], config: EditConfig, earlier: Document | None
+) -> tuple[Shot, ...] | None:
+    if earlier is None or not is_source_of(tuple(files), earlier):
+        return None
+    before = {**earlier["settings"], "shots": earlier["shots_setting"]}
+    if any(before.get(name) != getattr(config, name) for name in ("shots", "video_stream")):
+        return None
+    return tuple((first, end) for first, end in earlier["shots"])
 
 
 # Several instructions for one clip look for its cuts once
 @lru_cache(maxsize=1)
-def _found_shots(
-    path: Path, files: tuple[ClipFile, ...], num_frames: int, media: MediaConfig
-) -> tuple[Shot, ...]:
-    """Return the shots of the clip at `path`, as its files stand on the disk."""
+def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
+    """Return the shots of the clip at `path`, whose files are in the state `files`."""
     return find_shots(path, media)

@@ -6,24 +6,31 @@ Tests: tests/jobs/test_preview.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image as PilImage
 from PIL.PngImagePlugin import PngInfo
 
 from fairy.anchors.selection import select_anchor_indices
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.base import EditInput, Editor
 from fairy.errors import OutputExistsError, SettingsError
-from fairy.interrupt import Cancel
-from fairy.jobs.edit import how_to_go_on, ready
-from fairy.jobs.plan import plan_edit
+from fairy.jobs.edit import EditOptions, kept_work_explained, ready
+from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
 from fairy.jobs.report import Stopwatch
-from fairy.jobs.segment import ClipJob
+from fairy.jobs.segment import ClipJob, by_shot
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
+from fairy.media.read import frames_at
 from fairy.settings import EditConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 COLUMNS = 4
 CELL_HEIGHT_PX = 180
@@ -37,40 +44,50 @@ def preview_video(
     config: EditConfig | None = None,
     *,
     num_frames: int,
-    compare: Path | str | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    pipeline: FairyPipeline | None = None,
+    pipeline: Editor | None = None,
+    **options: Unpack[EditOptions],
 ) -> Path:
     """Edit `num_frames` frames, spread evenly over the clip, and draw them on a contact sheet.
 
-    The other arguments are those of `fairy.jobs.edit.edit_video`.
+    The other arguments are those of `fairy.jobs.edit.edit_video`; no report is written.
 
     Returns:
         Where the sheet is: for `out.mp4` it is `out.preview.png`.
 
     Raises:
-        FairyError: as `edit_video`, or a file that is no preview stands where the sheet belongs.
+        FairyError: as `edit_video`, or the sheet would replace a file that is not a preview.
     """
     if num_frames < 1:
         raise SettingsError(f"--preview {num_frames}: give the number of frames to edit, as in 8")
-    config, watch = config or EditConfig(), Stopwatch()
-    sheet = sheet_path(Path(out))
-    plan = plan_edit(
-        Path(source),
-        instruction,
-        Path(out),
-        config,
-        compare=None if compare is None else Path(compare),
-        overwrite=overwrite,
-    )
+    request = replace(EditRequest.of(source, instruction, out, config, **options), report=None)
+    sheet = sheet_path(request.out)
+    plan = plan_edit(request)
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
-    with Workspace(plan.out) as workspace, how_to_go_on(workspace, plan):
-        pipe = ready(plan, config, workspace, watch, pipeline, restart=restart)
-        job = ClipJob(plan, config, pipe, watch, workspace, Cancel())
-        pairs = [_small_pair(source, edited) for source, edited in job.some(indices)]
-    _draw(sheet, indices, pairs, plan.instruction)
+    with Workspace(request.out) as workspace, kept_work_explained(workspace, plan):
+        editor = ready(plan, workspace, Stopwatch(), pipeline)
+        pairs = list(_edited_pairs(plan, editor, workspace, indices))
+    _draw(sheet, indices, pairs, plan.request.instruction)
     return sheet
+
+
+def _edited_pairs(
+    plan: EditPlan, editor: Editor, workspace: Workspace, indices: Sequence[int]
+) -> Iterator[tuple[Image, Image]]:
+    """Yield source and result, small, of the frames at `indices`; their anchors are kept."""
+    job = ClipJob(plan, editor, workspace)
+    frames = zip(indices, frames_at(plan.request.source, indices, plan.request.config), strict=True)
+    for of_shot in by_shot(plan.segments):
+        first, end = of_shot[0].shot
+        wanted = [index for index in indices if first <= index < end]
+        if not wanted:
+            continue
+        anchors = job.sources(of_shot[0].anchors)
+        with job.begin(of_shot[0], anchors, keep_anchors=True) as session:
+            shown = islice(frames, len(wanted))
+            while batch := list(islice(shown, session.batch_size)):
+                edited = session.edit([EditInput(i, frame.image) for i, frame in batch])
+                for (_, frame), image in zip(batch, edited, strict=True):
+                    yield _small_pair(frame.image, image)
 
 
 def sheet_path(out: Path) -> Path:

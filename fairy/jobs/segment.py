@@ -1,235 +1,205 @@
-"""The edit of one clip, from its frames to its outputs, shot by shot.
+"""The edit of a clip, segment by segment: read a batch, edit it, keep it, write it.
 
-Frames (H,W,3) are read, edited and written as a stream, decoding and encoding beside the model
-(`fairy.media.threads`). Every batch is kept in the workspace as soon as it is edited.
-Tests: tests/jobs/test_edit.py, tests/jobs/test_resume.py, tests/jobs/test_shots.py.
+Frames (H,W,3) are decoded and encoded beside the model (`fairy.media.threads`); the clip is never
+in memory as a whole. Tests: tests/jobs/test_segment.py, tests/jobs/test_shots.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
-from pathlib import Path
+from itertools import groupby, islice
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from fairy.editors.base import Anchor, EditInput, EditSession
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSettings
+from fairy.editors.images import Frame as Picture
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
-from fairy.jobs.plan import EditPlan
-from fairy.jobs.report import EditReport, Stopwatch, provenance
+from fairy.jobs.plan import EditPlan, Segment
+from fairy.jobs.report import Stopwatch
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.frames import fit_size
-from fairy.media.info import Frame
+from fairy.media.info import Frame, VideoInfo
 from fairy.media.read import frames_at, read_frames
 from fairy.media.threads import ReadAhead
 from fairy.settings import EditConfig
-from fairy.system import peak_memory_bytes
 
-ModelInput = Image | Tensor
-"""A picture uint8 (H,W,3), or its latents (C,h,w)."""
+Batch = list[tuple[int, Frame]]
+"""Frames with their numbers in the clip."""
 
 
 class ClipJob:
-    """The edit of one planned clip with one loaded pipeline.
+    """The edit of one planned clip with one loaded editor.
 
     Args:
         plan: what to read and write.
-        config: settings of the edit.
-        pipe: the model.
-        watch: counts the seconds of read, anchors, edit and write.
+        editor: the model.
         workspace: holds what is done.
+        watch: counts the seconds of "read", "anchors" and "edit".
+        progress: called with (frames done, frames of the clip).
         cancel: stops the edit when set; frames in work are finished and kept.
-        shared: the clip's latents, if another edit needs them too.
+        shared: the clip's latents, if other edits need them too.
+
+    Attributes:
+        size: (height, width) at which the model works.
+        used: what the settings came to so far; None before the first session.
+        model_seconds: of the sessions that ended, by stage.
+        decoding_s: seconds that decoding took, beside the edit.
     """
 
     def __init__(
         self,
         plan: EditPlan,
-        config: EditConfig,
-        pipe: FairyPipeline,
-        watch: Stopwatch,
+        editor: Editor,
         workspace: Workspace,
-        cancel: Cancel,
+        *,
+        watch: Stopwatch | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
         shared: SharedClip | None = None,
     ) -> None:
-        self._plan, self._config, self._pipe, self._watch = plan, config, pipe, watch
-        self._workspace, self._cancel, self._shared = workspace, cancel, shared
-        # Frames that the pipeline has and the encoder has not yet, in order: one batch.
-        self._pending: deque[Frame] = deque()
-        self._session: EditSession | None = None
-        self._model_seconds: Counter[str] = Counter()
-        info = plan.info
-        self._model_size = fit_size(
-            info.height,
-            info.width,
-            size=config.size or pipe.defaults.size,
-            multiple=pipe.vae_scale_factor,
-        )
+        self._plan, self._editor, self._workspace = plan, editor, workspace
+        self._config = plan.request.config
+        self._watch, self._cancel = watch or Stopwatch(), cancel or Cancel()
+        self._progress, self._shared = progress or (lambda done, total: None), shared
+        self._num_done = workspace.num_done
+        self.size = model_size(plan.info, self._config, editor)
+        self.used: UsedSettings | None = None
+        self.model_seconds: Counter[str] = Counter()
+        self.decoding_s = 0.0
 
-    def run(self, progress: Progress) -> EditReport:
-        """Edit and write every frame that is not done; the outputs appear when all are written."""
-        info, device = self._plan.info, self._pipe.device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        num_kept = self._workspace.num_done
-        size = (info.height, info.width) if self._config.keep_size else self._model_size
-        with ReadAhead(self._source(self._workspace.num_encoded)) as frames:
-            outputs = self._write(frames, size, num_kept, progress)
-        codec_seconds = {"read": round(frames.busy_s, 4), "write": round(outputs.busy_s, 4)}
-        return self._report(size, num_kept, codec_seconds)
+    def edit(self, segments: Sequence[Segment], outputs: ClipOutputs) -> None:
+        """Edit `segments`, any of the plan's in the order of the clip, and hand them to `outputs`.
 
-    def some(self, indices: Sequence[int]) -> Iterator[tuple[Image, Image]]:
-        """Edit the frames at `indices` alone; yield source and result, uint8 (H,W,3), in order.
-
-        The anchors of their shots are kept in the workspace.
+        If there are none, the last shot's anchors are edited, for `used`.
         """
-        plan = self._plan
-        frames = frames_at(plan.info.path, set(indices), plan.media)
-        for shot, anchors in zip(plan.shots, plan.anchors, strict=True):
-            wanted = [index for index in indices if shot[0] <= index < shot[1]]
-            if wanted:
-                images = list(islice(self._inputs_at(anchors), len(anchors)))
-                store = self._workspace.anchors_path(shot[0])
-                for batch in self._stream(anchors, images, frames, wanted, store):
-                    yield from ((self._pending.popleft().image, image) for image in batch)
+        self._progress(self._num_done, self._plan.info.num_frames)
+        shots = by_shot(segments) or [[self._plan.segments[-1]]]
+        anchors = self.sources([i for of_shot in shots for i in of_shot[0].anchors])
+        with ReadAhead(self._frames(segments, outputs)) as frames:
+            for of_shot in shots:
+                with self.begin(of_shot[0], anchors) as session:
+                    for segment in of_shot if segments else ():
+                        self.edit_segment(session, segment, frames, outputs)
+                    self._note(session)
+        self.decoding_s += frames.busy_s
 
-    def _source(self, start: int) -> Iterator[Frame]:
-        """Return the frames from `start` on, with pictures where they are needed."""
-        if self._shared is not None and self._plan.compare is None:
-            return self._shared.frames(start)
-        return read_frames(self._plan.info.path, self._plan.media, start=start)
+    def edit_segment(
+        self,
+        session: EditSession,
+        segment: Segment,
+        frames: Iterator[Frame],
+        outputs: ClipOutputs,
+    ) -> None:
+        """Edit and write one segment, whose frames are the next in `frames`."""
+        kept = self._workspace.kept(segment.indices)
+        numbered = zip(segment.indices, frames, strict=False)
+        while batch := self._read(numbered, session.batch_size):
+            images = self._edited(session, batch, kept)
+            for (index, frame), image in zip(batch, images, strict=True):
+                outputs.write(segment, index, frame, image)
+                self._num_done += index not in kept
+                self._progress(self._num_done, self._plan.info.num_frames)
 
-    def _write(
-        self, frames: Iterator[Frame], size: tuple[int, int], num_kept: int, progress: Progress
-    ) -> ClipOutputs:
-        """Hand every frame to the encoders; return them, their files published."""
-        plan, num_done = self._plan, num_kept
-        progress(num_done, plan.info.num_frames)
-        comment = provenance(plan.instruction, self._config) if plan.media.provenance else None
-        with self._watch("write"), ClipOutputs(plan, size, comment, self._workspace) as outputs:
-            for image in self._workspace.kept_frames():
-                outputs.write(next(frames), image)
-            for batch in self._edited(frames, num_kept):
-                for image in batch:
-                    outputs.write(self._pending.popleft(), image)
-                    num_done += 1
-                    progress(num_done, plan.info.num_frames)
-        return outputs
+    def begin(
+        self, segment: Segment, sources: Iterator[Picture], *, keep_anchors: bool = False
+    ) -> EditSession:
+        """Edit the anchors of a segment's shot, or read the kept ones; return the session.
 
-    def _edited(self, frames: Iterator[Frame], first: int) -> Iterator[Image]:
-        """Edit the frames from `first` on, shot by shot; yield uint8 (F,H,W,3) in order.
-
-        The last shot's anchors are edited even if no frame of it is left, for the report.
+        Args:
+            segment: any of the shot.
+            sources: whose next items are the anchors' pictures.
+            keep_anchors: leave them in the workspace for later sessions.
         """
-        plan = self._plan
-        left = [shot for shot in plan.shots if shot[1] > first] or [plan.shots[-1]]
-        anchors = [plan.anchors[plan.shots.index(shot)] for shot in left]
-        anchor_inputs = self._inputs_at([index for indices in anchors for index in indices])
-        for shot, indices in zip(left, anchors, strict=True):
-            with self._watch("read"):
-                images = list(islice(anchor_inputs, len(indices)))
-            start = max(first, shot[0])
-            with self._watch("anchors"):
-                store = self._workspace.anchors_path(shot[0])
-                batches = self._stream(
-                    indices,
-                    images,
-                    frames,
-                    range(start, shot[1]),
-                    store if store.exists() else None,
-                )
-            yield from self._kept(batches, start)
-            assert self._session is not None
-            self._model_seconds.update(self._session.timing)
+        with self._watch("read"):
+            pictures = list(islice(sources, len(segment.anchors)))
+        anchors = [Anchor(*pair) for pair in zip(segment.anchors, pictures, strict=True)]
+        store = self._workspace.anchors(segment.shot[0])
+        fresh = self._workspace.new_path("anchors", segment.shot[0])
+        with self._watch("anchors"):
+            session = self._editor.begin(
+                self._plan.request.instruction,
+                anchors,
+                self._config,
+                size=self.size,
+                anchor_store=store or (fresh if keep_anchors else None),
+            )
+        if fresh.exists():
+            self._workspace.seal(fresh)
+        return session
 
-    def _inputs_at(self, indices: Sequence[int]) -> Iterator[ModelInput]:
-        """Return what the model takes for the frames at `indices`, which grow, one by one."""
+    def sources(self, indices: Sequence[int]) -> Iterator[Picture]:
+        """Return what the editor takes for the frames at `indices`, which grow, one by one."""
         if self._shared is not None:
             return map(self._shared.latents, indices)
-        found = frames_at(self._plan.info.path, set(indices), self._plan.media)
-        return (frame.image for frame in found)
+        frames = frames_at(self._plan.request.source, indices, self._config)
+        return (frame.image for frame in frames)
 
-    def _stream(
-        self,
-        anchor_indices: tuple[int, ...],
-        anchor_images: list[ModelInput],
-        frames: Iterator[Frame],
-        frame_indices: Sequence[int],
-        anchor_store: Path | None,
-    ) -> Iterator[Image]:
-        """Edit the anchors of a shot; return its edited frames as batches."""
-        self._session = self._pipe.begin(
-            self._plan.instruction,
-            [Anchor(*anchor) for anchor in zip(anchor_indices, anchor_images, strict=True)],
-            self._config,
-            size=self._model_size,
-            anchor_store=anchor_store,
+    def _frames(self, segments: Sequence[Segment], outputs: ClipOutputs) -> Iterator[Frame]:
+        """Yield the frames of `segments`, with pictures if anything needs them."""
+        for first, end in runs(segments):
+            # Reading past the clip's last frame is what reports how many were damaged
+            stop = sys.maxsize if end == self._plan.segments[-1].end else end
+            if self._shared is None or outputs.needs_source:
+                path = self._plan.request.source
+                yield from read_frames(path, self._config, start=first, stop=stop)
+            else:
+                yield from self._shared.frames(first, stop)
+
+    def _read(self, numbered: Iterator[tuple[int, Frame]], count: int) -> Batch:
+        with self._watch("read"):
+            return list(islice(numbered, count))
+
+    def _edited(self, session: EditSession, batch: Batch, kept: dict[int, Image]) -> list[Image]:
+        """Return the edited frames of a batch, all of them kept from now on."""
+        todo = [EditInput(i, self._source(i, frame)) for i, frame in batch if i not in kept]
+        if not todo:
+            return [kept[index] for index, _ in batch]
+        with self._cancel.held(), self._watch("edit"):
+            edited = iter(session.edit(todo))
+            images = [kept[index] if index in kept else next(edited) for index, _ in batch]
+            self._workspace.keep(batch[0][0], np.stack(images))
+        self._cancel.check()
+        return images
+
+    def _source(self, index: int, frame: Frame) -> Picture:
+        return frame.image if self._shared is None else self._shared.latents(index)
+
+    def _note(self, session: EditSession) -> None:
+        """Add up what a session that ends has used: the smallest batch, all the time."""
+        used, before = session.used, self.used
+        smallest = min(used.frame_batch_size, before.frame_batch_size) if before else None
+        self.used = replace(
+            used,
+            anchor_indices=self._plan.anchor_indices,
+            frame_batch_size=smallest or used.frame_batch_size,
         )
-        return self._batches(self._session, frames, frame_indices)
+        self.model_seconds.update(session.timing)
 
-    def _batches(
-        self, session: EditSession, frames: Iterator[Frame], frame_indices: Sequence[int]
-    ) -> Iterator[Image]:
-        """Edit frames in batches as they are asked for."""
-        sources = self._inputs(frames, frame_indices)
-        inputs = (EditInput(*one) for one in zip(frame_indices, sources, strict=False))
-        with session:
-            while batch := list(islice(inputs, session.batch_size)):
-                yield session.edit(batch)
 
-    def _kept(self, batches: Iterator[Image], first: int) -> Iterator[Image]:
-        """Pass the batches on once they are kept, counting their time as "edit"."""
-        while True:
-            with self._cancel.held(), self._watch("edit"):
-                batch = next(batches, None)
-                if batch is None:
-                    return
-                self._workspace.keep_frames(first, batch)
-            self._cancel.check()
-            first += len(batch)
-            yield batch
+def model_size(info: VideoInfo, config: EditConfig, editor: Editor) -> tuple[int, int]:
+    """Return the (height, width) at which the editor works on a clip."""
+    size = editor.defaults.fill(config).size
+    assert size is not None
+    return fit_size(info.height, info.width, size=size, multiple=editor.grid)
 
-    def _inputs(self, frames: Iterator[Frame], indices: Sequence[int]) -> Iterator[ModelInput]:
-        """Yield what the model takes; each frame waits in `_pending` until it is written."""
-        for index in indices:
-            with self._watch("read"):
-                frame = next(frames, None)
-                if frame is None:
-                    return
-                self._pending.append(frame)
-                latents = None if self._shared is None else self._shared.latents(index)
-            yield frame.image if latents is None else latents
 
-    def _report(
-        self, size: tuple[int, int], num_kept: int, codec_seconds: dict[str, float]
-    ) -> EditReport:
-        plan, device = self._plan, self._pipe.device
-        assert self._session is not None
-        return EditReport(
-            source=str(plan.info.path),
-            out=str(plan.out),
-            compare=None if plan.compare is None else str(plan.compare),
-            instruction=plan.instruction,
-            settings=self._config,
-            used=replace(self._session.used, anchor_indices=plan.anchor_indices),
-            num_frames=plan.info.num_frames,
-            num_frames_out=plan.info.num_frames,
-            fps=str(plan.info.fps),
-            size=size,
-            seconds=self._watch.seconds(),
-            codec_seconds=codec_seconds,
-            model_seconds={name: round(s, 4) for name, s in self._model_seconds.items()},
-            shots=plan.shots,
-            num_frames_kept=num_kept,
-            peak_memory_bytes=peak_memory_bytes(),
-            peak_device_memory_bytes=(
-                torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-            ),
-        )
+def by_shot(segments: Iterable[Segment]) -> list[list[Segment]]:
+    """Return segments in the order of the clip as one list for each shot."""
+    return [list(of_shot) for _, of_shot in groupby(segments, key=lambda one: one.shot)]
+
+
+def runs(segments: Sequence[Segment]) -> list[tuple[int, int]]:
+    """Return the gapless runs of segments: (first frame, frame after the last)."""
+    spans: list[tuple[int, int]] = []
+    for segment in segments:
+        if spans and spans[-1][1] == segment.first:
+            spans[-1] = (spans[-1][0], segment.end)
+        else:
+            spans.append((segment.first, segment.end))
+    return spans

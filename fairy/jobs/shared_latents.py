@@ -1,6 +1,6 @@
-"""A clip that several instructions share: decoded once, and encoded into latents once.
+"""A clip that several instructions share, decoded and encoded into latents once.
 
-The latents (C,h,w) of every frame lie in a temporary file, so memory does not grow with the clip.
+The latents (C,h,w) of every frame are kept in a temporary file: memory does not grow with the clip.
 Tests: tests/jobs/test_shared_latents.py.
 """
 
@@ -59,9 +59,9 @@ class SharedClip:
         """Delete the latents."""
         self._file.close()
 
-    def frames(self, start: int) -> Iterator[Frame]:
-        """Yield the frames from `start` on, without their pictures."""
-        yield from self._times[start:]
+    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+        """Yield frames `start` to `stop` - 1, without their pictures."""
+        yield from self._times[start:stop]
 
     def latents(self, index: int) -> Tensor:
         """Return the latents (C,h,w), float32, of a frame."""

@@ -1,21 +1,26 @@
 """The folder beside OUT that holds what is done of a job until all of it is: `OUT.fairy`.
 
 - `manifest.json`: what the parts depend on (`fairy.jobs.manifest`);
-- `result-A-B.segment`, `compare-A-B.segment`: frames A to B - 1, encoded
+- `result-A-B.HASH.segment`, `compare-A-B.HASH.segment`: frames A to B - 1, encoded
   (`fairy.media.encoding.segments`);
-- `frames-A-B.npy`: edited frames that are in no segment yet, uint8 (F,H,W,3) at the model's size;
-- `anchors-A.safetensors`: a preview's anchors of the shot that begins at A;
-- `published`: what tells the outputs from other files, once they are whole;
-- `*.part`: being written; `lock`: held by the process that works here.
+- `frames-A-B.HASH.npy`: edited frames that are in no segment yet, uint8 (F,H,W,3) at the model's
+  size;
+- `anchors-A.HASH.safetensors`: a preview's anchors of the shot that begins at A;
+- `published`: identifies the finished outputs, so that they are not mistaken for other files;
+- `*.part` and names without HASH: being written; `lock`: held by the process that works here.
 
-A part gets its name once it is whole and on the disk, so a kill or a power cut costs what was
-being computed and nothing else. Only files of these names are ever deleted.
-Tests: tests/jobs/test_workspace.py.
+The names are the only record of what is done, so there is no list that could disagree with the
+files. A part gets its name, which holds the start of its SHA-256, once it is whole and on the
+disk: a kill or a power cut costs only what was being computed. A part that was damaged later does
+not match its name; it is deleted on entering and made again. Only files of these names are ever
+deleted. Tests: tests/jobs/test_workspace.py.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import logging
 import os
 import re
 import shutil
@@ -24,6 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -32,19 +38,29 @@ from fairy.errors import MediaError, SettingsError
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
 
+logger = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
 LOCK = "lock"
 PUBLISHED = "published"
-_PART = re.compile(r"(result|compare|frames|anchors)-(\d{8})(-(\d{8}))?\.(segment|npy|safetensors)")
+SUFFIXES = {"result": "segment", "compare": "segment", "frames": "npy", "anchors": "safetensors"}
+# Role, first frame, frame after the last, hash, whether it is being written
+_PART = re.compile(
+    r"(result|compare|frames|anchors)-(\d{8})(?:-(\d{8}))?(?:\.([0-9a-f]{16}))?"
+    r"\.(?:segment|npy|safetensors)(\.part)?"
+)
+_UNFINISHED = (f"{MANIFEST}.part", "result.part", "compare.part")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `first` to `end` - 1 in one file."""
+    """Frames `first` to `end` - 1 of a role in one whole file; `hash` starts its SHA-256."""
 
     path: Path
+    role: str
     first: int
     end: int
+    hash: str
 
 
 class Workspace:
@@ -64,7 +80,7 @@ class Workspace:
         self._roles: tuple[str, ...] = ("result",)
 
     def __enter__(self) -> Workspace:
-        """Make the folder and lock it.
+        """Make the folder, lock it and delete unfinished and damaged parts.
 
         Raises:
             MediaError: another process works on the same output, or the folder is not ours.
@@ -82,7 +98,8 @@ class Workspace:
             ) from error
         except OSError as error:
             raise MediaError(f"{self._out}: cannot be written: {error.strerror}") from error
-        self._drop_unfinished()
+        self._delete_unfinished()
+        self._delete_damaged()
         return self
 
     def __exit__(
@@ -91,77 +108,89 @@ class Workspace:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of the lock; what is done stays, and a folder with nothing done goes."""
-        self._drop_unfinished()
-        if self.num_done or self.has_anchors:
+        """Release the lock; delete the folder unless something is done."""
+        self._delete_unfinished()
+        if self.parts():
             self._lock.release()
             return
         self.clear()
-        # Before it is let go, so that nobody gets a lock that is about to be deleted; Windows
+        # Before the release, so that nobody gets a lock that is about to be deleted; Windows
         # deletes no open file.
         with suppress(PermissionError):
             (self.path / LOCK).unlink()
         self._lock.release()
         (self.path / LOCK).unlink(missing_ok=True)
-        # Something of the user's, or of the next process, may stand in it.
+        # It may hold something of the user's, or of the next process.
         with suppress(OSError):
             self.path.rmdir()
 
-    def check(self, manifest: Manifest) -> None:
-        """Refuse to go on where the clip or a setting is not what the finished frames had.
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the document of the manifest that is here; None if there is none to be read.
 
-        A preview's anchors are no reason to refuse: they are deleted then.
+        This needs no lock.
+        """
+        with suppress(MediaError):
+            return read_manifest(self.path / MANIFEST)
+        return None
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuse to go on if the clip or a setting differs from what the finished frames had.
+
+        A preview's anchors are no reason to refuse: they are deleted.
 
         Raises:
             SettingsError: with what differs.
         """
         self._roles = ("result",) if manifest.compare is None else ("result", "compare")
-        path = self.path / MANIFEST
-        earlier = read_manifest(path) if path.exists() else None
+        earlier = self.manifest()
         differences = manifest.differences(earlier) if earlier is not None else []
         if differences and self.num_done:
             raise SettingsError(
                 f"{self._out}: {self.num_done} frames are done with other settings "
-                f"({join_words(differences)}): use those, or --restart to begin anew"
+                f"({join_words(differences)}): use those, or --restart to edit all frames again"
             )
         if differences:
             self.clear()
 
     def begin(self, manifest: Manifest) -> None:
-        """Put the manifest of a checked job in place."""
+        """Write the manifest of a checked job."""
         part = self.path / f"{MANIFEST}.part"
-        with part.open("wb") as file:
-            file.write(manifest.to_json().encode(errors="backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(part, manifest.to_json().encode(errors="backslashreplace"))
         part.replace(self.path / MANIFEST)
 
     @property
     def num_done(self) -> int:
-        """Frames from the start of the clip that are edited and kept here."""
-        end = self.num_encoded
-        for part in self._parts("frames"):
-            end = part.end if part.first <= end < part.end else end
-        return end
+        """Frames that are edited and kept here, encoded or not."""
+        spans: dict[str, set[int]] = {role: set() for role in SUFFIXES}
+        for part in self.parts():
+            spans[part.role].update(range(part.first, part.end))
+        encoded = set.intersection(*(spans[role] for role in self._roles))
+        return len(encoded | spans["frames"])
 
-    @property
-    def num_encoded(self) -> int:
-        """Frames from the start of the clip that are in segments, of every output."""
-        ends = [{part.end for part in self._parts(role)} for role in self._roles]
-        return max(set.intersection(*ends), default=0)
+    def parts(self, role: str | None = None) -> list[Part]:
+        """Return the whole parts of a role, or of all roles, in the order of their frames."""
+        return [
+            Part(path, match[1], int(match[2]), int(match[3] or match[2]), match[4])
+            for path, match in self._ours()
+            if match is not None and match[4] and not match[5] and role in (None, match[1])
+        ]
 
-    @property
-    def has_anchors(self) -> bool:
-        """Whether a preview left its anchors here."""
-        return any(path.name.startswith("anchors-") for path in self._ours())
+    def new_path(self, role: str, first: int, end: int | None = None) -> Path:
+        """Return where a part is to be written before it is sealed."""
+        span = f"{first:08d}" if end is None else f"{first:08d}-{end:08d}"
+        return self.path / f"{role}-{span}.{SUFFIXES[role]}"
 
-    def segments(self, role: str) -> list[Path]:
-        """Return the finished segments of an output, "result" or "compare", in order."""
-        return [part.path for part in self._parts(role)]
+    def seal(self, path: Path) -> None:
+        """Give a whole part, written at `new_path`, the name that says so."""
+        sealed = path.with_name(f"{path.stem}.{_hash(path)}{path.suffix}")
+        for other in self.path.glob(f"{path.stem}.*{path.suffix}"):
+            if other != sealed:
+                other.unlink()
+        path.replace(sealed)
 
-    def segment_path(self, role: str, first: int, end: int) -> Path:
-        """Return where the segment of frames `first` to `end` - 1 is to be written."""
-        return self.path / f"{role}-{first:08d}-{end:08d}.segment"
+    def anchors(self, first: int) -> Path | None:
+        """Return the file of the anchors of the shot that begins at `first`, if there is one."""
+        return next((part.path for part in self.parts("anchors") if part.first == first), None)
 
     def part_of(self, role: str, output: Path) -> Path:
         """Return where an output is written before it is renamed: here, or beside it if need be."""
@@ -169,30 +198,29 @@ class Workspace:
             return self.path / f"{role}.part"
         return output.with_name(f".{output.name}.part")
 
-    def anchors_path(self, first: int) -> Path:
-        """Return where the anchors of the shot that begins at `first` are kept."""
-        return self.path / f"anchors-{first:08d}.safetensors"
-
-    def keep_frames(self, first: int, images: Image) -> None:
-        """Put edited frames, uint8 (F,H,W,3), on the disk; `first` is the first one's number."""
-        path = self.path / f"frames-{first:08d}-{first + len(images):08d}.npy"
-        part = path.with_name(f"{path.name}.part")
+    def keep(self, first: int, images: Image) -> None:
+        """Write edited frames, uint8 (F,H,W,3), to the disk; `first` is the first one's number."""
+        path = self.new_path("frames", first, first + len(images))
         # NumPy writing to a file itself forgets the system's reason when the disk is full
         content = io.BytesIO()
         np.save(content, images, allow_pickle=False)
-        with part.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        _write_synced(path, content.getbuffer())
+        self.seal(path)
 
-    def kept_frames(self) -> Iterator[Image]:
-        """Yield the edited frames, uint8 (H,W,3), from `num_encoded` to `num_done`."""
-        at = self.num_encoded
-        for part in self._parts("frames"):
-            if part.first <= at < part.end:
-                yield from np.load(part.path, allow_pickle=False)[at - part.first :]
-                at = part.end
+    def kept(self, indices: range) -> dict[int, Image]:
+        """Return the edited frames, uint8 (H,W,3), of those at `indices` that are kept."""
+        kept: dict[int, Image] = {}
+        for part in self.parts("frames"):
+            if part.first < indices.stop and indices.start < part.end:
+                images = np.load(part.path, allow_pickle=False)
+                kept |= dict(zip(range(part.first, part.end), images, strict=True))
+        return {index: image for index, image in kept.items() if index in indices}
+
+    def drop_kept(self, indices: range) -> None:
+        """Delete the kept frames at `indices`, once they are encoded."""
+        for part in self.parts("frames"):
+            if indices.start <= part.first and part.end <= indices.stop:
+                part.path.unlink()
 
     def remember(self, path: Path) -> None:
         """Note a finished file, or folder, that is about to be renamed to an output."""
@@ -208,21 +236,15 @@ class Workspace:
             return False
         return _identity(path) in published.read_text(encoding="ascii").split()
 
-    def drop_frames(self, end: int) -> None:
-        """Delete the kept frames that are before `end`: they are in segments."""
-        for part in self._parts("frames"):
-            if part.end <= end:
-                part.path.unlink()
-
     def clear(self) -> None:
-        """Delete what the job has written here, but the lock."""
-        for path in self._ours():
+        """Delete everything the job has written here except the lock."""
+        for path, _ in self._ours():
             _delete(path)
         for name in (PUBLISHED, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 
     def _check_ours(self) -> None:
-        """Refuse a folder of this name that holds things but no manifest."""
+        """Refuse a folder of this name that has files but no manifest."""
         if not self.path.exists():
             return
         if (self.path / MANIFEST).exists():
@@ -230,32 +252,43 @@ class Workspace:
             return
         if any(path.name not in (LOCK, f"{MANIFEST}.part") for path in self.path.iterdir()):
             raise MediaError(
-                f"{self.path}: a folder that is not Fairy's stands where the work is kept: "
-                "rename it, or give another output"
+                f"{self.path}: Fairy keeps its work in a folder of this name, but this one is not "
+                "Fairy's: rename it, or give another output"
             )
 
-    def _drop_unfinished(self) -> None:
-        for path in self._ours():
-            if path.suffix == ".part":
+    def _delete_unfinished(self) -> None:
+        for path, match in self._ours():
+            if match is None or match[4] is None or match[5] is not None:
                 _delete(path)
 
-    def _ours(self) -> list[Path]:
-        """Return the files in the folder that have a part's name, finished or not."""
-        names = (f"{MANIFEST}.part", "result.part", "compare.part")
-        return [
-            path
-            for path in sorted(self.path.iterdir())
-            if path.name in names or _PART.fullmatch(path.name.removesuffix(".part"))
-        ]
+    def _delete_damaged(self) -> None:
+        for part in self.parts():
+            if _hash(part.path) != part.hash:
+                logger.warning("%s: damaged; what it held is made again", part.path)
+                part.path.unlink()
 
-    def _parts(self, role: str) -> list[Part]:
-        """Return the finished files of a role, in the order of their frames."""
-        found = [(path, _PART.fullmatch(path.name)) for path in self._ours()]
-        return [
-            Part(path, int(match[2]), int(match[4]))
-            for path, match in found
-            if match is not None and match[1] == role and match[4] is not None
-        ]
+    def _ours(self) -> Iterator[tuple[Path, re.Match[str] | None]]:
+        """Yield the files that have a part's name, finished or not, with their names' fields."""
+        for path in sorted(self.path.iterdir()):
+            match = _PART.fullmatch(path.name)
+            if match is not None or path.name in _UNFINISHED:
+                yield path, match
+
+
+def _write_synced(path: Path, content: bytes | memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _hash(path: Path) -> str:
+    """Return the first 16 digits of the file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def _identity(path: Path) -> str:

@@ -12,7 +12,9 @@ import fairy.jobs.batch
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.batch import JobResult, run_batch
-from fairy.jobs.edit import edit_video
+from fairy.jobs.edit import edit_video, run_edit
+from fairy.jobs.plan import EditRequest
+from fairy.jobs.report import EditReport
 from fairy.media.read import read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -75,12 +77,12 @@ def test_a_failed_job_stops_no_other(clips: Path, num_loads: list[EditConfig]):
 def test_a_bug_in_one_job_stops_no_other(
     clips: Path, num_loads: list[EditConfig], monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(source: Path, *args: object, **options: object) -> object:
-        if source.name == "a.mp4":
+    def broken(request: EditRequest, **options: object) -> EditReport:
+        if request.source.name == "a.mp4":
             raise RuntimeError("out of luck")
-        return edit_video(source, *args, **options)
+        return run_edit(request, **options)
 
-    monkeypatch.setattr(fairy.jobs.batch, "edit_video", broken)
+    monkeypatch.setattr(fairy.jobs.batch, "run_edit", broken)
     results = run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "snow", "2"))
     assert states(results) == {1: "failed", 2: "done"}
     assert results[0].error == "RuntimeError: out of luck"

@@ -20,7 +20,7 @@ from fairy.media.read import probe, read_video
 from fairy.media.threads import QUEUE_FRAMES
 from fairy.media.write import write_video
 from fairy.models.defaults import ModelDefaults
-from fairy.settings import EditConfig, MediaConfig
+from fairy.settings import EditConfig
 from tests.tiny import assert_same_frames, make_frames
 
 TINY = EditConfig(size=32, num_inference_steps=2, seed=4, frame_batch_size=2)
@@ -48,9 +48,9 @@ def test_no_more_than_a_batch_and_two_queues_of_frames_is_held(
     write_video(make_frames(40, 48, 64), source, fps=10, overwrite=True)
     num_read, held = 0, []
 
-    def counted(path: Path, media: MediaConfig, start: int) -> Iterator[Frame]:
+    def counted(path: Path, config: EditConfig, *, start: int, stop: int) -> Iterator[Frame]:
         nonlocal num_read
-        for frame in read_frames(path, media, start=start):
+        for frame in read_frames(path, config, start=start, stop=stop):
             num_read += 1
             yield frame
 

@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.base import EditorIdentity
 from fairy.jobs.manifest import (
     Manifest,
-    ModelIdentity,
     SourceIdentity,
     effective_settings,
     join_words,
@@ -34,7 +32,9 @@ def make_manifest(clip: Path, config: EditConfig | None = None) -> Manifest:
         instruction="snow",
         settings=effective_settings(config or EditConfig()),
         shots=((0, 9),),
+        shots_setting="auto",
         compare=None,
+        model_name="mini",
     )
 
 
@@ -104,34 +104,12 @@ def test_shots_and_versions_are_compared(clip: Path):
     assert 'is "0.1"' in differences(now, before)
 
 
-def test_the_model_is_compared_once_it_is_known(clip: Path):
-    identity = ModelIdentity(name="a", weights="1", device="cpu", dtype="float32")
-    before = replace(make_manifest(clip), model=identity)
+def test_the_model_and_its_size_are_compared_once_they_are_known(clip: Path):
+    identity = EditorIdentity(weights="1", device="cpu", dtype="float32")
+    before = replace(make_manifest(clip), editor=identity, size=(24, 32))
     assert differences(make_manifest(clip), before) == ""
-    other = replace(before, model=replace(identity, weights="2", name="b"))
+    other = replace(before, editor=replace(identity, weights="2"), model_name="another")
     assert differences(other, before) == "the model is another one"
-
-
-def test_models_are_told_apart_by_their_weights(pipe: FairyPipeline):
-    before = ModelIdentity.of("tiny", pipe)
-    assert ModelIdentity.of("tiny", pipe) == before
-    weight = next(iter(pipe.unet.parameters()))
-    with torch.no_grad():
-        weight.flatten()[0] += 1
-        after = ModelIdentity.of("tiny", pipe)
-        weight.flatten()[0] -= 1
-    assert after.weights != before.weights
-
-
-def test_a_model_is_the_same_in_every_process(pipe: FairyPipeline, monkeypatch):
-    """Each process has its own order of the words in a set: no reason to refuse to go on."""
-    names = [f"word {number}" for number in range(1000)]
-    identities = []
-    for words in (names, names[::-1]):
-        defaults = replace(pipe.defaults, words=frozenset(words))
-        monkeypatch.setattr(pipe, "defaults", defaults)
-        config = {**pipe.scheduler.config, "_use_default_values": words}
-        monkeypatch.setattr(pipe.scheduler, "_internal_dict", config)
-        identities.append((list(defaults.words), ModelIdentity.of("tiny", pipe)))
-    assert identities[0][0] != identities[1][0]
-    assert identities[0][1] == identities[1][1]
+    assert differences(replace(before, size=(48, 64)), before) == "size was [24, 32], is [48, 64]"
+    half = replace(before, editor=replace(identity, dtype="float16"))
+    assert differences(half, before) == 'dtype was "float32", is "float16"'

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import fairy.jobs.manifest
+import fairy.jobs.plan
 from fairy.errors import FairyError, InstructionError, OutputExistsError, SettingsError
-from fairy.jobs.plan import plan_edit
+from fairy.jobs.plan import SEGMENT_FRAMES, EditPlan, EditRequest, plan_edit
+from fairy.jobs.workspace import Workspace
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from tests.tiny import make_frames
@@ -21,8 +26,10 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_plan_knows_the_clip_and_its_anchors(clip: Path):
-    plan = plan_edit(clip, "  snow ", clip.with_name("out.mp4"), EditConfig(num_anchors=2))
-    assert plan.instruction == "snow"
+    plan = plan_edit(
+        EditRequest.of(clip, "  snow ", clip.with_name("out.mp4"), EditConfig(num_anchors=2))
+    )
+    assert plan.request.instruction == "snow"
     assert plan.info.num_frames == 5
     assert plan.anchor_indices == (1, 3)
     assert plan.shots == ((0, 5),)
@@ -31,29 +38,80 @@ def test_plan_knows_the_clip_and_its_anchors(clip: Path):
 @pytest.mark.parametrize("instruction", ["", "  \n"])
 def test_empty_instruction_is_refused(clip: Path, instruction: str):
     with pytest.raises(InstructionError, match="the instruction is empty: say what to change"):
-        plan_edit(clip, instruction, clip.with_name("out.mp4"), EditConfig())
+        plan_edit(EditRequest.of(clip, instruction, clip.with_name("out.mp4"), EditConfig()))
 
 
 def test_the_clip_itself_is_no_output(clip: Path):
     with pytest.raises(SettingsError, match="the result would replace the clip to edit"):
-        plan_edit(clip, "snow", clip, EditConfig(), overwrite=True)
+        plan_edit(EditRequest.of(clip, "snow", clip, EditConfig(), overwrite=True))
 
 
 def test_compare_must_not_replace_the_result(clip: Path):
     out = clip.with_name("out.mp4")
     with pytest.raises(SettingsError, match="--compare would replace the result"):
-        plan_edit(clip, "snow", out, EditConfig(), compare=out, overwrite=True)
+        plan_edit(EditRequest.of(clip, "snow", out, EditConfig(), compare=out, overwrite=True))
 
 
 def test_report_is_not_replaced_unasked(clip: Path):
     report = clip.with_name("report.json")
     report.write_text("mine")
     with pytest.raises(OutputExistsError, match=r"report\.json: exists already; give --overwrite"):
-        plan_edit(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
+        plan_edit(
+            EditRequest.of(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
+        )
     assert report.read_text() == "mine"
 
 
 def test_report_needs_its_folder(clip: Path):
     report = clip.parent / "missing" / "report.json"
     with pytest.raises(FairyError, match="does not exist; make it first"):
-        plan_edit(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
+        plan_edit(
+            EditRequest.of(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
+        )
+
+
+def make_plan(clip: Path, *shots: tuple[int, int]) -> EditPlan:
+    plan = plan_edit(EditRequest.of(clip, "snow", clip.with_name("out.mp4")))
+    return replace(plan, shots=shots, anchors=tuple((first,) for first, _ in shots))
+
+
+def test_segments_cover_the_clip_and_stay_within_their_shots(clip: Path):
+    first, second = (0, 2 * SEGMENT_FRAMES + 5), (2 * SEGMENT_FRAMES + 5, 2 * SEGMENT_FRAMES + 7)
+    segments = make_plan(clip, first, second).segments
+    assert [one.end for one in segments[:-1]] == [one.first for one in segments[1:]]
+    assert (segments[0].first, segments[-1].end) == (0, second[1])
+    assert [(one.shot, one.anchors) for one in segments] == [(first, (0,))] * 3 + [
+        (second, (second[0],))
+    ]
+    assert max(one.end - one.first for one in segments) == SEGMENT_FRAMES
+
+
+def test_shots_of_an_untouched_clip_are_remembered(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    request = EditRequest.of(clip, "snow", clip.with_name("out.mp4"))
+    plan = plan_edit(request)
+    workspace = Workspace(request.out)
+    workspace.path.mkdir()
+    workspace.begin(replace(plan, shots=((0, 2), (2, 5))).manifest())
+
+    monkeypatch.setattr(fairy.jobs.plan, "find_shots", lambda *clip: ((0, 5),))
+    fairy.jobs.plan._found_shots.cache_clear()
+    assert plan_edit(request).shots == ((0, 2), (2, 5))
+    write_video(make_frames(5, seed=1), clip, fps=10, overwrite=True)
+    assert plan_edit(request).shots == ((0, 5),)
+
+
+def test_a_remembered_clip_is_not_read_for_its_hash(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    plan = plan_edit(EditRequest.of(clip, "snow", clip.with_name("out.mp4")))
+    earlier = json.loads(plan.manifest().to_json())
+    monkeypatch.setattr(fairy.jobs.manifest, "_content", lambda files: pytest.fail("read again"))
+    assert replace(plan, earlier=earlier).manifest().differences(earlier) == []
+
+
+def test_a_path_may_be_relative_or_absolute(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    out, side = clip.with_name("out.mp4"), clip.with_name("side.mp4")
+    earlier = json.loads(
+        plan_edit(EditRequest.of(clip, "snow", out, compare=side)).manifest().to_json()
+    )
+    monkeypatch.chdir(clip.parent)
+    again = plan_edit(EditRequest.of("clip.mp4", "snow", "out.mp4", compare="side.mp4"))
+    assert again.manifest().differences(earlier) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fairy.jobs.outputs
+import fairy.jobs.plan
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import JobInterrupted, MediaError, ModelError, SettingsError
 from fairy.jobs.edit import edit_video
@@ -50,7 +50,7 @@ def edit(source: Path, pipe: FairyPipeline) -> Edit:
 
 @pytest.fixture
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairy.jobs.outputs, "SEGMENT_FRAMES", 4)
+    monkeypatch.setattr(fairy.jobs.plan, "SEGMENT_FRAMES", 4)
 
 
 def assert_same_pictures(a: Path, b: Path) -> None:

@@ -34,6 +34,6 @@ def test_latents_are_those_of_each_frame(clip: Path, pipe: FairyPipeline):
 
 def test_frames_have_their_times_and_no_pictures(clip: Path, pipe: FairyPipeline):
     with SharedClip(read_frames(clip), pipe, (24, 32)) as shared:
-        frames = list(shared.frames(4))
-    assert [frame.time_s for frame in frames] == [f.time_s for f in read_frames(clip)][4:]
+        frames = list(shared.frames(4, 9))
+    assert [frame.time_s for frame in frames] == [f.time_s for f in read_frames(clip)][4:9]
     assert all(frame.image.size == 0 for frame in frames)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,15 @@ with Workspace(Path(sys.argv[1])):
 
 
 def make_manifest(seed: int = 0, compare: str | None = None) -> Manifest:
-    source = SourceIdentity(name="clip.mp4", modified_s=0.0, size_bytes=3, content="abc")
+    source = SourceIdentity(name="clip.mp4", size_bytes=3, content="abc", files="def")
     return Manifest(
         source=source,
         instruction="snow",
         settings={"seed": seed},
         shots=((0, 9),),
+        shots_setting="off",
         compare=compare,
+        model_name="mini",
     )
 
 
@@ -46,51 +49,104 @@ def begin(workspace: Workspace, manifest: Manifest | None = None) -> None:
     workspace.begin(manifest)
 
 
-def test_kept_frames_come_back_in_order(out: Path):
+def encode(workspace: Workspace, role: str, first: int, end: int, content: str = "") -> None:
+    """Write a file in the place of an encoded segment."""
+    path = workspace.new_path(role, first, end)
+    path.write_text(content)
+    workspace.seal(path)
+
+
+def test_kept_frames_come_back(out: Path):
     frames = make_frames(5)
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, frames[:2])
-        workspace.keep_frames(2, frames[2:])
+        workspace.keep(0, frames[:2])
+        workspace.keep(2, frames[2:])
         assert workspace.num_done == 5
-        assert np.array_equal(list(workspace.kept_frames()), frames)
+        kept = workspace.kept(range(1, 4))
+    assert list(kept) == [1, 2, 3]
+    assert np.array_equal(list(kept.values()), frames[1:4])
 
 
-def test_frames_after_a_gap_are_not_done(out: Path):
+def test_frames_may_be_done_in_any_order(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(2))
-        workspace.keep_frames(3, make_frames(2))
-        assert workspace.num_done == 2
+        workspace.keep(7, make_frames(2))
+        workspace.keep(0, make_frames(2))
+        encode(workspace, "result", 2, 5)
+        assert workspace.num_done == 7
+        assert list(workspace.kept(range(9))) == [0, 1, 7, 8]
 
 
 def test_frames_in_segments_are_done_and_need_not_be_kept(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(4))
-        workspace.keep_frames(4, make_frames(3))
-        workspace.segment_path("result", 0, 4).touch()
-        workspace.drop_frames(workspace.num_encoded)
-        assert (workspace.num_encoded, workspace.num_done) == (4, 7)
-        assert np.array_equal(list(workspace.kept_frames()), make_frames(3))
+        workspace.keep(0, make_frames(4))
+        workspace.keep(4, make_frames(3))
+        encode(workspace, "result", 0, 4)
+        workspace.drop_kept(range(4))
+        assert workspace.num_done == 7
+        assert list(workspace.kept(range(9))) == [4, 5, 6]
 
 
 def test_a_segment_counts_when_every_output_has_it(out: Path):
     with Workspace(out) as workspace:
         begin(workspace, make_manifest(compare="side.mp4"))
-        workspace.segment_path("result", 0, 4).touch()
-        assert workspace.num_encoded == 0
-        workspace.segment_path("compare", 0, 4).touch()
-        assert workspace.num_encoded == 4
+        encode(workspace, "result", 0, 4)
+        assert workspace.num_done == 0
+        encode(workspace, "compare", 0, 4)
+        assert workspace.num_done == 4
+
+
+def test_a_segment_made_again_replaces_the_first(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        for content in ("before", "after"):
+            encode(workspace, "result", 0, 4, content)
+        (part,) = workspace.parts("result")
+        assert part.path.read_text() == "after"
+
+
+def damaged_by_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [damaged_by_a_byte, cut_short])
+@pytest.mark.parametrize("role", ["result", "frames", "anchors"])
+def test_a_damaged_part_is_deleted_and_the_others_stay(
+    out: Path, role: str, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        encode(workspace, "result", 0, 4, "a")
+        workspace.keep(4, make_frames(2))
+        anchors = workspace.new_path("anchors", 0)
+        anchors.write_text("a")
+        workspace.seal(anchors)
+        (part,) = workspace.parts(role)
+    damage(part.path)
+    with Workspace(out) as workspace:
+        left = {other.role for other in workspace.parts()}
+    assert left == {"result", "frames", "anchors"} - {role}
+    assert f"{part.path}: damaged" in caplog.text
 
 
 def test_what_is_done_stays_and_unfinished_parts_go(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(2))
+        workspace.keep(0, make_frames(2))
         (workspace.path / "result-00000000-00000004.segment.part").touch()
+        # Whole, but its process was killed before it was sealed
+        workspace.new_path("result", 4, 8).touch()
+        (part,) = workspace.parts()
     names = {path.name for path in workspace.path.iterdir()}
-    assert names == {"lock", "manifest.json", "frames-00000000-00000002.npy"}
+    assert names == {"lock", "manifest.json", part.path.name}
 
 
 def test_nothing_done_leaves_nothing(out: Path):
@@ -102,7 +158,7 @@ def test_nothing_done_leaves_nothing(out: Path):
 def test_what_the_job_did_not_write_is_never_deleted(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(2))
+        workspace.keep(0, make_frames(2))
         (workspace.path / "mine.txt").write_text("mine")
         workspace.clear()
     assert (workspace.path / "mine.txt").read_text() == "mine"
@@ -130,7 +186,7 @@ def test_a_manifest_of_another_kind_is_refused(out: Path):
 def test_a_changed_setting_is_refused_with_what_differs(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(2))
+        workspace.keep(0, make_frames(2))
         words = r"2 frames are done with other settings \(seed was 0, is 1\).*--restart"
         with pytest.raises(SettingsError, match=words):
             workspace.check(make_manifest(seed=1))
@@ -140,9 +196,12 @@ def test_a_changed_setting_is_refused_with_what_differs(out: Path):
 def test_a_preview_with_other_settings_is_no_reason_to_refuse(out: Path):
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.anchors_path(0).touch()
+        anchors = workspace.new_path("anchors", 0)
+        anchors.touch()
+        workspace.seal(anchors)
+        assert workspace.anchors(0)
         workspace.check(make_manifest(seed=1))
-        assert not workspace.has_anchors
+        assert not workspace.anchors(0)
 
 
 def test_a_second_process_is_refused(out: Path):
@@ -150,7 +209,7 @@ def test_a_second_process_is_refused(out: Path):
         begin(first)
         with pytest.raises(MediaError, match="another process is writing it"), Workspace(out):
             pass
-        first.keep_frames(0, make_frames(2))
+        first.keep(0, make_frames(2))
     with Workspace(out) as second:
         assert second.num_done == 2
 
@@ -166,7 +225,7 @@ def test_the_lock_of_a_killed_process_is_free(out: Path):
     child.communicate()
     with Workspace(out) as workspace:
         begin(workspace)
-        workspace.keep_frames(0, make_frames(2))
+        workspace.keep(0, make_frames(2))
         assert workspace.num_done == 2
 
 

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import fairy.jobs.edit
-import fairy.jobs.outputs
+import fairy.jobs.plan
 from fairy.cli.app import app
 
 SEGMENT_FRAMES = 5
@@ -36,7 +36,7 @@ def _run(arguments: list[str], output: Path) -> None:
     os.dup2(file, sys.stdout.fileno())
     os.dup2(file, sys.stderr.fileno())
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    fairy.jobs.outputs.SEGMENT_FRAMES = SEGMENT_FRAMES
+    fairy.jobs.plan.SEGMENT_FRAMES = SEGMENT_FRAMES
     # Here and not above: only the server and its children are to load the model
     from tests.jobs.preloaded import PIPE
 
