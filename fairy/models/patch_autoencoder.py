@@ -5,7 +5,8 @@ block: its principal components, scaled to unit variance. The decoder is the cod
 correction by a few convolutions over neighbouring blocks, which starts at zero.
 diffusers' AutoencoderTiny enlarges by repeating pixels and cannot represent that inverse: trained
 for as long, it stays about 4 dB below it.
-diffusers loads the class by the module's name in `model_index.json`, so `fairy` must be installed.
+`model_index.json` names this module: plain diffusers loads such a folder after
+`import fairy.models.patch_autoencoder`, because it imports no module that a model names.
 Fitted and trained by fairy/training/autoencoder.py. Tests: tests/models/test_patch_autoencoder.py.
 """
 

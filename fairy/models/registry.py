@@ -19,6 +19,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from fairy.errors import ModelError, SettingsError
 from fairy.models.base import StableDiffusionInstructPix2PixPipeline
 from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.schedulers import make_scheduler
 
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+# diffusers loads a class by its module's name only if the module is imported already.
+OWN_CLASSES = (PatchAutoencoder,)
 
 MINI = Path(__file__).parent / "mini"
 

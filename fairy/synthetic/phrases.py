@@ -8,6 +8,7 @@ Tests: tests/synthetic/test_phrases.py.
 from __future__ import annotations
 
 import itertools
+import re
 import string
 
 import torch
@@ -433,6 +434,7 @@ PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # How often an instruction is spelled as in the United States.
 US_SHARE = 0.3
 US_SPELLING = (("colour", "color"), ("grey", "gray"))
+FIELDS = re.compile(r"(\{\w+\})")
 
 
 def phrase(name: str, split: str, generator: torch.Generator, **words: str) -> str:
@@ -464,6 +466,17 @@ def us_spelling(text: str) -> str:
     return text
 
 
+def training_templates(name: str) -> tuple[str, ...]:
+    """Return the training phrasings of edit `name` in both spellings, words not filled in."""
+    british = PHRASES[name][0]
+    american = ["".join(map(_us_outside_braces, FIELDS.split(text))) for text in british]
+    return tuple(dict.fromkeys((*british, *american)))
+
+
+def _us_outside_braces(piece: str) -> str:
+    return piece if piece.startswith("{") else us_spelling(piece)
+
+
 def _pick(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator))
 
@@ -481,10 +494,10 @@ def all_phrases() -> list[str]:
     return [text for text in texts if text]
 
 
-def known_instructions() -> list[str]:
-    """Return one instruction for each edit, as shown to users."""
+def known_instruction(name: str) -> str:
+    """Return an instruction for edit `name`, as shown to users."""
     example = {"it": "it", "shape": "circle", "other": "star", "colour": "red"}
-    return [train[0].format(**example) for train, _ in PHRASES.values()]
+    return PHRASES[name][0][0].format(**example)
 
 
 def known_words() -> list[str]:

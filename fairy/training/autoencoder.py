@@ -1,33 +1,32 @@
-"""The stage that makes the autoencoder: an encoder that is computed, a decoder that is learnt.
+"""The stage that makes the autoencoder: a linear code that is computed, a correction that learns.
 
 Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/run/test_trainer.py.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.training.config import TrainConfig
 from fairy.training.data.pairs import ScenePairs, draw_size
 from fairy.training.loss import psnr_db, reconstruction_loss
 from fairy.training.model.build import build_autoencoder
-from fairy.training.model.pca_encoder import write_encoder
+from fairy.training.model.pca_encoder import fit_code
 from fairy.training.run.contact_sheet import Columns
 from fairy.training.run.seeding import generator
 
 
 class AutoencoderModel(nn.Module):
-    """Images and noise in, reconstruction out; only the decoder learns."""
+    """Images and noise in, reconstruction out; only the decoder's correction learns."""
 
-    def __init__(self, autoencoder: AutoencoderTiny, latent_noise: float) -> None:
+    def __init__(self, autoencoder: PatchAutoencoder, latent_noise: float) -> None:
         super().__init__()
-        self.autoencoder = autoencoder
-        self.autoencoder.encoder.requires_grad_(False)
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.autoencoder.correction.requires_grad_(True)
         self.latent_noise = latent_noise
 
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
@@ -38,17 +37,13 @@ class AutoencoderModel(nn.Module):
 
 
 class AutoencoderStage:
-    """Computes the encoder from principal components, then learns to decode its latents."""
+    """Fits the code to images, then learns what its exact inverse leaves out."""
 
     def __init__(self, config: TrainConfig, source: ScenePairs) -> None:
         self.config = config
         self.source = source
         self.autoencoder = build_autoencoder(config).to(source.device)
-        # Steps below zero, so that these images are not seen again. 512 crops of 64x64 hold
-        # 131,072 blocks of 4x4, for 48 x 48 covariances.
-        batches = range(-1, -1 - math.ceil(config.num_component_images / 32), -1)
-        images = [source.images(step, 32, config.sizes[0]) for step in batches]
-        write_encoder(self.autoencoder, torch.cat(images))
+        fit_code(self.autoencoder, source.code_images(config.num_component_images, config.sizes[0]))
         self.model: nn.Module = AutoencoderModel(self.autoencoder, config.latent_noise)
 
     def loss(self, model: nn.Module, step: int, part: int) -> dict[str, Tensor]:
@@ -56,8 +51,7 @@ class AutoencoderStage:
         config, source = self.config, self.source
         images = self._images(step, part)
         gen = generator(config.seed, step, "latents", part=part)
-        grid = 2 ** (len(config.decoder_blocks) - 1)
-        size = images.shape[2] // grid, images.shape[3] // grid
+        size = images.shape[2] // config.patch_size, images.shape[3] // config.patch_size
         shape = (len(images), config.latent_channels, *size)
         noise = torch.randn(shape, generator=gen).to(source.device)
         return {"loss": reconstruction_loss(images, model(images, noise))}

@@ -1,4 +1,4 @@
-"""Settings of a training run: one frozen dataclass, checked once when made; a recipe is it as YAML.
+"""Settings of a training run: one frozen dataclass, checked when made; recipes are its YAML form.
 
 `fairy train --explain RECIPE` prints the descriptions below. Tests: tests/training/test_config.py.
 """
@@ -22,7 +22,18 @@ COUNTS = (
     "validate_every",
     "num_validation",
     "shuffle_window",
+    "patch_size",
 )
+SHARES = (
+    "change_share",
+    "clear_share",
+    "photo_share",
+    "own_guess_share",
+    "pure_noise_share",
+    "open_pure_noise_share",
+)
+# The zero-noise end of the schedule is step 0, the pure-noise end step 999, as in SD 1.5.
+LAST_TIMESTEP = 999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +42,9 @@ class TrainConfig:
 
     Attributes:
         stage: "autoencoder" (images to latents and back), "editor" (a new UNet and text encoder) or
-            "finetune" (the UNet of a model that is there).
+            "finetune" (the UNet of an existing model).
         output: folder of the run: checkpoints, metrics, validation sheets, the finished model.
-        images: folder of photographs mixed into the rendered scenes; scenes alone when None.
+        images: folder of photographs mixed into the rendered scenes; only scenes when None.
         autoencoder: folder of the trained autoencoder; the editor stage needs it.
         model: the model that the finetune stage starts from: "mini", a folder, a file or a hub id.
         data: pairs to finetune on: a folder or a hub id of a data set; rendered scenes when None.
@@ -41,6 +52,9 @@ class TrainConfig:
             pairs, twice, are kept in memory by every process.
         device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
         seed: everything random depends on (seed, step) alone.
+        clear_share: share of scenes with few, large, distinct objects, so that "the circle" is
+            never ambiguous; the rest is crowded.
+        photo_share: share of scenes with a photograph behind, if there are any.
         scope_weights: how often looks of the whole picture, local changes and one-to-many edits of
             rendered scenes are drawn, relative to each other.
         sizes: (height, width) of the training images; one is drawn per step.
@@ -60,7 +74,7 @@ class TrainConfig:
             and encoding.
         max_steps: optimizer steps of the whole run.
         max_minutes: wall-clock budget of this call; no budget when None.
-        resume: go on from the newest checkpoint in `output`.
+        resume: continue from the newest checkpoint in `output`.
         learning_rate: after `warmup_steps` of linear rise; falls linearly to zero over the last
             `decay_steps` before `max_steps`.
         warmup_steps: steps of the rise.
@@ -74,11 +88,12 @@ class TrainConfig:
         gradient_checkpointing: compute activations of the UNet twice instead of keeping them.
         lora_rank: rank of the LoRA that is finetuned in the UNet's attention; 0 finetunes all of
             its weights.
-        latent_channels: channels of the latents.
-        num_component_images: images whose principal components make the encoder.
+        latent_channels: channels of the latents: components kept of each block of pixels.
+        patch_size: side of a block in pixels, a power of two; latents are that much smaller.
+        correction_channels: width of the decoder's correction of the linear code.
+        correction_depth: its layers between the first and the last.
+        num_component_images: images whose principal components make the code.
         latent_noise: noise added to the latents that the decoder learns to decode.
-        decoder_channels: channels of the decoder.
-        decoder_blocks: blocks per level; each level after the first halves the size.
         unet_channels: channels per level of the UNet.
         unet_norm_groups: group norm's groups in the UNet.
         head_dim: channels per attention head in the UNet.
@@ -87,6 +102,16 @@ class TrainConfig:
         text_heads: attention heads of the text encoder.
         text_tokens: tokens of an instruction, padded to this length.
         timestep_power: t = 999 * u**(1 / timestep_power), u uniform: over 1 favours high noise.
+        timestep_set: train on these timesteps, the ones that few steps visit, instead; the first
+            is pure noise. One-to-many edits are then trained on all timesteps from 100 on.
+        timestep_jitter: those after the first are moved by up to this.
+        pure_noise_share: share of pairs at the first of `timestep_set`.
+        open_pure_noise_share: the same for one-to-many edits.
+        own_guess_share: share of batches whose noisy inputs are made of the model's own guess from
+            pure noise where the edit is deterministic, as in sampling; for models that predict
+            the clean latents.
+        channel_weight_power: a latent channel's error counts in proportion to its variance in the
+            picture to this power; 0 weighs all alike. For linear codes.
         change_share: share of each pair's loss that is spread over what the edit changes, or
             over what it leaves if that is the smaller part; 0 is the plain mean squared error.
         drop_text: share of pairs that lose their instruction alone.
@@ -100,6 +125,7 @@ class TrainConfig:
         validation_size: (height, width) of the sheet's images.
         edit_size: longer side at which a new model edits by default.
         num_inference_steps: a new model's default, and the sheet's.
+        open_inference_steps: a new model's steps for one-to-many edits.
         guidance_scale: a new model's default, and the sheet's.
         image_guidance_scale: a new model's default, and the sheet's.
     """
@@ -113,7 +139,9 @@ class TrainConfig:
     shuffle_window: int = 1_000
     device: str = "auto"
     seed: int = 0
-    scope_weights: tuple[float, float, float] = (0.5, 8.0, 0.5)
+    clear_share: float = 0.0
+    photo_share: float = 0.7
+    scope_weights: tuple[float, float, float] = (0.6, 4.0, 1.4)
     sizes: tuple[tuple[int, int], ...] = ((64, 64),)
     resize_scale: float = 1.0
     affine_rotation_deg: float = 0.0
@@ -138,30 +166,38 @@ class TrainConfig:
     ema_decay: float = 0.999
     gradient_checkpointing: bool = False
     lora_rank: int = 0
-    latent_channels: int = 12
+    latent_channels: int = 48
+    patch_size: int = 8
+    correction_channels: int = 128
+    correction_depth: int = 2
     num_component_images: int = 512
-    latent_noise: float = 0.04
-    decoder_channels: int = 32
-    decoder_blocks: tuple[int, ...] = (3, 2, 1)
-    unet_channels: tuple[int, ...] = (64, 128, 192)
-    unet_norm_groups: int = 32
+    latent_noise: float = 0.03
+    unet_channels: tuple[int, ...] = (96, 160, 224)
+    unet_norm_groups: int = 8
     head_dim: int = 32
     text_width: int = 128
     text_layers: int = 2
     text_heads: int = 4
     text_tokens: int = 16
-    timestep_power: float = 2.0
-    change_share: float = 0.6
+    timestep_power: float = 1.0
+    timestep_set: tuple[int, ...] = ()
+    timestep_jitter: int = 30
+    pure_noise_share: float = 0.4
+    open_pure_noise_share: float = 0.12
+    own_guess_share: float = 0.0
+    channel_weight_power: float = 0.0
+    change_share: float = 0.5
     drop_text: float = 0.05
-    drop_image: float = 0.05
-    drop_both: float = 0.05
+    drop_image: float = 0.0
+    drop_both: float = 0.0
     log_every: int = 20
     checkpoint_every: int = 500
     validate_every: int = 500
     num_validation: int = 12
     validation_size: tuple[int, int] = (64, 64)
-    edit_size: int = 192
-    num_inference_steps: int = 10
+    edit_size: int = 256
+    num_inference_steps: int = 2
+    open_inference_steps: int = 6
     guidance_scale: float = 1.0
     image_guidance_scale: float = 1.0
 
@@ -171,7 +207,7 @@ class TrainConfig:
         return self.draws_per_pair * self.clip_frames
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run can have."""
+        """Validate the settings."""
         self._check_stage()
         self._check_counts()
         self._check_sizes()
@@ -207,7 +243,9 @@ class TrainConfig:
 
     def _check_sizes(self) -> None:
         # A finetuned model has a grid of its own, checked when it is loaded.
-        grid = 1 if self.stage == "finetune" else 2 ** (len(self.decoder_blocks) - 1)
+        grid = 1 if self.stage == "finetune" else self.patch_size
+        if self.patch_size.bit_count() != 1:
+            raise SettingsError(f"patch_size is {self.patch_size}: it must be a power of two")
         for height, width in (*self.sizes, self.validation_size):
             if height < grid or width < grid or height % grid or width % grid:
                 raise SettingsError(
@@ -221,10 +259,13 @@ class TrainConfig:
                 )
 
     def _check_shares(self) -> None:
-        if not 0 <= self.change_share <= 1:
-            raise SettingsError(f"change_share is {self.change_share}: it must lie in [0, 1]")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}: it must be in [0, 1]")
+        if not all(0 <= timestep <= LAST_TIMESTEP for timestep in self.timestep_set):
+            raise SettingsError(f"timestep_set is {self.timestep_set}: use 0 to {LAST_TIMESTEP}")
         if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
-            raise SettingsError("drop_text + drop_image + drop_both must lie between 0 and 1")
+            raise SettingsError("drop_text + drop_image + drop_both must be between 0 and 1")
         if min(self.scope_weights) < 0 or sum(self.scope_weights) == 0:
             raise SettingsError("scope_weights must not be negative, and not all 0")
         if self.resize_scale < 1:

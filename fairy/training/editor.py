@@ -11,12 +11,16 @@ from pathlib import Path
 
 import torch
 from diffusers import DDPMScheduler, StableDiffusionInstructPix2PixPipeline
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from fairy.editors.ip2p.latents import encode_images
+from fairy.errors import SettingsError
+from fairy.models.patch_autoencoder import PatchAutoencoder
+from fairy.synthetic.edits import EDITS_BY_NAME
 from fairy.training import loss as losses
 from fairy.training.clip_attention import ClipLayout, image_attention, install_clip_attention
-from fairy.training.config import TrainConfig
+from fairy.training.config import LAST_TIMESTEP, TrainConfig
 from fairy.training.data import affine
 from fairy.training.data.pairs import (
     PairBatch,
@@ -42,7 +46,7 @@ class EditorModel(nn.Module):
     def forward(
         self, noisy: Tensor, image_latents: Tensor, timesteps: Tensor, token_ids: Tensor
     ) -> Tensor:
-        """Predict noise or velocity (B,C,h,w).
+        """Predict clean latents, noise or velocity (B,C,h,w), as the model is made for.
 
         Args:
             noisy: latents (B,C,h,w) with noise.
@@ -72,31 +76,43 @@ class EditorStage:
         if config.clip_frames > 1:
             layout = ClipLayout.even(config.clip_frames, config.clip_anchors)
             install_clip_attention(unet, layout)
+        elif source.device.type == "cpu":
+            # torch's fused attention has a slow backward pass on CPUs.
+            unet.set_attn_processor(AttnProcessor())
+        self.channel_weights = self._channel_weights()
+        if config.own_guess_share and self.noise_scheduler.config.prediction_type != "sample":
+            raise SettingsError(
+                "own_guess_share is for models that predict the clean latents; set it to 0"
+            )
         self.model: nn.Module = EditorModel(unet, self.pipeline.text_encoder)
 
     def loss(self, model: nn.Module, step: int, part: int) -> dict[str, Tensor]:
         """Denoising loss of the step's pairs, some without instruction or source image."""
-        config, device = self.config, self.source.device
+        config = self.config
         batch = self._pairs(step, part)
         image_latents, latents = self._latents(batch)
         gen = generator(config.seed, step, "noise", part=part)
         copies = len(latents) // config.clip_frames
-        timesteps = self._frames(losses.draw_timesteps(copies, config.timestep_power, gen))
+        is_open = self._is_open(batch)
+        timesteps = self._frames(self._timesteps(is_open, gen))
         noise = self._frames(torch.randn((copies, *latents.shape[1:]), generator=gen))
         drop_text, drop_image = losses.draw_drops(
             copies, config.drop_text, config.drop_image, config.drop_both, gen
         )
         texts = self._drop_texts(batch.instructions * config.draws_per_pair, drop_text)
-        keep_image = self._frames(~drop_image)[:, None, None, None]
-        prediction = model(
-            self.noise_scheduler.add_noise(latents, noise, timesteps),
-            image_latents * keep_image,
-            timesteps,
-            self._token_ids(texts).to(device),
-        )
-        weights = losses.change_weights(image_latents, latents, config.change_share)
-        wanted = self._wanted(latents, noise, timesteps)
-        return {"loss": losses.denoising_loss(prediction, wanted, weights)}
+        image_latents = image_latents * self._frames(~drop_image)[:, None, None, None]
+        token_ids = self._token_ids(texts).to(self.source.device)
+        start = latents
+        if float(torch.rand((), generator=gen)) < config.own_guess_share:
+            guessed = self._frames(~is_open) & (timesteps < LAST_TIMESTEP)
+            start = self._own_guess(latents, image_latents, token_ids, guessed, gen)
+        noisy = self.noise_scheduler.add_noise(start, noise, timesteps)
+        prediction = model(noisy, image_latents, timesteps, token_ids)
+        grid = self.pipeline.vae_scale_factor
+        weights = losses.change_weights(batch.source, batch.target, grid, config.change_share)
+        weights = weights.repeat(config.draws_per_pair, 1, 1, 1)
+        target = self._target(latents, noise, timesteps)
+        return {"loss": losses.denoising_loss(prediction, target, weights, self.channel_weights)}
 
     def examples(self, step: int, part: int) -> tuple[Columns, list[str]]:
         """Return source and target of a part's pairs, as they are learnt."""
@@ -152,12 +168,68 @@ class EditorStage:
         image_latents, latents = (half.repeat(copies) for half in encoded.chunk(2))
         return image_latents, latents * vae.config.scaling_factor
 
-    def _wanted(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def _is_open(self, batch: PairBatch) -> Tensor:
+        """Return which copies (B/F,) are of one-to-many edits; none of pairs from elsewhere."""
+        copies = len(batch.instructions) // self.config.clip_frames * self.config.draws_per_pair
+        if not batch.names:
+            return torch.zeros(copies, dtype=torch.bool)
+        names = list(batch.names[:: self.config.clip_frames]) * self.config.draws_per_pair
+        return torch.tensor([not EDITS_BY_NAME[name].deterministic for name in names])
+
+    def _timesteps(self, is_open: Tensor, gen: torch.Generator) -> Tensor:
+        """Draw the timestep of each copy (B/F,)."""
+        config, copies = self.config, len(is_open)
+        if not config.timestep_set:
+            return losses.draw_timesteps(copies, config.timestep_power, gen)
+        few = losses.draw_few_timesteps(
+            config.timestep_set, config.timestep_jitter, config.pure_noise_share, copies, gen
+        )
+        open_ones = losses.draw_open_timesteps(config.open_pure_noise_share, copies, gen)
+        return torch.where(is_open, open_ones, few)
+
+    @torch.no_grad()
+    def _own_guess(
+        self,
+        latents: Tensor,
+        image_latents: Tensor,
+        token_ids: Tensor,
+        rows: Tensor,
+        gen: torch.Generator,
+    ) -> Tensor:
+        """Replace latents (B,C,h,w) in some `rows` (B,) by what the model makes of pure noise.
+
+        That is what sampling feeds it after the first step; trained on true latents alone, more
+        steps were worse than one. The rows are whole clips.
+        """
+        if not rows.any():
+            return latents
+        copies = int(rows.sum()) // self.config.clip_frames
+        noise = self._frames(torch.randn((copies, *latents.shape[1:]), generator=gen))
+        timesteps = torch.full((len(noise),), LAST_TIMESTEP, device=latents.device)
+        guess = self.model(noise, image_latents[rows], timesteps, token_ids[rows])
+        mixed = latents.clone()
+        mixed[rows] = guess.to(latents.dtype)
+        return mixed
+
+    def _target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Return what this kind of model predicts."""
-        if self.noise_scheduler.config.prediction_type == "v_prediction":
+        kind = self.noise_scheduler.config.prediction_type
+        if kind == "sample":
+            return latents
+        if kind == "v_prediction":
             velocity: Tensor = self.noise_scheduler.get_velocity(latents, noise, timesteps)
             return velocity
         return noise
+
+    def _channel_weights(self) -> Tensor | float:
+        vae, power = self.pipeline.vae, self.config.channel_weight_power
+        if not power:
+            return 1.0
+        if not isinstance(vae, PatchAutoencoder):
+            raise SettingsError(
+                "channel_weight_power is for models with a linear code, such as mini; set it to 0"
+            )
+        return losses.channel_weights(vae.deviations, power)
 
     def _frames(self, draws: Tensor) -> Tensor:
         """Give every frame of a copy (B/F,...) the same draw (B,...), on the model's device."""

@@ -6,23 +6,24 @@ Tests: tests/training/test_loss.py.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-# The zero-noise end of the schedule is step 0, the pure-noise end step 999, as in SD 1.5.
-LAST_TIMESTEP = 999
-# Mean difference of latents (which spread by about 0.5) from which a place counts as changed.
+from fairy.training.config import LAST_TIMESTEP
+
+# Mean difference of a block's pixels in [-1,1] from which it counts as changed.
 CHANGED = 0.02
-# No place counts more than this many times its even share, however small its part: a few places
-# that a look leaves as they were by chance say little.
+# No block counts more than this many times its even share, however small its part: a few blocks
+# that a look leaves as they were by chance mean little.
 MAX_FOCUS = 8
+# One-to-many edits are not trained below: there the choice is visible in the noisy latents.
+FIRST_OPEN_TIMESTEP = 100
 
 
 def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
-    """L1 + 2 MSE + half the L1 of image gradients: the last keeps thin lines thin."""
+    """2 MSE + 0.1 L1: nearly PSNR, which is what the autoencoder is judged by."""
     error = outputs - images
-    down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-    right = (error[..., 1:] - error[..., :-1]).abs().mean()
-    return error.abs().mean() + 2 * error.square().mean() + 0.5 * (down + right)
+    return 2 * error.square().mean() + 0.1 * error.abs().mean()
 
 
 def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) -> Tensor:
@@ -33,6 +34,41 @@ def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) ->
     """
     uniform = torch.rand(batch_size, generator=generator, device=generator.device)
     return (LAST_TIMESTEP * uniform ** (1 / power)).round().long()
+
+
+def draw_few_timesteps(
+    timesteps: tuple[int, ...],
+    jitter: int,
+    first_share: float,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw from the timesteps that sampling with few steps visits: (B,) int64.
+
+    Args:
+        timesteps: the first is pure noise; the others are equally likely.
+        jitter: the others are moved by up to this, within the schedule.
+        first_share: share of rows at the first.
+        batch_size: rows B.
+        generator: source of the draws.
+    """
+    first, *others = timesteps
+    is_first = torch.rand(batch_size, generator=generator) < first_share
+    chosen = torch.randint(max(len(others), 1), (batch_size,), generator=generator)
+    moved = torch.randint(-jitter, jitter + 1, (batch_size,), generator=generator)
+    later = (torch.tensor(others or [first])[chosen] + moved).clamp(0, LAST_TIMESTEP)
+    return torch.where(is_first, first, later)
+
+
+def draw_open_timesteps(last_share: float, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Draw timesteps of one-to-many edits: (B,) int64, `last_share` of them at pure noise.
+
+    The others are uniform: a choice forms step by step, so sampling takes more steps.
+    """
+    is_last = torch.rand(batch_size, generator=generator) < last_share
+    shape = (batch_size,)
+    uniform = torch.randint(FIRST_OPEN_TIMESTEP, LAST_TIMESTEP + 1, shape, generator=generator)
+    return torch.where(is_last, LAST_TIMESTEP, uniform)
 
 
 def draw_drops(
@@ -53,20 +89,22 @@ def draw_drops(
     return drop_text, drop_image
 
 
-def change_weights(source: Tensor, target: Tensor, share: float) -> Tensor:
-    """Weight what tells an edit from its neighbours: (B,1,h,w), mean 1 in each row.
+def change_weights(source: Tensor, target: Tensor, grid: int, share: float) -> Tensor:
+    """Weight what distinguishes an edit from its neighbours: (B,1,H/grid,W/grid), mean 1 in a row.
 
-    Where an edit changes some places and leaves others, `share` of a row's weight is spread over
+    Where an edit changes some blocks and leaves others, `share` of a row's weight is spread over
     the smaller of the two: over the shape to recolour, over the shapes that keep their colour
     before a grey background. Without it a shape of a twentieth of the picture has a twentieth of
     the loss. A row that changes everywhere, or nowhere, is weighted evenly.
 
     Args:
-        source: latents (B,C,h,w) of the source.
-        target: latents (B,C,h,w) of the target.
+        source: (B,3,H,W) in [-1,1].
+        target: (B,3,H,W) in [-1,1].
+        grid: pixels of a block's side, the size of the pictures over that of the latents.
         share: 0 to 1.
     """
-    changed = (target - source).abs().mean(1, keepdim=True) > CHANGED
+    difference = (target - source).abs().mean(1, keepdim=True)
+    changed = F.avg_pool2d(difference, grid) > CHANGED
     mostly = changed.float().mean((1, 2, 3), keepdim=True) > 0.5
     smaller = (changed != mostly).to(target.dtype)
     area = smaller.mean((1, 2, 3), keepdim=True)
@@ -74,16 +112,33 @@ def change_weights(source: Tensor, target: Tensor, share: float) -> Tensor:
     return weights / weights.mean((1, 2, 3), keepdim=True)
 
 
-def denoising_loss(prediction: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def channel_weights(deviations: Tensor, power: float) -> Tensor:
+    """Weight the channels of a linear code: (1,C,1,1), mean 1.
+
+    Whitened latents give the faintest detail the weight of brightness; their variance in the
+    picture (power 1) is the pixels' squared error. In between learns fastest (power 0.5).
+
+    Args:
+        deviations: (C,) standard deviation of each component in the picture.
+        power: of the variance; 0 weighs all alike.
+    """
+    weights = (deviations / deviations[0]).square() ** power
+    return (weights / weights.mean())[None, :, None, None]
+
+
+def denoising_loss(
+    prediction: Tensor, target: Tensor, weights: Tensor, channels: Tensor | float = 1.0
+) -> Tensor:
     """Weighted mean squared error of a prediction, in float32.
 
     Args:
         prediction: the UNet's, (B,C,h,w).
-        wanted: noise or velocity (Salimans & Ho 2022), whichever it predicts, (B,C,h,w).
+        target: clean latents, noise or velocity (Salimans & Ho 2022), whichever it predicts.
         weights: (B,1,h,w), as of `change_weights`.
+        channels: (1,C,1,1), as of `channel_weights`.
     """
-    error = (prediction.float() - wanted.float()).square().mean(1, keepdim=True)
-    return (error * weights).mean()
+    error = (prediction.float() - target.float()).square() * channels
+    return (error.mean(1, keepdim=True) * weights).mean()
 
 
 def psnr_db(outputs: Tensor, targets: Tensor) -> float:

@@ -9,9 +9,10 @@ from fairy.synthetic.edits import EDITS
 from fairy.synthetic.phrases import (
     PHRASES,
     all_phrases,
-    known_instructions,
+    known_instruction,
     known_words,
     phrase,
+    training_templates,
     us_spelling,
 )
 
@@ -48,5 +49,12 @@ def test_splits_are_kept_apart() -> None:
     assert not any("delete" in text for text in drawn)
 
 
+def test_templates_have_both_spellings_and_keep_their_fields() -> None:
+    templates = training_templates("recolour")
+    assert set(PHRASES["recolour"][0]) <= set(templates)
+    assert "color the {shape} {colour}" in templates
+    assert not any("{color}" in text for text in templates)
+
+
 def test_known_instructions_are_training_phrasings() -> None:
-    assert set(known_instructions()) <= set(all_phrases())
+    assert {known_instruction(name) for name in PHRASES} <= set(all_phrases())

@@ -72,6 +72,9 @@ def finetune_config(tiny_model: Path, tiny_pairs: Path) -> MakeConfig:
             "num_validation": 2,
             "validate_every": 100,
             "num_inference_steps": 1,
+            "own_guess_share": 0,
+            "channel_weight_power": 0,
+            "timestep_set": [],
         }
         return load_recipe("mini-equivariant", {**settings, **overrides})
 

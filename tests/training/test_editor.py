@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairy.errors import SettingsError
 from fairy.synthetic import edits
 from fairy.synthetic.edits import EDITS_BY_NAME
 from fairy.training.data.pairs import Parts, ScenePairs
@@ -29,7 +30,8 @@ class Recorder(torch.nn.Module):
 
 
 def record(make: MakeConfig, output: Path, **settings: object) -> Recorder:
-    config = make(output, batch_size=4, sizes=[[32, 32]], **settings)
+    plain = {"timestep_set": [], "own_guess_share": 0}
+    config = make(output, batch_size=4, sizes=[[32, 32]], **{**plain, **settings})
     recorder = Recorder()
     EditorStage(config, ScenePairs(config, CPU), new_editor(config)).loss(recorder, 1, 0)
     return recorder
@@ -127,5 +129,53 @@ def test_pixels_of_pixel_art_stay_on_the_screen_s_grid(
     config = editor_config(tmp_path, batch_size=4, sizes=[[32, 32]], **moved)
     stage = EditorStage(config, ScenePairs(config, CPU), new_editor(config))
     target = stage.examples(1, 0)[0][1]
-    blocks = target.unfold(2, 8, 8).unfold(3, 8, 8).flatten(-2)
+    blocks = target.unfold(2, 2, 2).unfold(3, 2, 2).flatten(-2)
     assert float((blocks.amax(-1) - blocks.amin(-1)).max()) < 1e-5
+
+
+class Clean(torch.nn.Module):
+    """Stands for a model that knows the clean latents."""
+
+    def __init__(self, latents: Tensor) -> None:
+        super().__init__()
+        self.latents = latents
+
+    def forward(self, noisy: Tensor, image: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
+        return self.latents
+
+
+def test_a_new_editor_learns_the_clean_latents(editor_config: MakeConfig, tmp_path: Path) -> None:
+    config = editor_config(tmp_path, batch_size=4, sizes=[[32, 32]])
+    stage = EditorStage(config, ScenePairs(config, CPU), new_editor(config))
+    with torch.no_grad():
+        latents = stage.pipeline.vae.encode(stage.examples(1, 0)[0][1]).latents
+    assert float(stage.loss(Clean(latents), 1, 0)["loss"]) < 1e-10
+
+
+def test_own_guesses_replace_the_target_in_deterministic_edits_only(
+    editor_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The noisy latents differ from those without guesses where the model may be asked first."""
+    settings = {"timestep_set": [999, 499], "pure_noise_share": 0.3, "drop_text": 0}
+    config = editor_config(tmp_path, batch_size=12, sizes=[[32, 32]], **settings)
+    source = ScenePairs(config, CPU)
+    recorders = []
+    for share in (0.0, 1.0):
+        own = editor_config(tmp_path, batch_size=12, own_guess_share=share, **settings)
+        recorders.append(Recorder())
+        EditorStage(own, source, new_editor(own)).loss(recorders[-1], 3, 0)
+    plain, guessed = recorders
+    assert torch.equal(plain.timesteps, guessed.timesteps)
+    names = source.pairs(3, 12, (64, 64)).names
+    deterministic = torch.tensor([EDITS_BY_NAME[name].deterministic for name in names])
+    changed = (plain.noisy != guessed.noisy).any(3).any(2).any(1)
+    assert torch.equal(changed, deterministic & (plain.timesteps < 999))
+    assert changed.any() and not changed.all()
+
+
+@pytest.mark.parametrize("setting", ["own_guess_share", "channel_weight_power"])
+def test_settings_of_minis_kind_are_refused_for_others(
+    finetune_config: MakeConfig, tmp_path: Path, setting: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"{setting} is for models .*set it to 0"):
+        build_stage(finetune_config(tmp_path, **{setting: 0.5}), CPU, Parts())

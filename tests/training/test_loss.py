@@ -8,8 +8,11 @@ import torch
 from fairy.training.loss import (
     MAX_FOCUS,
     change_weights,
+    channel_weights,
     denoising_loss,
     draw_drops,
+    draw_few_timesteps,
+    draw_open_timesteps,
     draw_timesteps,
     psnr_db,
     reconstruction_loss,
@@ -20,13 +23,6 @@ def test_reconstruction_loss_is_zero_only_at_the_image() -> None:
     images = torch.rand(2, 3, 8, 8)
     assert reconstruction_loss(images, images) == 0
     assert reconstruction_loss(images, images + 0.1) > 0
-
-
-def test_blur_costs_more_than_the_same_error_spread_evenly() -> None:
-    images = torch.zeros(1, 1, 8, 8)
-    checks = 0.1 * (torch.arange(64).view(1, 1, 8, 8) % 2 * 2 - 1)
-    flat = torch.full_like(images, 0.1)
-    assert reconstruction_loss(images, checks) > reconstruction_loss(images, flat)
 
 
 def test_timesteps_stay_in_the_schedule_and_reach_its_ends() -> None:
@@ -47,54 +43,103 @@ def test_drops_have_the_asked_shares() -> None:
         assert abs(float(share.float().mean()) - wanted) < 0.01
 
 
+def test_few_timesteps_are_those_of_the_set() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = draw_few_timesteps((999, 749, 499, 249), 30, 0.4, 40_000, generator)
+    others = drawn[drawn != 999]
+    assert float((drawn == 999).float().mean()) == pytest.approx(0.4, abs=0.01)
+    nearest = (others[:, None] - torch.tensor([749, 499, 249])).abs().amin(1)
+    assert int(nearest.max()) == 30
+    assert float((others > 600).float().mean()) == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_a_set_of_pure_noise_alone_is_pure_noise() -> None:
+    drawn = draw_few_timesteps((999,), 0, 0.4, 100, torch.Generator().manual_seed(0))
+    assert set(drawn.tolist()) == {999}
+
+
+def test_open_timesteps_are_uniform_from_100() -> None:
+    drawn = draw_open_timesteps(0.12, 40_000, torch.Generator().manual_seed(0))
+    assert (int(drawn.min()), int(drawn.max())) == (100, 999)
+    assert float((drawn == 999).float().mean()) == pytest.approx(0.12, abs=0.01)
+    assert float(drawn[drawn < 999].float().mean()) == pytest.approx(549.5, abs=5)
+
+
+GRID = 4
+
+
 def small_change() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two rows of latents (2,4,8,8): the first changes in 4 of 64 places, the second everywhere."""
-    source = torch.zeros(2, 4, 8, 8)
+    """Two rows of pictures (2,3,32,32): the first changes in 4 of 64 blocks, the second in all."""
+    source = torch.zeros(2, 3, 32, 32)
     target = source.clone()
-    target[0, :, :2, :2] = 1
+    target[0, :, :8, :8] = 1
     target[1] = 1
     return source, target
 
 
+def changed_blocks() -> torch.Tensor:
+    changed = torch.zeros(1, 8, 8, dtype=torch.bool)
+    changed[0, :2, :2] = True
+    return changed
+
+
 def test_a_rows_weights_have_mean_one() -> None:
-    weights = change_weights(*small_change(), 0.6)
+    weights = change_weights(*small_change(), GRID, 0.6)
+    assert weights.shape == (2, 1, 8, 8)
     assert torch.allclose(weights.mean((1, 2, 3)), torch.ones(2))
 
 
-def test_the_share_falls_on_the_changed_places() -> None:
-    source, target = small_change()
-    weights = change_weights(source, target, 0.6)[0]
-    changed = (target != source)[0, :1]
+def test_the_share_falls_on_the_changed_blocks() -> None:
+    weights, changed = change_weights(*small_change(), GRID, 0.6)[0], changed_blocks()
     assert (weights[changed] > 3 * weights[~changed].max()).all()
 
 
 def test_before_a_changed_background_the_share_falls_on_what_stays() -> None:
     source, target = small_change()
-    kept = (target != source)[0, :1]
     target[0] = 1 - target[0]
-    weights = change_weights(source, target, 0.6)[0]
+    weights, kept = change_weights(source, target, GRID, 0.6)[0], changed_blocks()
     assert (weights[kept] > 3 * weights[~kept].max()).all()
 
 
-def test_no_place_counts_without_bound() -> None:
-    source = torch.zeros(1, 4, 100, 100)
+def test_no_block_counts_without_bound() -> None:
+    source = torch.zeros(1, 3, 400, 400)
     target = source.clone()
-    target[..., 0, 0] = 1
-    weights = change_weights(source, target, 0.6)
+    target[..., :4, :4] = 1
+    weights = change_weights(source, target, GRID, 0.6)
     assert weights.max() / weights.min() <= 1 + 0.6 / 0.4 * MAX_FOCUS + 1e-3
 
 
 def test_a_row_that_changes_everywhere_or_nowhere_is_weighted_evenly() -> None:
     source, target = small_change()
-    assert torch.allclose(change_weights(source, target, 0.6)[1], torch.ones(1, 8, 8))
-    assert torch.allclose(change_weights(source, source, 0.6), torch.ones(2, 1, 8, 8))
+    assert torch.allclose(change_weights(source, target, GRID, 0.6)[1], torch.ones(1, 8, 8))
+    assert torch.allclose(change_weights(source, source, GRID, 0.6), torch.ones(2, 1, 8, 8))
 
 
 def test_without_a_share_the_loss_is_the_mean_squared_error() -> None:
     prediction, velocity = torch.randn(2, 2, 4, 8, 8)
-    weights = change_weights(*small_change(), 0.0)
+    weights = change_weights(*small_change(), GRID, 0.0)
     plain = (prediction - velocity).square().mean()
     assert torch.isclose(denoising_loss(prediction, velocity, weights), plain)
+
+
+def test_channels_weigh_by_a_power_of_their_variance() -> None:
+    deviations = torch.tensor([4.0, 2.0, 1.0])
+    assert torch.equal(channel_weights(deviations, 0.0), torch.ones(1, 3, 1, 1))
+    half = channel_weights(deviations, 0.5).flatten()
+    assert half.mean() == pytest.approx(1)
+    torch.testing.assert_close(half / half[2], deviations)
+
+
+def test_with_power_one_the_loss_is_the_pixels_error() -> None:
+    """Of an orthonormal code, up to a factor that is the same for all latents."""
+    deviations = torch.tensor([3.0, 1.0, 0.5])
+    weights, even = channel_weights(deviations, 1.0), torch.ones(1, 1, 4, 4)
+    ratios = []
+    for seed in range(2):
+        error = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+        loss = denoising_loss(error, torch.zeros_like(error), even, weights)
+        ratios.append(float(loss / (error * deviations[:, None, None]).square().mean()))
+    assert ratios[0] == pytest.approx(ratios[1], rel=1e-5)
 
 
 def test_psnr_of_a_tenth_of_the_range_is_20_db() -> None:

@@ -50,6 +50,25 @@ class PairSource(Protocol):
         """Return a part's pairs; `split="test"` gives pairs that no step trains on."""
 
 
+class MixedSampler(scenes.SceneSampler):
+    """Draws clear scenes for a share of the calls, crowded ones for the rest."""
+
+    def __init__(
+        self, photos: photos.PhotoPool | None, photo_share: float, clear_share: float
+    ) -> None:
+        super().__init__(photos, photo_share)
+        self.clear = scenes.ClearSceneSampler(photos, photo_share)
+        self.clear_share = clear_share
+
+    def sample(
+        self, num_objects: Tensor, size: tuple[int, int], generator: torch.Generator
+    ) -> scenes.SceneBatch:
+        """Return one scene for each entry of `num_objects` (B,), all of one kind."""
+        if float(torch.rand((), generator=generator)) < self.clear_share:
+            return self.clear.sample(num_objects, size, generator)
+        return super().sample(num_objects, size, generator)
+
+
 class ScenePairs:
     """Rendered scenes and their edits for any step, moved to the device."""
 
@@ -58,8 +77,17 @@ class ScenePairs:
         self.seed = config.seed
         self.device = device
         self.photos = None if config.images is None else photos.PhotoPool(config.images)
-        self.sampler = scenes.SceneSampler(self.photos)
+        self.sampler = MixedSampler(self.photos, config.photo_share, config.clear_share)
         self.scope_weights = config.scope_weights
+
+    def code_images(self, count: int, size: tuple[int, int]) -> Tensor:
+        """Return (count,3,H,W) in [-1,1] to fit the code to: photographs, or scenes without any."""
+        gen = generator(self.seed, 0, "code")
+        if self.photos is not None:
+            return _to_model(self.photos.crops(count, size, gen).to(self.device))
+        num_objects = torch.randint(scenes.MAX_OBJECTS + 1, (count,), generator=gen)
+        scene = self.sampler.sample(num_objects, size, gen)
+        return _to_model(scenes.render(scene).image.to(self.device))
 
     def images(
         self,

@@ -1,20 +1,19 @@
-"""The parts of a small InstructPix2Pix-type model, random, in the sizes of a TrainConfig.
+"""The parts of a small InstructPix2Pix-type model, in the sizes of a TrainConfig.
 
-Latents are (B,C,h,w) with h = H/4 for the bundled model. Everything is diffusers' and
-transformers' own classes. Tests: tests/training/model/test_build.py.
+Latents are (B,C,h,w) with h = H/8 for the bundled model. The UNet predicts the clean latents: at
+few steps, and for edits that the instruction determines, that learns fastest. Besides the
+autoencoder everything is of diffusers' and transformers' own classes.
+Tests: tests/training/model/test_build.py.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from diffusers import (
-    AutoencoderTiny,
-    EulerAncestralDiscreteScheduler,
-    UNet2DConditionModel,
-)
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.training.config import TrainConfig
 
 # SD 1.5's betas; with zero terminal SNR (Lin et al. 2024) the last step is pure noise, so that
@@ -25,31 +24,31 @@ NOISE_SCHEDULE: dict[str, Any] = {
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
     "rescale_betas_zero_snr": True,
-    "prediction_type": "v_prediction",
+    "prediction_type": "sample",
+    "clip_sample": False,
 }
 
 
-def build_autoencoder(config: TrainConfig) -> AutoencoderTiny:
-    """Build the autoencoder: a linear encoder and a convolutional decoder without norms.
-
-    The encoder has no blocks, only convolutions, with channels for every pixel of a block:
-    `fairy.training.model.pca_encoder` writes its weights. Without norms a latent sees its own
-    surroundings only, whatever the size of the picture.
-    """
-    num_levels = len(config.decoder_blocks)
-    return AutoencoderTiny(
-        latent_channels=config.latent_channels,
-        encoder_block_out_channels=(3 * 4 ** (num_levels - 1),) * num_levels,
-        decoder_block_out_channels=(config.decoder_channels,) * num_levels,
-        num_encoder_blocks=(0,) * num_levels,
-        num_decoder_blocks=config.decoder_blocks,
+def build_autoencoder(config: TrainConfig) -> PatchAutoencoder:
+    """Build the autoencoder; `fairy.training.model.pca_encoder` sets its code."""
+    num_levels = config.patch_size.bit_length()
+    autoencoder: PatchAutoencoder = PatchAutoencoder(
+        config.latent_channels,
+        config.patch_size,
+        config.correction_channels,
+        config.correction_depth,
+        # diffusers reads its length only.
+        block_out_channels=(3 * config.patch_size**2,) * num_levels,
     )
+    return autoencoder
 
 
 def build_unet(config: TrainConfig, latent_channels: int, latent_size: int) -> UNet2DConditionModel:
     """Build the UNet: self- and cross-attention at every resolution, as in SD 1.5.
 
     It takes the noisy latents and the source's latents, stacked: (B,2C,h,w) -> (B,C,h,w).
+    The instruction also scales and shifts every residual block (FiLM, Perez et al. 2018): its
+    embedding is added to that of the timestep.
     """
     num_levels = len(config.unet_channels)
     return UNet2DConditionModel(
@@ -65,6 +64,9 @@ def build_unet(config: TrainConfig, latent_channels: int, latent_size: int) -> U
         norm_num_groups=config.unet_norm_groups,
         # diffusers' UNet reads `attention_head_dim` as the number of heads of each level.
         attention_head_dim=tuple(channels // config.head_dim for channels in config.unet_channels),
+        addition_embed_type="text",
+        addition_embed_type_num_heads=config.text_heads,
+        resnet_time_scale_shift="scale_shift",
     )
 
 
@@ -85,6 +87,6 @@ def build_text_encoder(config: TrainConfig, tokenizer: CLIPTokenizer) -> CLIPTex
     return CLIPTextModel(text_config)
 
 
-def build_sampler() -> EulerAncestralDiscreteScheduler:
+def build_sampler() -> DDPMScheduler:
     """Build the scheduler that is shipped; trailing spacing wastes no step at few steps."""
-    return EulerAncestralDiscreteScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")
+    return DDPMScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")

@@ -1,4 +1,4 @@
-"""The parts of the editor that is trained: built anew, or taken from a model that is there.
+"""The parts of the editor that is trained: new ones, or those of an existing model.
 
 Tests: tests/training/model/test_editor_parts.py.
 """
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
+from diffusers import StableDiffusionInstructPix2PixPipeline
 
 from fairy.errors import ModelError, SettingsError
-from fairy.models.defaults import ModelDefaults
+from fairy.models.defaults import KnownEdit, ModelDefaults
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.registry import load_pipeline
-from fairy.synthetic.phrases import all_phrases, known_instructions
+from fairy.synthetic.edits import EDITS
+from fairy.synthetic.phrases import all_phrases, known_instruction, training_templates
 from fairy.training.config import TrainConfig
 from fairy.training.model.build import build_sampler, build_text_encoder, build_unet
+from fairy.training.model.identity_init import initialise
 from fairy.training.model.tokenizer import load_tokenizer, words_of, write_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 @dataclass(frozen=True)
 class EditorParts:
-    """An editor before or while it is trained; what needs gradients is what learns.
+    """An editor before or while it is trained; the weights that require gradients learn.
 
     Attributes:
         pipeline: diffusers' pipeline over the parts, in float32.
@@ -49,8 +52,7 @@ def new_editor(config: TrainConfig) -> EditorParts:
     if not (config.resume and tokenizer_folder.is_dir()):
         write_tokenizer(all_phrases(), tokenizer_folder, config.text_tokens)
     tokenizer = load_tokenizer(tokenizer_folder)
-    grid = 2 ** (len(autoencoder.config["block_out_channels"]) - 1)
-    channels = int(autoencoder.config["latent_channels"])
+    grid, channels = autoencoder.config.patch_size, autoencoder.config.latent_channels
     pipeline = StableDiffusionInstructPix2PixPipeline(
         vae=autoencoder.requires_grad_(False).eval(),
         # Before the UNet: the random weights of a run depend on the order.
@@ -62,16 +64,31 @@ def new_editor(config: TrainConfig) -> EditorParts:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    defaults = ModelDefaults(
+    initialise(pipeline.unet)
+    return EditorParts(pipeline, new_defaults(config), tokenizer_folder)
+
+
+def new_defaults(config: TrainConfig) -> ModelDefaults:
+    """Return what a new editor asks for: its settings, its edits and the steps of each."""
+    edits = tuple(
+        KnownEdit(
+            name=edit.name,
+            instruction=known_instruction(edit.name),
+            steps=config.num_inference_steps if edit.deterministic else config.open_inference_steps,
+            phrases=training_templates(edit.name),
+        )
+        for edit in EDITS
+    )
+    return ModelDefaults(
         size=config.edit_size,
         guidance_scale=config.guidance_scale,
         image_guidance_scale=config.image_guidance_scale,
         num_inference_steps=config.num_inference_steps,
         scheduler=None,
-        instructions=tuple(known_instructions()),
+        instructions=tuple(edit.instruction for edit in edits),
         words=frozenset(words_of(all_phrases())),
+        edits=edits,
     )
-    return EditorParts(pipeline, defaults, tokenizer_folder)
 
 
 def load_editor(config: TrainConfig) -> EditorParts:
@@ -123,7 +140,7 @@ def _add_lora(unet: torch.nn.Module, rank: int) -> None:
     )
 
 
-def _load_autoencoder(config: TrainConfig) -> AutoencoderTiny:
+def _load_autoencoder(config: TrainConfig) -> PatchAutoencoder:
     """Load the trained autoencoder of a new editor."""
     assert config.autoencoder is not None
     if not (config.autoencoder / "config.json").is_file():
@@ -131,4 +148,7 @@ def _load_autoencoder(config: TrainConfig) -> AutoencoderTiny:
             f"{config.autoencoder}: no autoencoder there; train one with "
             "`fairy train mini-autoencoder` and name its folder"
         )
-    return AutoencoderTiny.from_pretrained(str(config.autoencoder), use_safetensors=True)
+    autoencoder: PatchAutoencoder = PatchAutoencoder.from_pretrained(
+        str(config.autoencoder), use_safetensors=True
+    )
+    return autoencoder

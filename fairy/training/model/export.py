@@ -31,7 +31,7 @@ def export_pipeline(parts: EditorParts, folder: Path, card: str) -> None:
 
     Args:
         parts: the trained parts.
-        folder: written anew, but a model card that is there is kept.
+        folder: replaced, except for a model card in it.
         card: the model card otherwise.
     """
     kept = folder / "README.md"
@@ -93,7 +93,7 @@ def _make_text_encoder_portable(folder: Path) -> None:
 
 
 def _drop_settings(folder: Path, pipeline: StableDiffusionInstructPix2PixPipeline) -> None:
-    """Take paths of this machine out of the settings, and what AutoencoderTiny derives anew."""
+    """Remove paths of this machine from the settings, and what AutoencoderTiny derives itself."""
     derived = {"block_out_channels"} if isinstance(pipeline.vae, AutoencoderTiny) else set()
     for path, names in (
         (folder / "vae" / "config.json", {"_name_or_path"} | derived),

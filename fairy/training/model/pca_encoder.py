@@ -1,60 +1,34 @@
-"""The encoder in closed form: principal components of pixel blocks, as convolution weights.
+"""The linear code in closed form: the principal components of pixel blocks.
 
-Blocks of f x f pixels are rotated onto their principal components and the first C are kept; of all
-linear codes of that length this loses least. The convolutions of an `AutoencoderTiny` without
-encoder blocks compute exactly that: each stride-2 convolution moves 2x2 pixels into channels, the
-last one rotates. Images (B,3,H,W) in [-1,1]; latents (B,C,H/f,W/f).
+Blocks of p x p pixels are rotated onto their principal components and the first C are kept; of all
+linear codes of that length this loses least. Images (B,3,H,W) in [-1,1].
 Tests: tests/training/model/test_pca_encoder.py.
 """
 
 from __future__ import annotations
 
 import torch
-from diffusers import AutoencoderTiny
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairy.models.patch_autoencoder import PatchAutoencoder
+
+# A component of less variance is noise of float32, and would be amplified.
+LEAST_VARIANCE = 1e-9
 
 
 @torch.no_grad()
-def write_encoder(autoencoder: AutoencoderTiny, images: Tensor) -> None:
-    """Set the encoder's weights in place from a sample of images.
-
-    The first latent channel has standard deviation 1 over the sample; that of the others falls
-    with the square root of their component's. A full whitening would ask the editor to spend
-    as much on the faintest detail as on brightness.
+def fit_code(autoencoder: PatchAutoencoder, images: Tensor) -> None:
+    """Set the autoencoder's code in place from a sample of images.
 
     Args:
-        autoencoder: built with no encoder blocks and 3 f^2 encoder channels.
-        images: (B,3,H,W) in [-1,1], sides multiples of f.
+        autoencoder: its latents get mean 0 and variance 1 over the sample, uncorrelated.
+        images: (B,3,H,W) in [-1,1], sides multiples of the block.
     """
-    *gather, rotate = (
-        layer for layer in autoencoder.encoder.layers if isinstance(layer, nn.Conv2d)
-    )
-    _write_gather(gather)
-    blocks = nn.Sequential(*gather)((images + 1) / 2).permute(0, 2, 3, 1).flatten(0, 2)
+    patch, channels = autoencoder.config.patch_size, autoencoder.config.latent_channels
+    blocks = F.pixel_unshuffle(images, patch).permute(0, 2, 3, 1).flatten(0, 2).double()
     mean = blocks.mean(0)
     variances, components = torch.linalg.eigh((blocks - mean).T.cov())
-    order = variances.argsort(descending=True)[: rotate.out_channels]
-    std = variances[order].clamp_min(1e-8).sqrt()
-    basis = components[:, order].T * ((std / std[0]).sqrt() / std)[:, None]
-    assert rotate.bias is not None
-    rotate.weight.zero_()
-    rotate.weight[:, :, 1, 1] = basis
-    rotate.bias.copy_(-basis @ mean)
-
-
-def _write_gather(layers: list[nn.Conv2d]) -> None:
-    """Make the layers collect each f x f block of pixels into 3 f^2 channels."""
-    for layer in layers:
-        layer.weight.zero_()
-    first, *halvings = layers
-    assert first.bias is not None
-    first.bias.zero_()
-    for channel in range(3):
-        first.weight[channel, channel, 1, 1] = 1
-    channels = 3
-    for layer in halvings:
-        for channel in range(channels):
-            # With padding 1 and stride 2, taps 1 and 2 lie on the block's own two pixels.
-            for tap, (row, column) in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)]):
-                layer.weight[4 * channel + tap, channel, row, column] = 1
-        channels *= 4
+    order = variances.argsort(descending=True)[:channels]
+    deviations = variances[order].clamp_min(LEAST_VARIANCE).sqrt()
+    autoencoder.set_code(*(part.float() for part in (mean, components[:, order], deviations)))

@@ -10,13 +10,13 @@ from fairy.training.model.build import build_autoencoder, build_unet
 from fairy.training.recipe import load_recipe
 
 
-def test_mini_fits_in_40_megabytes(tmp_path: Path) -> None:
+def test_mini_fits_in_42_megabytes(tmp_path: Path) -> None:
     config = load_recipe("mini-base", {"output": tmp_path, "autoencoder": tmp_path})
     with torch.device("meta"):
         parts = build_unet(config, config.latent_channels, 32), build_autoencoder(config)
     num_weights = sum(p.numel() for part in parts for p in part.parameters())
     # Half precision; 2 MB are left for the text encoder and the vocabulary.
-    assert 2 * num_weights < 38e6
+    assert 2 * num_weights < 39e6
 
 
 def test_every_resolution_has_self_and_cross_attention(tmp_path: Path) -> None:

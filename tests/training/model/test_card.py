@@ -25,7 +25,7 @@ def test_steps_metrics_and_settings_stand_in_it(tmp_path: Path) -> None:
     assert "7 of 9 steps of 16 images" in text
     assert "| loss | 0.1235 |" in text
     assert "| affine_scale | 0.95, 1.05 |" in text
-    assert "| sizes | 64x64, 96x96, 128x128, 80x112, 112x80 |" in text
+    assert "| sizes | 128x128, 192x192, 144x256, 256x144 |" in text
 
 
 def test_limits_of_equivariant_finetuning_are_said_where_they_hold(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from diffusers import AutoencoderTiny, StableDiffusionInstructPix2PixPipeline
 from safetensors.torch import load_file
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.training.model.editor_parts import EditorParts
+from fairy.training.model.export import export_pipeline
 from fairy.training.run.trainer import train
-from tests.tiny import make_frames
+from tests.tiny import make_frames, make_tiny_pipeline
 from tests.training.conftest import MakeConfig
 
 
@@ -49,26 +52,46 @@ def test_any_user_may_read_the_weights(folder: Path) -> None:
     assert {path.stat().st_mode for path in folder.rglob("*.safetensors")} == {usual}
 
 
-def test_autoencoder_saves_no_setting_it_derives(folder: Path) -> None:
-    settings = json.loads((folder / "vae" / "config.json").read_text())
-    assert not {"block_out_channels", "_name_or_path"} & settings.keys()
-    loaded = AutoencoderTiny.from_pretrained(folder / "vae")
+def test_no_path_of_this_machine_is_in_the_settings(folder: Path) -> None:
+    for path in folder.rglob("*.json"):
+        assert "_name_or_path" not in path.read_text()
+
+
+def test_a_tiny_autoencoder_saves_no_setting_it_derives(tmp_path: Path) -> None:
+    pipeline = make_tiny_pipeline()
+    channels = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    pipeline.register_modules(vae=AutoencoderTiny(latent_channels=4, **channels, **blocks))
+    pipeline.tokenizer.save_pretrained(tmp_path / "tokenizer")
+    parts = EditorParts(pipeline, ModelDefaults(), tmp_path / "tokenizer")
+    export_pipeline(parts, tmp_path / "model", "card")
+    settings = json.loads((tmp_path / "model" / "vae" / "config.json").read_text())
+    assert "block_out_channels" not in settings
+    loaded = AutoencoderTiny.from_pretrained(tmp_path / "model" / "vae")
     assert loaded.config.block_out_channels == loaded.config.decoder_block_out_channels
 
 
 def test_sampler_is_trailing_with_zero_terminal_snr(folder: Path) -> None:
     settings = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    assert settings["_class_name"] == "EulerAncestralDiscreteScheduler"
+    assert settings["_class_name"] == "DDPMScheduler"
+    assert settings["clip_sample"] is False
     assert settings["timestep_spacing"] == "trailing"
     assert settings["rescale_betas_zero_snr"] is True
-    assert settings["prediction_type"] == "v_prediction"
+    assert settings["prediction_type"] == "sample"
 
 
 def test_defaults_name_what_the_model_knows(folder: Path) -> None:
     defaults = json.loads((folder / "fairy.json").read_text())
     assert "make it night" in defaults["instructions"]
     assert "night" in defaults["words"]
-    assert defaults["size"] == 64
+    assert (defaults["size"], defaults["guidance_scale"], defaults["scheduler"]) == (64, 1.0, None)
+
+
+def test_each_edit_has_its_steps_and_phrases(folder: Path) -> None:
+    edits = {edit.name: edit for edit in model_defaults(folder).edits}
+    assert (edits["night"].steps, edits["recolour"].steps, edits["neon"].steps) == (2, 2, 6)
+    assert edits["neon"].instruction == "make it neon"
+    assert "draw {it} with neon lines" in edits["neon"].phrases
 
 
 def test_finetuned_model_edits_at_once_and_keeps_its_defaults(

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.synthetic.scenes import SceneSampler, render
-from fairy.training.model.pca_encoder import write_encoder
+from fairy.training.model.pca_encoder import fit_code
 
 
-def _autoencoder(latent_channels: int, levels: int = 3) -> AutoencoderTiny:
-    return AutoencoderTiny(
-        latent_channels=latent_channels,
-        encoder_block_out_channels=(3 * 4 ** (levels - 1),) * levels,
-        decoder_block_out_channels=(8,) * levels,
-        num_encoder_blocks=(0,) * levels,
-        num_decoder_blocks=(1,) * levels,
-    )
+def _fitted(latent_channels: int, images: Tensor) -> PatchAutoencoder:
+    autoencoder = PatchAutoencoder(latent_channels, 4, 8, 1, block_out_channels=(48, 48, 48))
+    fit_code(autoencoder, images)
+    return autoencoder
 
 
 @pytest.fixture(scope="module")
@@ -28,46 +24,35 @@ def images() -> Tensor:
     return render(scene).image * 2 - 1
 
 
-def _encode(autoencoder: AutoencoderTiny, images: Tensor) -> Tensor:
-    write_encoder(autoencoder, images)
+@torch.no_grad()
+def _error(autoencoder: PatchAutoencoder, images: Tensor) -> Tensor:
+    return (autoencoder(images).sample - images).square().mean()
+
+
+def test_latents_are_centred_uncorrelated_and_of_variance_one(images: Tensor) -> None:
     with torch.no_grad():
-        latents: Tensor = autoencoder.encode(images).latents
-    return latents
+        latents = _fitted(6, images).encode(images).latents.permute(1, 0, 2, 3).flatten(1)
+    assert latents.mean(1).abs().max() < 1e-3
+    torch.testing.assert_close(latents.cov(), torch.eye(6), atol=1e-3, rtol=0)
 
 
-def test_latents_are_a_quarter_of_the_size(images: Tensor) -> None:
-    assert _encode(_autoencoder(12), images).shape == (12, 12, 8, 12)
+def test_deviations_fall(images: Tensor) -> None:
+    deviations = _fitted(12, images).deviations
+    assert (deviations[1:] <= deviations[:-1]).all()
 
 
-def test_latents_are_centred_and_uncorrelated(images: Tensor) -> None:
-    latents = _encode(_autoencoder(6), images).permute(1, 0, 2, 3).flatten(1)
-    assert latents.mean(1).abs().max() < 1e-4
-    covariance = latents.cov()
-    off_diagonal = covariance - covariance.diag().diag()
-    assert off_diagonal.abs().max() < 1e-3
+def test_no_other_code_of_that_length_loses_less(images: Tensor) -> None:
+    autoencoder = _fitted(6, images)
+    error = _error(autoencoder, images)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        mean = images.new_zeros(48)
+        basis = torch.linalg.qr(torch.randn(48, 48, generator=generator))[0]
+        autoencoder.set_code(mean, basis[:, :6], torch.ones(6))
+        assert _error(autoencoder, images) > error
 
 
-def test_first_channel_has_unit_variance_and_later_ones_less(images: Tensor) -> None:
-    std = _encode(_autoencoder(12), images).std((0, 2, 3))
-    assert std[0] == pytest.approx(1, abs=1e-3)
-    assert (std[1:] <= std[:-1] + 1e-5).all()
-
-
-def test_a_block_depends_on_its_own_pixels_only(images: Tensor) -> None:
-    autoencoder = _autoencoder(12)
-    before = _encode(autoencoder, images)
-    other = images.clone()
-    other[:, :, 4:8, 8:12] = -other[:, :, 4:8, 8:12]
-    with torch.no_grad():
-        changed = (autoencoder.encode(other).latents != before).any(1)
-    assert changed[:, 1, 2].all()
-    changed[:, 1, 2] = False
-    assert not changed.any()
-
-
-def test_all_components_lose_nothing(images: Tensor) -> None:
-    latents = _encode(_autoencoder(12, levels=2), images).permute(0, 2, 3, 1).flatten(0, 2)
-    blocks = torch.nn.functional.pixel_unshuffle(images, 2).permute(0, 2, 3, 1).flatten(0, 2)
-    with_one = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double()
-    fitted = with_one @ torch.linalg.lstsq(with_one, blocks.double()).solution
-    assert (fitted - blocks).abs().max() < 1e-3
+def test_more_components_lose_less_and_all_lose_nothing(images: Tensor) -> None:
+    errors = [float(_error(_fitted(channels, images), images)) for channels in (3, 12, 48)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-8
