@@ -19,10 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.lib.pages import put_between
+from benchmarks.lib.pages import markdown_table, put_between
 from benchmarks.lib.plots import by_batch, draw_speed
-
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.lib.record import ROOT
 
 MARK = "speed"
 NOT_MEASURED = "not measured"
@@ -142,9 +141,7 @@ def memory(rows: Sequence[Row]) -> str:
 
 def markdown(columns: dict[str, Callable[[Row], str]], rows: Sequence[Row]) -> str:
     """Return a Markdown table, its columns by heading."""
-    lines = [list(columns), ["---"] * len(columns)]
-    lines += [[word(row) for word in columns.values()] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(list(columns), [[word(row) for word in columns.values()] for row in rows])
 
 
 def by_key(key: str) -> Callable[[Row], str]:

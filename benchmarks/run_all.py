@@ -1,13 +1,14 @@
-"""The benchmarks that tell how fast an edit is, in one command, with results as files.
+"""The benchmarks of an edit's speed, in one command, with results as files.
 
     make bench                two CPU cores, `mini`, some minutes
     make bench-gpu            a CUDA device, Stable Diffusion 1.5's shape, under ten minutes
     python benchmarks/run_all.py gpu --dry-run     the same path on a CPU, with tiny models
 
-Each step is a script of these folders in a process of its own. It adds its rows to one file of JSON
-lines as it measures them, so that what is done is kept. Steps stand in order of worth: what the
-budget does not reach is said and left out. At the end benchmarks/report.py makes tables and a plot.
-Other scripts are run by hand. Tests: tests/benchmarks/test_run_all.py.
+Each step is a script of these folders in a process of its own. It appends its rows to one file of
+JSON lines as it measures them, so that an interrupted run keeps them. The most important steps come
+first; those that the time budget does not reach are skipped and named. At the end,
+benchmarks/report.py makes tables and a plot. Other scripts are run by hand.
+Tests: tests/benchmarks/test_run_all.py.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Scale:
     """What a dry run makes smaller; the defaults are the real run's.
 
     Attributes:
-        model: with random weights, of the same layers.
+        model: with random weights.
         device: where it runs.
         sizes: small and large, WIDTHxHEIGHT.
         frames: of the clip.
@@ -47,6 +48,7 @@ class Scale:
         steps: denoising steps.
         batches: frame batch sizes to try.
         modes: faster ones to try, one process each: some need what a machine may lack.
+        runs: of the first edit, and of each way to edit.
     """
 
     model: str = "sd15"
@@ -57,10 +59,11 @@ class Scale:
     steps: int = 10
     batches: str = "4 8 16 32 64"
     modes: tuple[str, ...] = ("balanced fast", "compile", "compile+fp8")
+    runs: int = 3
 
 
 # On a CPU there is no float8, and compiling takes minutes
-DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x64"), 5, "7", 2, "2 4", ("balanced fast",))
+DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x48"), 5, "7", 2, "2 4", ("fast",), 2)
 
 
 def cpu_plan() -> list[Step]:
@@ -84,7 +87,7 @@ def gpu_plan(scale: Scale) -> list[Step]:
     whole = f"{model} --frames {scale.frames} --steps {scale.steps}"
     few = max(1, scale.steps // 5)
     return [
-        Step("speed/bench_edit.py", f"{whole} --sizes {small} --runs 3"),
+        Step("speed/bench_edit.py", f"{whole} --sizes {small} --runs {scale.runs}"),
         *(Step("speed/bench_edit.py", f"{whole} --sizes {small} --modes {m}") for m in scale.modes),
         Step(
             "speed/bench_edit.py",
@@ -94,7 +97,7 @@ def gpu_plan(scale: Scale) -> list[Step]:
         Step(
             "speed/bench_baselines.py",
             f"{model} --frames {max(5, scale.frames // 3)} --steps {scale.steps} --size {small} "
-            "--budget-s 60",
+            f"--repeats {scale.runs} --budget-s 60",
         ),
         Step(
             "speed/bench_edit.py",

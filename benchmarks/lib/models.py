@@ -2,7 +2,7 @@
 
 `sd15` is the UNet, autoencoder and text encoder of Stable Diffusion 1.5's InstructPix2Pix with
 random weights: the same arithmetic on the same shapes, where no checkpoint can be fetched; its
-pictures mean nothing. `sd15-tiny` has the same layers with few channels, for dry runs.
+pictures mean nothing. `sd15-tiny` has the same levels with few layers and channels, for dry runs.
 Tests: tests/benchmarks/lib/test_models.py.
 """
 
@@ -27,11 +27,14 @@ SPECIAL = ("bos", "eos", "pad")
 TINY = {
     "unet": SD15["unet"].changed(
         block_out_channels=(16, 32, 32, 32),
+        layers_per_block=1,
         cross_attention_dim=16,
         attention_head_dim=2,
         norm_num_groups=4,
     ),
-    "vae": SD15["vae"].changed(block_out_channels=(8, 8, 16, 16), norm_num_groups=4),
+    "vae": SD15["vae"].changed(
+        block_out_channels=(8, 8, 16, 16), layers_per_block=1, norm_num_groups=4
+    ),
     "text_encoder": SD15["text_encoder"].changed(
         vocab_size=1024,
         hidden_size=16,

@@ -1,9 +1,11 @@
-"""What a command writes into a page: the text between two marks.
+"""Text that a command writes into a Markdown page: tables, between two marks.
 
 Tests: tests/benchmarks/lib/test_pages.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def put_between(page: str, name: str, text: str) -> str:
@@ -16,3 +18,15 @@ def put_between(page: str, name: str, text: str) -> str:
     if not (page.count(begin) == page.count(end) == 1 and page.index(begin) < page.index(end)):
         raise ValueError(f"the page needs {begin} and {end}, once each and in this order")
     return f"{page[: page.index(begin)]}{begin}\n{text}\n{page[page.index(end) :]}"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, without a line break at its end.
+
+    >>> print(markdown_table(["way", "s"], [["ours", "1.5"]]))
+    | way | s |
+    | --- | --- |
+    | ours | 1.5 |
+    """
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,6 +1,6 @@
-"""Time that passed, and the processor's time that this process got of it.
+"""Time that passed, and the processor time of this process.
 
-Where others are at work, the second says more of the work done.
+Where other processes run, the second is the better measure of the work done.
 Tests: tests/benchmarks/lib/test_seconds.py.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from typing import NamedTuple
+
+import torch
 
 
 class Seconds(NamedTuple):
@@ -18,12 +20,16 @@ class Seconds(NamedTuple):
 
     @classmethod
     def now(cls) -> Seconds:
-        """Return both clocks."""
+        """Read both clocks."""
         return cls(time.perf_counter(), time.process_time())
 
     def __sub__(self, earlier: Seconds) -> Seconds:
         """Return the span since `earlier`."""
         return Seconds(self.wall - earlier.wall, self.cpu - earlier.cpu)
+
+    def on(self, device: torch.device) -> float:
+        """Return what a ratio of times on `device` uses: processor time on a CPU, else wall."""
+        return self.cpu if device.type == "cpu" else self.wall
 
     def times(self, factor: float) -> Seconds:
         """Return the span `factor` times as long."""

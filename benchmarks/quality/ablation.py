@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.lib.pages import put_between
+from benchmarks.lib.pages import markdown_table, put_between
 from benchmarks.lib.record import ROOT
 from fairy.cli.evaluate import make_plan
 from fairy.cli.scores import edit_progress
@@ -194,7 +194,7 @@ def _full_table(part: Part, results: Results) -> str:
             rows.append([beside, *["–"] * (at + 1), *verdicts])
     num_clips = len({case.clip for case in results.cases})
     heading = f"**{num_clips} {part.words}** (commit `{results.origin.get('commit', 'unknown')}`)"
-    return f"{heading}\n\n{_markdown(['', *results.methods], rows)}"
+    return f"{heading}\n\n{markdown_table(['', *results.methods], rows)}"
 
 
 def _comparative(measure: Measure) -> str:
@@ -235,13 +235,8 @@ def short_table(parts: dict[Part, Results]) -> str:
         f"`{commit}`; [how, tests and further measures](docs/ablation.md)). Warp error is the mean "
         "squared difference along the motion, on [0,1], where a point is seen in both frames.\n\n"
         f"![{CAPTION}]({SHEET.relative_to(ROOT)})\n\n"
-        f"{_markdown(columns, rows)}"
+        f"{markdown_table(columns, rows)}"
     )
-
-
-def _markdown(columns: list[str], rows: list[list[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def draw(parts: dict[Part, Results]) -> None:

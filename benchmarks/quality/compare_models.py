@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import ROOT, show
+from benchmarks.lib.sheets import write_sheet
 from benchmarks.quality.ablation import real_clips
 from fairy import FairyPipeline
 from fairy.evaluation.clips import MakeClip, SuiteClip, render_clip
@@ -36,8 +36,7 @@ from fairy.evaluation.measures import MEASURES_BY_KEY
 from fairy.evaluation.methods import Method, with_anchors
 from fairy.evaluation.suite import ASPECT, NUM_ANCHORS, judge_edit
 from fairy.evaluation.workers import working
-from fairy.media.contact_sheet import contact_sheet
-from fairy.media.frames import fit_size, to_images
+from fairy.media.frames import fit_size
 from fairy.metrics.temporal import warp_error
 
 LOOKS = ("winter", "night", "pencil_sketch", "sunset", "comic", "pixel_art", "poster")
@@ -158,11 +157,9 @@ def _mean(name: str, rows: Sequence[Row]) -> Row:
 def draw(path: Path, clip: SuiteClip, edits: Sequence[Tensor]) -> None:
     """Write a sheet: source, target and the edits in rows, a few frames in columns."""
     assert clip.target is not None
-    shown = np.linspace(0, len(clip.frames) - 1, NUM_SHOWN).round().astype(int)
-    videos = [clip.frames, clip.target, *edits]
-    rows = [list(to_images(video * 2 - 1)[shown]) for video in videos]
     labels = [f'source, "{clip.instruction}"', "target", "before", "now"]
-    Image.fromarray(contact_sheet(rows, labels)).save(path, optimize=True)
+    videos = [clip.frames, clip.target, *edits]
+    write_sheet(path, dict(zip(labels, videos, strict=True)), NUM_SHOWN)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,14 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import ROOT, machine
+from benchmarks.lib.sheets import write_sheet
 from fairy import FairyPipeline
-from fairy.media.contact_sheet import contact_sheet
-from fairy.media.frames import to_images
+from fairy.evaluation.methods import with_anchors
 from fairy.synthetic.moving_scenes import sample_clip
 from fairy.synthetic.scenes import SceneSampler
 
@@ -43,17 +41,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(108, 144), metavar=("H", "W"))
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "sheets")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     pipe = FairyPipeline.from_pretrained(args.model, device="auto", dtype="auto")
-    shown = np.linspace(0, args.frames - 1, NUM_SHOWN).round().astype(int)
+    method = with_anchors(pipe)
     for name, (seed, instructions) in SHEETS.items():
         generator = torch.Generator().manual_seed(seed)
         clip = sample_clip(SceneSampler(), args.frames, tuple(args.size), generator)
-        videos = [to_images(clip.frames * 2 - 1)]
-        videos += [pipe(videos[0], text, generator=0).frames for text in instructions]
-        rows = [[video[index] for index in shown] for video in videos]
-        sheet = contact_sheet(rows, ["source", *(f'"{text}"' for text in instructions)])
-        Image.fromarray(sheet).save(args.out / f"{name}.png")
+        videos = {"source": clip.frames}
+        videos |= {f'"{text}"': method.edit(clip.frames, text, 0) for text in instructions}
+        write_sheet(args.out / f"{name}.png", videos, NUM_SHOWN)
         print(f"wrote {args.out / name}.png", machine()["commit"])
 
 

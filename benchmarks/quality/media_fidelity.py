@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.lib.pages import markdown_table, put_between
 from benchmarks.lib.record import machine
 from fairy.errors import FairyError
 from fairy.media import VideoInfo, VideoWriter, probe, read_frames
@@ -32,7 +33,7 @@ from fairy.media.encoding.codecs import CONTAINERS
 
 KINDS = {".avi": ".mov", ".3gp": ".mp4"}
 MAX_ERROR = 2.0
-BEGIN, END = "<!-- fidelity -->", "<!-- /fidelity -->"
+MARK = "fidelity"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Row:
     result: str = ""
 
 
-class Said(logging.Handler):
-    """Keeps what the library warns of."""
+class Warnings(logging.Handler):
+    """Keeps the library's warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -74,8 +75,7 @@ def main() -> None:
     table = _table(rows)
     if options.write is not None:
         text = options.write.read_text(encoding="utf-8")
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        options.write.write_text(f"{head}{BEGIN}\n{table}{END}{tail}", encoding="utf-8")
+        options.write.write_text(put_between(text, MARK, table), encoding="utf-8")
     print(json.dumps({**machine(), "rows": [asdict(row) for row in rows]}))
 
 
@@ -85,12 +85,12 @@ def measure(path: Path) -> Row:
         with tempfile.TemporaryDirectory() as folder:
             suffix = KINDS.get(path.suffix, path.suffix)
             out = Path(folder, f"out{suffix if suffix in CONTAINERS else '.mp4'}")
-            said = Said()
-            logging.getLogger("fairy").addHandler(said)
+            warnings = Warnings()
+            logging.getLogger("fairy").addHandler(warnings)
             info = probe(path)
             error = copy_clip(info, out)
-            logging.getLogger("fairy").removeHandler(said)
-            return _compare(info, out, error, said.lines)
+            logging.getLogger("fairy").removeHandler(warnings)
+            return _compare(info, out, error, warnings.lines)
     except FairyError as refused:
         return Row(clip=path.name, result=f"refused: {str(refused).removeprefix(f'{path}: ')}")
 
@@ -110,7 +110,7 @@ def _error(before: np.ndarray, after: np.ndarray) -> float:
     return float(np.abs(before.astype(np.int16) - after[:height, :width]).mean())
 
 
-def _compare(info: VideoInfo, out: Path, error: float, said: list[str]) -> Row:
+def _compare(info: VideoInfo, out: Path, error: float, warnings: list[str]) -> Row:
     before, after = frame_times(info.path), frame_times(out)
     same_count = len(before) == len(after)
     shift = max(map(abs, (a - b for a, b in zip(before, after, strict=False))), default=0)
@@ -123,7 +123,7 @@ def _compare(info: VideoInfo, out: Path, error: float, said: list[str]) -> Row:
     # Matroska counts in milliseconds.
     in_time = shift <= Fraction(1, 2000)
     good = same_count and in_time and kept and (hdr or error <= MAX_ERROR)
-    damaged = [line.split(": ", 1)[1] for line in said if "cannot be decoded" in line]
+    damaged = [line.split(": ", 1)[1] for line in warnings if "cannot be decoded" in line]
     mirrored = "mirrored, " if info.mirrored else ""
     return Row(
         clip=info.path.name,
@@ -182,11 +182,12 @@ def _sound(path: Path) -> Iterator[tuple[str, list[tuple[Fraction, bytes]]]]:
 
 def _table(rows: list[Row]) -> str:
     names = [name.replace("_", " ") for name in asdict(rows[0])]
-    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-    lines += [f"| {' | '.join(asdict(row).values())} |" for row in rows]
+    table = markdown_table(names, [list(asdict(row).values()) for row in rows])
     here = machine()
-    machine_line = f"Commit `{here['commit']}`, {here['processor']}, {here['card'] or 'no GPU'}."
-    return "\n".join(["", *lines, "", machine_line, ""])
+    return (
+        f"\n{table}\n\nCommit `{here['commit']}`, {here['processor']}, "
+        f"{here['card'] or 'no GPU'}.\n"
+    )
 
 
 def _clips(folders: list[Path]) -> list[Path]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.models import load_model
 from benchmarks.lib.record import keep, show
+from benchmarks.lib.seconds import Seconds
 from fairy.anchors.attention import self_attention_layers
 from fairy.editors.compute import compile_unet
 from fairy.editors.ip2p import denoise
@@ -145,9 +145,9 @@ def measure(
     with_settings = common | settings
     without = with_settings | common
     with on(pipe):
-        began = time.perf_counter()
+        began = Seconds.now()
         edit(pipe, frames, with_settings)
-        first_s = time.perf_counter() - began
+        first_s = (Seconds.now() - began).wall
     pairs: list[tuple[float, float]] = []
     for _ in range(repeats):
         with on(pipe):
@@ -172,12 +172,10 @@ def timed(
     pipe: FairyPipeline, frames: np.ndarray, settings: dict[str, Any]
 ) -> tuple[float, Tensor]:
     """Return the seconds of an edit, and its frames (T,3,H,W) in [-1,1]."""
-    on_cuda = pipe.device.type == "cuda"
-    clock = time.perf_counter if on_cuda else time.process_time
-    began = clock()
+    began = Seconds.now()
     edited = edit(pipe, frames, settings)
     # The frames are on the CPU: a card has finished
-    return clock() - began, edited
+    return (Seconds.now() - began).on(pipe.device), edited
 
 
 def edit(pipe: FairyPipeline, frames: np.ndarray, settings: dict[str, Any]) -> Tensor:

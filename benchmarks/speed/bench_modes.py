@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -25,13 +24,14 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import show
+from benchmarks.lib.seconds import Seconds
+from benchmarks.lib.sheets import write_sheet
 from fairy import FairyPipeline
 from fairy.anchors.attention import AnchorPass, anchor_attention
 from fairy.anchors.backends import choose_backend
@@ -42,8 +42,6 @@ from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.levers.deep_cache import LowerLevels
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
 from fairy.evaluation.clips import SuiteClip, rendered_clips
-from fairy.media.contact_sheet import contact_sheet
-from fairy.media.frames import to_images
 from fairy.metrics.fidelity import psnr_db, sharpness
 from fairy.metrics.temporal import warp_error
 from fairy.models.blueprint import META, SD15
@@ -74,10 +72,9 @@ def measure(
     for index, clip in enumerate(clips):
         exact = None
         for name, shortcuts in MODES.items():
-            clock = time.process_time if pipe.device.type == "cpu" else time.perf_counter
-            began = clock()
+            began = Seconds.now()
             frames = edit(pipe, clip, index, num_steps, shortcuts)
-            seconds = clock() - began
+            seconds = (Seconds.now() - began).on(pipe.device)
             exact = frames if exact is None else exact
             first.setdefault(name, frames)
             scores[name].append(score(clip, frames, exact) | {"seconds": seconds})
@@ -168,11 +165,7 @@ def _predict(unet: UNet2DConditionModel, num_rows: int) -> None:
 
 def draw_sheet(path: Path, clip: SuiteClip, edited: dict[str, Tensor]) -> None:
     """Write five frames of the source and of every mode's result, one row each."""
-    shown = np.linspace(0, len(clip.frames) - 1, NUM_SHOWN).round().astype(int)
-    videos = {f"source; {clip.instruction}": clip.frames, **edited}
-    rows = [list(to_images(video[shown] * 2 - 1)) for video in videos.values()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(contact_sheet(rows, list(videos))).save(path)
+    write_sheet(path, {f"source; {clip.instruction}": clip.frames, **edited}, NUM_SHOWN)
 
 
 def main() -> None:

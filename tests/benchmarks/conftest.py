@@ -1,4 +1,4 @@
-"""A pipeline of Stable Diffusion 1.5's layers, and rows as benchmarks write them."""
+"""A small pipeline with Stable Diffusion 1.5's levels, and rows as benchmarks write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def pipe():
-    """Return a pipeline of Stable Diffusion 1.5's layers with few channels, weights random."""
+    """Return random weights with the levels of Stable Diffusion 1.5, but few layers."""
     from benchmarks.lib.models import load_model
 
     return load_model("sd15-tiny", "cpu")

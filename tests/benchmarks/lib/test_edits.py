@@ -21,4 +21,4 @@ def test_report_is_of_this_edit(tmp_path):
 
 def test_failed_edit_is_an_error(tmp_path):
     with pytest.raises(subprocess.CalledProcessError):
-        report_of_edit(tmp_path / "missing.mp4", "make it night")
+        report_of_edit(tmp_path / "missing.mp4", "make it night", "--no-such-option")

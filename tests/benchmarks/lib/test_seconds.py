@@ -1,8 +1,10 @@
-"""benchmarks/lib/seconds.py: the processor's time is this process's alone."""
+"""benchmarks/lib/seconds.py: processor time is of this process alone."""
 
 from __future__ import annotations
 
 import time
+
+import torch
 
 from benchmarks.lib.seconds import Seconds
 
@@ -12,6 +14,11 @@ def test_sleep_takes_time_but_no_processor():
     time.sleep(0.05)
     took = Seconds.now() - began
     assert took.wall >= 0.05 > took.cpu
+
+
+def test_ratios_on_a_cpu_use_its_own_time():
+    assert Seconds(2.0, 0.5).on(torch.device("cpu")) == 0.5
+    assert Seconds(2.0, 0.5).on(torch.device("cuda")) == 2.0
 
 
 def test_spans_add_and_multiply_in_both_clocks():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from fairy.evaluation.clips import rendered_clips
 from fairy.settings import EXACT, QUALITIES, Shortcuts
 
 
-@pytest.fixture
-def flops(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(scope="module")
+def flops():
     """Count FLOPs on a UNet of SD 1.5's inputs with two small levels."""
     with bench_modes.META:
         unet = UNet2DConditionModel(
@@ -28,9 +29,9 @@ def flops(monkeypatch: pytest.MonkeyPatch):
             attention_head_dim=2,
             norm_num_groups=4,
         )
-    monkeypatch.setattr(bench_modes, "sd_unet", lambda: unet)
-    bench_modes._step_flops.cache_clear()
-    yield bench_modes.sd_flops
+    with patch.object(bench_modes, "sd_unet", lambda: unet):
+        bench_modes._step_flops.cache_clear()
+        yield bench_modes.sd_flops
     bench_modes._step_flops.cache_clear()
 
 
