@@ -12,7 +12,7 @@ import operator
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from numbers import Real
 from pathlib import Path
@@ -69,6 +69,20 @@ class OptionField(NamedTuple):
     def flag(self) -> str:
         """Name on the command line, as in "--num-anchors"."""
         return "--" + (self.option.flag or self.name).replace("_", "-")
+
+    @property
+    def plain_type(self) -> Any:
+        """The type X of a field `X | None`, or the type itself."""
+        return _plain(self.type)
+
+    @property
+    def default_text(self) -> str:
+        """The default for people: what None means, on or off, or the value; may be empty."""
+        if self.default is None or self.default is MISSING:
+            return self.option.unset
+        if isinstance(self.default, bool):
+            return "on" if self.default else "off"
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
 
 class Settings:

@@ -2,14 +2,15 @@
 
 `EditConfig` = `Sampling` (what the picture looks like) + `Compute` (where and how fast it runs) +
 `MediaConfig` (files). Its fields are flat, and it can be handed whole to a function that takes one
-of the three. Names are diffusers'. None means "the model's default" (`ModelDefaults.fill`) or what
-the option's `unset` says.
+of the three. Names are diffusers'. None means what the option's
+`unset` says; the model's defaults are filled in by `ModelDefaults.fill`.
 Tests: tests/test_settings.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fairy.errors import SettingsError
@@ -26,13 +27,13 @@ MAX_SIZE = 8192
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 
 # Headings of the options, in the order of `--help`
-MODEL = "Model and edit"
+MODEL = "Model and device"
+EDIT = "Edit"
 ANCHORS = "Anchors"
 QUALITY = "Quality and speed"
-DEVICE = "Device and memory"
 CLIP = "Clip"
 OUTPUT = "Output"
-GROUPS = (MODEL, ANCHORS, QUALITY, DEVICE, CLIP, OUTPUT)
+GROUPS = (MODEL, EDIT, ANCHORS, QUALITY, CLIP, OUTPUT)
 
 _BUNDLE = Option(
     help="Bundle of the faster, approximate modes: exact has none.",
@@ -125,7 +126,7 @@ class Sampling(Settings):
         int | None,
         Option(
             help="Denoising steps.",
-            group=MODEL,
+            group=EDIT,
             min=1,
             max=MAX_STEPS,
             unset="the model's",
@@ -136,7 +137,7 @@ class Sampling(Settings):
         float | None,
         Option(
             help="Weight of the instruction.",
-            group=MODEL,
+            group=EDIT,
             min=0,
             allowed="use 0 or more",
             unset="the model's",
@@ -146,20 +147,20 @@ class Sampling(Settings):
         float | None,
         Option(
             help="Weight of the source.",
-            group=MODEL,
+            group=EDIT,
             min=0,
             allowed="use 0 or more",
             unset="the model's",
         ),
     ] = None
     negative_prompt: Annotated[
-        str, Option(help="What the result should not look like.", group=MODEL)
+        str, Option(help="What the result should not look like.", group=EDIT)
     ] = ""
     seed: Annotated[
         int,
         Option(
             help="Seed of the noise: the same seed gives the same video.",
-            group=MODEL,
+            group=EDIT,
             min=MIN_SEED,
             max=MAX_SEED,
             allowed="use a number of at most 19 digits",
@@ -169,7 +170,7 @@ class Sampling(Settings):
         int | None,
         Option(
             help="Longer side in pixels at which the model works.",
-            group=MODEL,
+            group=EDIT,
             min=16,
             max=MAX_SIZE,
             allowed=f"the longer side must be at least 16 pixels, and at most {MAX_SIZE}",
@@ -232,23 +233,23 @@ class Compute(Settings):
             group=MODEL,
         ),
     ] = "mini"
-    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1 or mps.", group=DEVICE)] = "auto"
+    device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1 or mps.", group=MODEL)] = "auto"
     dtype: Annotated[
         str,
         Option(
             help="Precision; auto is float32 on a CPU and float16 on a GPU.",
-            group=DEVICE,
+            group=MODEL,
             choices=DTYPES,
         ),
     ] = "auto"
     backend: Annotated[
-        str, Option(help="How anchor attention is computed.", group=DEVICE, choices=BACKENDS)
+        str, Option(help="How anchor attention is computed.", group=MODEL, choices=BACKENDS)
     ] = "auto"
     frame_batch_size: Annotated[
         int | None,
         Option(
             help="Frames denoised together; the result does not depend on it.",
-            group=DEVICE,
+            group=MODEL,
             min=1,
             unset="from free memory",
         ),
@@ -257,8 +258,16 @@ class Compute(Settings):
         str | None,
         Option(
             help="Where the anchors' keys and values are kept: cpu saves memory on the GPU.",
-            group=DEVICE,
+            group=MODEL,
             unset="the model's device",
+        ),
+    ] = None
+    decoder: Annotated[
+        str | None,
+        Option(
+            help="Decode with a tiny autoencoder: a folder or a hub id, as madebyollin/taesd.",
+            group=QUALITY,
+            unset="the model's own",
         ),
     ] = None
     fp8: Annotated[
@@ -272,14 +281,6 @@ class Compute(Settings):
             group=QUALITY,
         ),
     ] = False
-    decoder: Annotated[
-        str | None,
-        Option(
-            help="Decode with a tiny autoencoder: a folder or a hub id, as madebyollin/taesd.",
-            group=QUALITY,
-            unset="the model's own",
-        ),
-    ] = None
 
     def __post_init__(self) -> None:
         """Check the kind of device; whether the machine has it is checked when a model loads."""
@@ -353,5 +354,23 @@ class MediaConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig(Sampling, Compute, MediaConfig):
+class EditConfig(MediaConfig, Compute, Sampling):
     """How one clip is edited: all settings, flat, as in `EditConfig(seed=7, codec="hevc")`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Settings):
+    """What one run of an edit writes besides its result, and what it may replace."""
+
+    compare: Annotated[
+        Path | None,
+        Option(help="Also write source and result side by side to this file.", group=OUTPUT),
+    ] = None
+    report: Annotated[
+        Path | None,
+        Option(help="Also write settings, versions, times and memory as JSON.", group=OUTPUT),
+    ] = None
+    overwrite: Annotated[bool, Option(help="Replace outputs that exist.", group=OUTPUT)] = False
+    restart: Annotated[
+        bool, Option(help="Start over instead of continuing an interrupted edit.", group=OUTPUT)
+    ] = False

@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.pages import markdown_table, put_between
 from benchmarks.lib.record import ROOT
-from fairy.cli.evaluate import make_plan
 from fairy.cli.scores import edit_progress
 from fairy.evaluation.clips import (
     VIDEO_SUFFIXES,
@@ -38,9 +37,11 @@ from fairy.evaluation.clips import (
 from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.report import write_report
 from fairy.evaluation.results import Results, read_results
+from fairy.evaluation.run import plan_suite
 from fairy.evaluation.statistics import PairedTest, estimate_mean, holm, paired_test
 from fairy.evaluation.suite import SUITES, run_suite
 from fairy.evaluation.tables import show, show_interval, show_p
+from fairy.settings import EditConfig
 from fairy.synthetic import looks
 from fairy.synthetic.edits import EDITS_BY_NAME
 from fairy.synthetic.phrases import PHRASES
@@ -100,10 +101,8 @@ def measure_parts(args: argparse.Namespace) -> None:
     """Edit and measure every part, and leave a report of each."""
     args.out.mkdir(parents=True, exist_ok=True)
     suite = SUITES["ablation"]
-    plan = make_plan(
-        suite, model=args.model, also=args.also, device=args.device, size=args.size,
-        clips=None, instructions=None, encoder=None,
-    )  # fmt: skip
+    config = EditConfig(model=args.model, device=args.device, size=args.size)
+    plan = plan_suite(suite, config, also=args.also)
     size, factor = suite.size(plan.pipe, args.size), plan.pipe.vae_scale_factor
     clips: dict[str, list[MakeClip]] = {
         "rendered-open": list(plan.clips),

@@ -1,6 +1,6 @@
-"""What the commands share: two consoles, errors as one line with an exit code, log lines, progress.
+"""What the commands share: arguments, errors as one line with an exit code, log lines, progress.
 
-Exit codes: 0 done, 2 something the user can mend (one line says what), 130 interrupted
+Exit codes: 0 done, 2 an error that the user can correct (one line says how), 130 interrupted
 (Ctrl-C), 143 terminated (SIGTERM).
 Tests: tests/cli/test_app.py.
 """
@@ -13,7 +13,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -38,6 +39,12 @@ R = TypeVar("R")
 # typer has its own copy of click since 0.26; of either, this is the error of a wrong word
 UsageError: Any = typer.BadParameter.__base__
 
+Clip = Annotated[
+    Path, typer.Argument(metavar="IN", help="A clip, a picture, a folder of them, or - (stdin).")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log each step.")]
+
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -48,7 +55,7 @@ def say(console: Console, text: str, style: str = "") -> None:
 
 
 def user_facing(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end in one line and its exit code where the user can mend what is wrong."""
+    """Report user errors of a command as one line with their exit code."""
 
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -58,7 +65,7 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
             say(Console(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_USER_ERROR) from error
         except OSError as error:
-            # Nobody reads what is printed, as in `fairy info clip.mp4 | head -1`: typer ends then
+            # The reader of our output is gone, as in `fairy info clip.mp4 | head -1`: typer exits
             if error.errno == errno.EPIPE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
@@ -75,28 +82,28 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
 
 
 class OneLineGroup(TyperGroup):
-    """Commands that tell of a wrong option in one line, as of everything else."""
+    """Commands that report a wrong option in one line, like any other error."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read what stands before the command's name."""
+        """Read the options before the command's name."""
         with usage_in_one_line():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the command's own words and run it."""
+        """Read the command's own arguments and run it."""
         with usage_in_one_line():
             return super().invoke(*args, **kwargs)
 
 
 @contextmanager
 def usage_in_one_line() -> Iterator[None]:
-    """Say what typer refuses, and where to find what is allowed."""
+    """Report what typer refuses, and where to find what is allowed."""
     try:
         yield
     except UsageError as error:
         message = error.format_message().rstrip(".")
         if "\n" in message:
-            # The whole help, which is what `fairy` alone asks for
+            # The whole help, as for `fairy` alone
             raise
         if message.startswith("Got unexpected extra argument"):
             message += ": put words that belong together in quotes"
@@ -119,7 +126,7 @@ class ConsoleHandler(logging.Handler):
 
 @contextmanager
 def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
-    """Show what the library logs while a command runs: warnings, and with `verbose` every step."""
+    """Show warnings of the library while a command runs, and with `verbose` its steps."""
     logger = logging.getLogger("fairy")
     before, handler = logger.level, ConsoleHandler(console)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -132,7 +139,7 @@ def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
 
 
 class FramesPerSecond(ProgressColumn):
-    """Frames per second since the first call, so that a whole batch handed on is no burst."""
+    """Frames per second since the first call: a batch finished at once is not a burst."""
 
     def render(self, task: Task) -> Text:
         """Return the speed, or nothing before the first frame."""
@@ -141,7 +148,7 @@ class FramesPerSecond(ProgressColumn):
 
 
 class TimeLeft(ProgressColumn):
-    """What is left to do at that speed."""
+    """Time left at that speed."""
 
     def render(self, task: Task) -> Text:
         """Return hours, minutes and seconds, or nothing before the first frame."""
@@ -157,9 +164,9 @@ def _frames_per_second(task: Task) -> float:
 
 @contextmanager
 def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of frames done; yields the callback. Shows nothing when not on a terminal.
+    """Show a bar of frames done, on a terminal only; yields the callback (done, total).
 
-    The first call says how many frames are done already.
+    Its first call counts the frames that an earlier run has done.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -180,10 +187,21 @@ def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int]
         yield advance
 
 
+@contextmanager
+def needs_extra(what: str, extra: str) -> Iterator[None]:
+    """Report a missing package as the extra that brings it; for imports only."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise FairyError(
+            f"{what} needs the package {error.name}: pip install 'fairy-video[{extra}]'"
+        ) from error
+
+
 def quiet_libraries() -> None:
     """Silence advice and progress bars of the model libraries; their errors still raise.
 
-    To be called before the first import of a model: transformers speaks while it is imported.
+    Call it before the first import of a model: transformers prints while it is imported.
     """
     import transformers.utils.logging
 

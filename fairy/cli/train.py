@@ -8,27 +8,23 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fairy.cli.console import user_facing
-from fairy.cli.explain import explain
-from fairy.training.config import TrainConfig
-from fairy.training.data.pairs import Parts
-from fairy.training.recipe import load_recipe, parse_settings, recipe_names
-from fairy.training.run.contact_sheet import write_sheet
-from fairy.training.run.trainer import train
-from fairy.training.stages import build_stage
+from fairy.cli.console import needs_extra, quiet_libraries, user_facing
+from fairy.cli.options import GroupedCommand
 
-RECIPE_HELP = f"{', '.join(recipe_names())}, or a YAML file."
+if TYPE_CHECKING:
+    from fairy.training.config import TrainConfig
 
 
-def train_command(
-    recipe: Annotated[str, typer.Argument(help=RECIPE_HELP)],
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name or a YAML file; --explain lists its settings.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run. Default: runs/RECIPE.")
     ] = None,
@@ -55,7 +51,16 @@ def train_command(
         bool, typer.Option("--preview", help="Draw the first step's pictures; train nothing.")
     ] = False,
 ) -> None:
-    """Train a model from a recipe."""
+    """Train a model like `mini`, or finetune one, by a recipe.
+
+    Needs the extra [train].
+    """
+    quiet_libraries()
+    with needs_extra("training", "train"):
+        from fairy.cli.explain import explain
+        from fairy.training.recipe import load_recipe, parse_settings
+        from fairy.training.run.trainer import train as run_training
+
     if explained:
         Console().print(explain(recipe))
         return
@@ -75,12 +80,18 @@ def train_command(
     if preview:
         console.print(f"wrote {draw_preview(config)}", highlight=False)
         return
-    folder = _train_shown(config, console) if console.is_terminal else train(config)
+    folder = _train_shown(config, console) if console.is_terminal else run_training(config)
     console.print(f"wrote {folder}", highlight=False)
 
 
 def draw_preview(config: TrainConfig) -> Path:
     """Draw what the first step learns from, source and target, as OUTPUT/preview.png."""
+    import torch
+
+    from fairy.training.data.pairs import Parts
+    from fairy.training.run.contact_sheet import write_sheet
+    from fairy.training.stages import build_stage
+
     stage = build_stage(config, torch.device("cpu"), Parts())
     sheet = config.output / "preview.png"
     write_sheet(sheet, *stage.examples(1, 0))
@@ -89,6 +100,8 @@ def draw_preview(config: TrainConfig) -> Path:
 
 def _train_shown(config: TrainConfig, console: Console) -> Path:
     """Train behind a progress bar with the newest loss and speed."""
+    from fairy.training.run.trainer import train as run_training
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -105,12 +118,12 @@ def _train_shown(config: TrainConfig, console: Console) -> Path:
                 newest = f"loss {metrics['loss']:.4f}, {metrics['images_per_second']:.1f} images/s"
             bar.update(task, completed=step, newest=newest)
 
-        return train(config, show)
+        return run_training(config, show)
 
 
 def main() -> None:
     """Run the trainer alone, as `fairy.training.__main__` does."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(user_facing(train_command))
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(cls=GroupedCommand)(user_facing(train))
     sys.exit(app())

@@ -124,9 +124,7 @@ class _Runner:
             instruction=job.instruction,
             out=job.out,
             config=job.config,
-            compare=job.compare,
-            report=job.report,
-            overwrite=job.overwrite,
+            **vars(job.run),
         )
         editor = self._model(job)
         return run_edit(request, editor=editor, cancel=self._cancel, shared=shared).num_frames_out
@@ -145,7 +143,7 @@ class _Runner:
 
     def _is_kept(self, job: Job) -> bool:
         """Say of a job whose output is there that it is; of one that stopped at the end: no."""
-        if job.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
+        if job.run.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
             return False
         if job.out.resolve() == job.source.resolve():
             # The edit refuses it, and says why

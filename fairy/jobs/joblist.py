@@ -1,7 +1,7 @@
 """A list of edits in a file: CSV with a header, or one JSON object per line.
 
-Every line has `input`, `instruction` and `output`, and any option of `fairy edit`, by its name on
-the command line or in `EditConfig`. Paths are as on the command line.
+Every line has `input`, `instruction` and `output`, and any field of `EditConfig` and `RunOptions`,
+by its name there or on the command line. Paths are as on the command line.
 Tests: tests/jobs/test_joblist.py.
 """
 
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from fairy.errors import SettingsError
-from fairy.options import Option, checked, options_of
-from fairy.settings import EditConfig
+from fairy.options import options_of
+from fairy.settings import EditConfig, RunOptions
 
 NEEDED = ("input", "instruction", "output")
-OVERWRITE = Option(help="Replace outputs that exist.")
+# Spreadsheets of languages with a decimal comma write semicolons
+DELIMITERS = (",", ";", "\t")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,7 @@ class Job:
         instruction: what to change.
         out: the result.
         config: settings.
-        compare: where source and result go side by side, if anywhere.
-        report: where the report goes, if anywhere.
-        overwrite: replace what exists.
+        run: what is written besides the result, and what may be replaced.
     """
 
     line: int
@@ -43,9 +42,7 @@ class Job:
     instruction: str
     out: Path
     config: EditConfig
-    compare: Path | None = None
-    report: Path | None = None
-    overwrite: bool = False
+    run: RunOptions
 
 
 def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
@@ -73,54 +70,56 @@ _FORM = (
 
 
 def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job:
-    """Return the job of one line; an option that is left out or empty is that of `defaults`.
+    """Return the job of one line; an option that is left out or blank is that of `defaults`.
 
     Raises:
-        SettingsError: something is missing, unknown or cannot be read.
+        SettingsError: an entry is missing, unknown or has a value that is not allowed.
     """
     options = {
-        _field_name(name, defaults): value
+        field_name(name, defaults): value
         for name, value in entries.items()
-        if value is not None and value != ""
+        if value is not None and str(value).strip()
     }
     if missing := [name for name in NEEDED if name not in options]:
         raise SettingsError(f"no {', '.join(missing)}: every job needs {', '.join(NEEDED)}")
     source, instruction, out = (str(options.pop(name)) for name in NEEDED)
-    files = {
-        name: Path(str(options.pop(name))) for name in ("compare", "report") if name in options
-    }
-    overwrite = checked("overwrite", options.pop("overwrite", False), bool, OVERWRITE)
+    of_run = {field.name for field in options_of(RunOptions)}
+    known = of_run | {field.name for field in options_of(defaults)}
+    if unknown := sorted(options.keys() - known):
+        raise SettingsError(f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known))}")
+    run = {name: options.pop(name) for name in of_run & options.keys()}
     return Job(
         line=line,
         source=Path(source),
         instruction=instruction,
         out=Path(out),
-        config=_with_options(defaults, options),
-        overwrite=overwrite,
-        **files,
+        config=replace(defaults, **options),
+        run=RunOptions(**run),
     )
 
 
-def _with_options(config: EditConfig, options: Mapping[str, Any]) -> EditConfig:
-    """Return `config` with the options by field name put in; it converts and checks them."""
-    known = {field.name for field in options_of(config)}
-    if unknown := sorted(options.keys() - known):
-        raise SettingsError(f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known))}")
-    return replace(config, **options)
+def field_name(column: str, settings: EditConfig) -> str:
+    """Return the field that a column means, by its name there or on the command line.
 
-
-def _field_name(name: str, settings: EditConfig) -> str:
-    """Return the field that a column means, by its name there or on the command line."""
-    plain = name.strip().lstrip("-").replace("-", "_")
+    >>> field_name(" --Num-Anchors", EditConfig()), field_name("steps", EditConfig())
+    ('num_anchors', 'num_inference_steps')
+    """
+    plain = column.strip().lstrip("-").replace("-", "_").lower()
     flags = {field.option.flag: field.name for field in options_of(settings) if field.option.flag}
     return flags.get(plain, plain)
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    names = reader.fieldnames or ()
+    """Yield the lines of a table; its first line names the columns and tells the delimiter."""
+    head = text.partition("\n")[0]
+    delimiter = max(DELIMITERS, key=head.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    names = [name.strip().lower() for name in reader.fieldnames or ()]
+    reader.fieldnames = names
     if missing := [name for name in NEEDED if name not in names]:
         raise ValueError(f"no column {', '.join(missing)}")
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"column {twice[0]} is there twice")
     for entries in reader:
         if None in entries:
             raise ValueError(f"line {reader.line_num} has more fields than there are columns")
@@ -134,5 +133,5 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if line.strip():
             entries = json.loads(line)
             if not isinstance(entries, dict):
-                raise ValueError(f"line {number} is no JSON object")
+                raise ValueError(f"line {number} is not a JSON object")
             yield number, entries

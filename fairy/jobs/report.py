@@ -96,6 +96,13 @@ class EditReport:
         edited = self.num_frames_out - self.num_frames_kept
         return edited / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
 
+    @property
+    def summary(self) -> str:
+        """What was done in one line, for a terminal."""
+        speed = f"{self.seconds['total']:.1f} s, {self.frames_per_second:.2f} frames/s"
+        where = f"{self.used.backend} on {self.used.device}"
+        return f"{self.out}: {self.num_frames_out} frames, {speed}, {where}"
+
     def to_json(self) -> str:
         """Return the report as a JSON document with a trailing newline."""
         document = {**asdict(self), "frames_per_second": round(self.frames_per_second, 3)}

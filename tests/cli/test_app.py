@@ -1,434 +1,50 @@
-"""The command line: words, exit codes, and nothing left behind."""
+"""The command as a whole: every help is grouped, short and fast."""
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import re
-import signal
-import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import pytest
-from rich.console import Console
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 import fairy
-from fairy.cli.app import app, parse_anchors
-from fairy.cli.console import frame_progress
-from fairy.errors import SettingsError
-from fairy.media.read import probe, read_video
-from fairy.media.write import write_video
-from tests.tiny import make_frames, save_tiny_pipeline
-
-NUM_FRAMES = 5
-ROOT = Path(__file__).parents[2]
-
-Edit = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_pipeline(
-        tmp_path_factory.mktemp("model"),
-        size=32,
-        num_inference_steps=2,
-        words=["make", "it", "snow", "night"],
-        instructions=["make it snow"],
-    )
-
-
-@pytest.fixture(scope="module")
-def shared_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    write_video(make_frames(NUM_FRAMES, 48, 64), path, fps=10)
-    return path
-
-
-@pytest.fixture
-def clip(shared_clip: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(shared_clip.read_bytes())
-    return path
-
-
-@pytest.fixture
-def edit(model: Path) -> Edit:
-    def run(source: Path, instruction: str, out: Path, *options: object) -> Result:
-        given = ["edit", source, instruction, "-o", out, "--model", model, "--device", "cpu"]
-        return CliRunner().invoke(app, [str(part) for part in [*given, *options]])
-
-    return run
-
-
-def assert_refused(result: Result, words: str, folder: Path, kept: set[str]) -> None:
-    """One line with these words, exit code 2, and nothing new in the folder, hidden files too."""
-    assert result.exit_code == 2, result.output
-    assert words in result.stderr
-    assert result.stderr.startswith("fairy: ")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
-    assert {path.name for path in folder.iterdir()} == kept
-
-
-def test_edit_keeps_frames_times_and_size(clip: Path, edit: Edit):
-    out = clip.with_name("out.mp4")
-    assert edit(clip, "make it snow", out).exit_code == 0
-    before, after = probe(clip), probe(out)
-    assert after.num_frames == NUM_FRAMES
-    assert (after.height, after.width, after.fps) == (before.height, before.width, before.fps)
-    assert not np.array_equal(read_video(out), read_video(clip))
-
-
-def test_quiet_when_not_a_terminal(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"))
-    assert (result.exit_code, result.output) == (0, "")
-
-
-def test_same_seed_same_video_other_seed_another(clip: Path, edit: Edit):
-    videos = []
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        out = clip.with_name(f"{name}.mp4")
-        assert edit(clip, "make it snow", out, "--seed", seed).exit_code == 0
-        videos.append(read_video(out))
-    assert np.array_equal(videos[0], videos[1])
-    assert not np.array_equal(videos[0], videos[2])
-
-
-def test_compare_and_report(clip: Path, edit: Edit):
-    side, report = clip.with_name("side.mp4"), clip.with_name("report.json")
-    result = edit(
-        clip, "make it snow", clip.with_name("out.mp4"), "--compare", side, "--report", report
-    )
-    assert result.exit_code == 0
-    assert probe(side).width > 2 * probe(clip).width
-    assert probe(side).num_frames == NUM_FRAMES
-    document = json.loads(report.read_text())
-    assert document["num_frames"] == document["num_frames_out"] == NUM_FRAMES
-    assert document["used"]["num_inference_steps"] == 2
-    assert document["used"]["backend"] == "sdpa"
-    assert document["used"]["backend_reason"]
-
-
-def test_an_option_beats_the_quality_and_the_report_says_what_was_used(clip: Path, edit: Edit):
-    report, out = clip.with_name("report.json"), clip.with_name("out.mp4")
-    options = ["--quality", "fast", "--reuse", 3, "--guidance-interval", 0.25, 0.75]
-    assert edit(clip, "make it snow", out, *options, "--report", report).exit_code == 0
-    used = json.loads(report.read_text())["used"]
-    assert used["quality"] == "custom"
-    assert (used["shortcuts"]["reuse"], used["shortcuts"]["guidance_interval"]) == (3, [0.25, 0.75])
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--quality", "best"], "quality 'best' is unknown: use exact, balanced, fast"),
-        (["--guidance-interval", "0.6", "0.2"], "guidance_interval is 0.6 0.2: give two"),
-        (["--fp8"], "fp8 needs a CUDA card of compute capability 8.9 or more: this is cpu"),
-    ],
-)
-def test_modes_that_cannot_be_are_refused(clip: Path, edit: Edit, options: list[str], words: str):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), *options)
-    assert_refused(result, words, clip.parent, {"clip.mp4"})
-
-
-def test_options_reach_the_edit(clip: Path, edit: Edit):
-    report = clip.with_name("report.json")
-    options = ["--steps", 1, "--guidance-scale", 3, "--image-guidance-scale", 2, "--seed", 9]
-    options += ["--anchors", "4,0", "--size", 48, "--backend", "reference", "--dtype", "float32"]
-    options += ["--frame-batch-size", 1, "--no-keep-size", "--report", report]
-    out = clip.with_name("out.mp4")
-    assert edit(clip, "make it snow", out, *options).exit_code == 0
-    document = json.loads(report.read_text())
-    assert document["used"]["num_inference_steps"] == 1
-    assert document["used"]["guidance_scale"] == 3
-    assert document["used"]["image_guidance_scale"] == 2
-    assert document["used"]["backend"] == "reference"
-    assert document["used"]["anchor_indices"] == [0, 4]
-    assert document["size"] == [36, 48]
-    assert (probe(out).height, probe(out).width) == (36, 48)
-
-
-def test_missing_file(tmp_path: Path, edit: Edit):
-    result = edit(tmp_path / "gone.mp4", "make it snow", tmp_path / "out.mp4")
-    assert_refused(result, "gone.mp4: no such file", tmp_path, set())
-
-
-def test_empty_file(tmp_path: Path, edit: Edit):
-    (tmp_path / "in.mp4").touch()
-    result = edit(tmp_path / "in.mp4", "make it snow", tmp_path / "out.mp4")
-    assert_refused(result, "in.mp4: the file is empty", tmp_path, {"in.mp4"})
-
-
-def test_text_named_mp4(tmp_path: Path, edit: Edit):
-    (tmp_path / "in.mp4").write_text("dear diary\n" * 100)
-    result = edit(tmp_path / "in.mp4", "make it snow", tmp_path / "out.mp4")
-    assert_refused(result, "in.mp4: not a video", tmp_path, {"in.mp4"})
-
-
-def test_truncated_file(clip: Path, edit: Edit):
-    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 3 // 4])
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"))
-    assert_refused(result, "clip.mp4: the file is cut short", clip.parent, {"clip.mp4"})
-
-
-def test_no_video_stream(tmp_path: Path, edit: Edit, audio_only: Path):
-    result = edit(audio_only, "make it snow", tmp_path / "out.mp4")
-    kept = {audio_only.name}
-    assert_refused(result, "no video stream found (1 audio streams)", tmp_path, kept)
-
-
-@pytest.fixture
-def audio_only(tmp_path: Path) -> Path:
-    """A second of silence as the only stream."""
-    path = tmp_path / "sound.wav"
-    form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8)
-    header = b"RIFF" + struct.pack("<I", 8036) + b"WAVE" + form + b"data" + struct.pack("<I", 8000)
-    path.write_bytes(header + b"\x80" * 8000)
-    return path
-
-
-@pytest.mark.parametrize("instruction", ["", "   "])
-def test_empty_instruction(clip: Path, edit: Edit, instruction: str):
-    result = edit(clip, instruction, clip.with_name("out.mp4"))
-    assert_refused(result, "the instruction is empty", clip.parent, {"clip.mp4"})
-
-
-@pytest.mark.parametrize("name", ["mimi", "./models/gone", "gone.safetensors"])
-def test_unknown_model(clip: Path, edit: Edit, name: str):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--model", name)
-    assert_refused(result, f"model {name}: ", clip.parent, {"clip.mp4"})
-
-
-def test_output_exists(clip: Path, edit: Edit):
-    out = clip.with_name("out.mp4")
-    out.write_text("mine")
-    assert_refused(
-        edit(clip, "make it snow", out), "out.mp4: already", clip.parent, {"clip.mp4", "out.mp4"}
-    )
-    assert out.read_text() == "mine"
-
-
-def test_overwrite_replaces(clip: Path, edit: Edit):
-    out = clip.with_name("out.mp4")
-    out.write_text("mine")
-    assert edit(clip, "make it snow", out, "--overwrite").exit_code == 0
-    assert probe(out).num_frames == NUM_FRAMES
-
-
-def test_output_folder_missing(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.parent / "gone" / "out.mp4")
-    assert_refused(result, "does not exist: make it first", clip.parent, {"clip.mp4"})
-
-
-def test_unknown_container(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.xyz"))
-    assert_refused(result, "out.xyz: unknown container .xyz", clip.parent, {"clip.mp4"})
-
-
-def test_more_anchors_than_frames_uses_fewer_and_says_so(clip: Path, edit: Edit):
-    report = clip.with_name("report.json")
-    out = clip.with_name("out.mp4")
-    result = edit(clip, "make it snow", out, "--num-anchors", 9, "--report", report)
-    assert result.exit_code == 0
-    assert "9 anchors asked, the clip has 5 frames" in result.stderr
-    document = json.loads(report.read_text())
-    assert document["used"]["anchor_indices"] == [0, 1, 2, 3, 4]
-    assert "9 anchors asked" in document["notes"][0]
-
-
-def test_anchor_outside_the_clip(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--anchors", "0,5")
-    assert_refused(result, "5 is not in the clip", clip.parent, {"clip.mp4"})
-
-
-def test_anchors_that_are_no_numbers(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--anchors", "0,x")
-    assert_refused(result, "--anchors '0,x': give frame numbers", clip.parent, {"clip.mp4"})
-
-
-def test_impossible_setting(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--steps", 0)
-    assert_refused(result, "num_inference_steps is 0", clip.parent, {"clip.mp4"})
-
-
-def test_some_unknown_words_are_named_with_what_is_known(clip: Path, edit: Edit):
-    result = edit(clip, "make it purple snow", clip.with_name("out.mp4"))
-    assert result.exit_code == 0
-    assert "purple" in result.stderr
-    assert "make it snow" in result.stderr
-
-
-def test_an_instruction_of_unknown_words_is_refused(clip: Path, edit: Edit):
-    result = edit(clip, "purple elephants", clip.with_name("out.mp4"))
-    assert_refused(result, "make it snow", clip.parent, {"clip.mp4"})
-
-
-def test_interrupt_before_the_first_frame_leaves_nothing(
-    clip: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
-):
-    from fairy.editors.ip2p.pipeline import FairyPipeline
-
-    def interrupted(*args: object, **settings: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(FairyPipeline, "stream", interrupted)
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"))
-    assert result.exit_code == 130
-    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Run the command in a process of its own, as a person would."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
-    # Where a shell runs the tests in the background, SIGINT is ignored, and children inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    return subprocess.Popen(
-        [sys.executable, "-m", "fairy", *map(str, arguments)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_fresh_process_is_quiet_too(clip: Path, model: Path):
-    out = clip.with_name("out.mp4")
-    process = start("edit", clip, "make it snow", "-o", out, "--model", model, "--device", "cpu")
-    assert process.communicate() == ("", "")
-    assert process.returncode == 0
-
-
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT as a terminal does")
-def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Path, model: Path):
-    clip = tmp_path / "clip.mp4"
-    write_video(make_frames(300, 48, 64), clip, fps=10)
-    options = ["--model", model, "--device", "cpu", "--steps", 10]
-    process = start("edit", clip, "make it snow", "-o", tmp_path / "out.mp4", *options)
-    while not any(tmp_path.glob("out.mp4.fairy/frames-*.npy")):
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
-    assert output == ""
-    assert "frames are done and kept in" in errors
-    assert errors.endswith("out.mp4.fairy: the same command goes on from there\n")
-    assert process.returncode == 130
-    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4.fairy"}
-
-
-def test_a_batch_handed_on_at_once_is_no_burst_of_speed():
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=100)
-    with frame_progress(console, "clip.mp4: make\nit [red]") as advance:
-        advance(92, 200)
-        time.sleep(0.1)
-        for done in range(93, 101):
-            advance(done, 200)
-    last = shown.getvalue().rsplit("clip.mp4: make it [red]", 1)[1]
-    assert "100/200" in last
-    # At most 8 frames in the 0.1 s since the first call, and 100 to do
-    assert 0 < float(re.search(r"([\d.]+) frames/s", last)[1]) <= 80
-    assert "0:00:00" not in last
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
-def test_a_name_that_is_no_text(clip: Path, edit: Edit):
-    source = clip.rename(clip.with_name("clip\udcff.mp4"))
-    out, report = clip.with_name("out\udcff.mp4"), clip.with_name("report.json")
-    assert edit(source, "make \n it sn\udcff snow", out, "--report", report).exit_code == 0
-    document = json.loads(report.read_text())
-    assert document["source"] == str(source)
-    assert document["instruction"] == "make it sn? snow"
-
-
-def test_preview_draws_a_sheet_and_says_how_to_go_on(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--preview", 2)
-    assert result.exit_code == 0
-    sheet = clip.with_name("out.preview.png")
-    assert result.stdout == f"{sheet}: go on with the same command without --preview\n"
-    assert sheet.exists()
-    assert not clip.with_name("out.mp4").exists()
-
-
-def test_unknown_shots_are_refused_with_what_is_allowed(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--shots", "on")
-    words = "use auto, off, or a file of frame numbers"
-    assert_refused(result, words, clip.parent, {"clip.mp4"})
-
-
-def test_batch_prints_a_line_for_each_job_and_tells_of_failures(clip: Path, model: Path):
-    jobs, folder = clip.with_name("jobs.csv"), clip.parent
-    jobs.write_text(
-        "input,instruction,output,steps\n"
-        f"{folder / 'gone.mp4'},make it snow,{folder / 'a.mp4'},\n"
-        f"{clip},make it snow,{folder / 'b.mp4'},1\n"
-    )
-    result = CliRunner().invoke(app, ["batch", str(jobs), "--model", str(model)])
-    assert result.exit_code == 2
-    first, second = (json.loads(line) for line in result.stdout.splitlines())
-    assert (first["line"], first["state"]) == (2, "failed")
-    assert "no such file" in first["error"]
-    assert (second["line"], second["state"], second["num_frames"]) == (3, "done", NUM_FRAMES)
-    assert result.stderr == "fairy: 1 of 2 jobs failed: see their lines above\n"
-
-
-def test_a_missing_list_of_jobs(tmp_path: Path):
-    result = CliRunner().invoke(app, ["batch", str(tmp_path / "jobs.csv")])
-    assert_refused(result, "jobs.csv: cannot be read: No such file", tmp_path, set())
-
-
-def test_info_says_what_a_clip_holds(clip: Path):
-    result = CliRunner().invoke(app, ["info", str(clip)])
-    assert result.exit_code == 0
-    assert "64x48" in result.output
-    assert "h264" in result.output
-
-
-def test_info_of_a_missing_clip(tmp_path: Path):
-    result = CliRunner().invoke(app, ["info", str(tmp_path / "gone.mp4")])
-    assert_refused(result, "gone.mp4: no such file", tmp_path, set())
-
-
-def test_doctor_names_torch_and_device():
-    result = CliRunner().invoke(app, ["doctor"])
-    assert "torch" in result.output
-    assert "device" in result.output
-
-
-def test_train_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    for name in [
-        name
-        for name in sys.modules
-        if name.startswith(("fairy.training", "fairy.cli.train", "fairy.cli.explain"))
-    ]:
-        monkeypatch.delitem(sys.modules, name)
-    result = CliRunner().invoke(app, ["train", "mini"])
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "fairy: training needs the package accelerate: pip install 'fairy-video[train]'\n"
-    )
-
-
-def test_train_has_its_own_help():
-    result = CliRunner().invoke(app, ["train", "--help"])
-    assert result.exit_code == 0
-    assert "recipe" in result.output.lower()
+from fairy.cli.app import COMMANDS, app
+from fairy.settings import GROUPS
+
+# What takes seconds to import
+SLOW = ("torch", "diffusers", "transformers", "numpy", "cv2", "av", "scipy", "matplotlib", "yaml")
 
 
 def test_version():
     assert CliRunner().invoke(app, ["--version"]).output == f"fairy {fairy.__version__}\n"
 
 
-def test_anchor_numbers_are_read():
-    assert parse_anchors("0,40, 80") == (0, 40, 80)
-    assert parse_anchors(None) is None
-    with pytest.raises(SettingsError, match="give frame numbers"):
-        parse_anchors("")
+def test_help_names_every_command():
+    output = CliRunner().invoke(app, ["--help"]).output
+    listed = [line.split()[0] for line in output.split("Commands:")[1].splitlines() if line.strip()]
+    assert listed == list(COMMANDS)
+    # Nothing is cut
+    assert "..." not in output.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_help_needs_no_library_that_takes_long_to_import(words: list[str]):
+    code = (
+        "import sys\n"
+        "from fairy.cli.app import app\n"
+        f"app({[*words, '--help']!r}, standalone_mode=False)\n"
+        f"print(sorted(set({SLOW!r}) & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Usage" in result.stdout
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_options_of_edit_are_listed_by_group():
+    output = CliRunner().invoke(app, ["edit", "--help"]).output
+    headings = [line[:-1] for line in output.splitlines() if line[:1].isalpha() and line[-1] == ":"]
+    assert headings == ["Arguments", *GROUPS, "Other options"]
+    between = output.split("Anchors:")[1].split("Quality and speed:")[0]
+    assert "--num-anchors" in between and "--anchor-strength" in between

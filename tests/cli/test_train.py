@@ -1,7 +1,8 @@
-"""`python -m fairy.training`: options reach the run, mistakes end in one line."""
+"""`fairy train`: options reach the run, mistakes end in one line."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from fairy.cli.train import train_command
+from fairy.cli.app import app
+from fairy.cli.train import train
 from fairy.errors import SettingsError
 from fairy.training.run.contact_sheet import CAPTION_HEIGHT
 from tests.training.conftest import MakeConfig
 
 APP = typer.Typer()
-APP.command()(train_command)
+APP.command()(train)
 
 
 def test_options_reach_the_run(tmp_path: Path) -> None:
@@ -63,3 +65,16 @@ def test_runs_have_a_folder_by_default(tmp_path: Path, monkeypatch: pytest.Monke
     result = CliRunner().invoke(APP, ["tiny-test", "--max-steps", "1", "--set", "batch_size=1"])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "tiny-test" / "autoencoder" / "config.json").is_file()
+
+
+def test_train_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    for name in [
+        name for name in sys.modules if name.startswith(("fairy.training", "fairy.cli.explain"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    result = CliRunner().invoke(app, ["train", "mini"])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "fairy: training needs the package accelerate: pip install 'fairy-video[train]'\n"
+    )

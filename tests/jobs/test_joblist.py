@@ -8,7 +8,7 @@ import pytest
 
 from fairy.errors import SettingsError
 from fairy.jobs.joblist import make_job, read_lines
-from fairy.settings import EditConfig, Shortcuts
+from fairy.settings import EditConfig, RunOptions, Shortcuts
 
 JOB = {"input": "a.mp4", "instruction": "snow", "output": "b.mp4"}
 
@@ -44,7 +44,7 @@ def test_options_go_by_either_name_and_are_typed():
     assert job.config.crf == 20
     assert job.config.strict is True
     assert job.config.seed == 7
-    assert job.compare == Path("side.mp4")
+    assert job.run == RunOptions(compare=Path("side.mp4"))
 
 
 def test_a_quality_is_what_the_other_shortcuts_are_put_into():
@@ -60,6 +60,7 @@ def test_a_quality_is_what_the_other_shortcuts_are_put_into():
     [
         ({"output": ""}, "no output: every job needs input, instruction, output"),
         ({"sed": "3"}, "option 'sed' is unknown: use "),
+        ({"overwrite": "maybe"}, "overwrite is 'maybe': give true or false"),
         ({"seed": "three"}, "seed is 'three': give a whole number"),
         ({"keep_size": "maybe"}, "keep_size is 'maybe': give true or false"),
         ({"anchors": "0;4"}, "give frame numbers, as in 0,40,80"),
@@ -78,8 +79,9 @@ def test_what_is_wrong_in_a_line_is_said(entries: dict[str, str], words: str):
     [
         ("jobs.csv", "input,output\na,b\n", "no column instruction: give a .csv with"),
         ("jobs.csv", "input,instruction,output\na,b,c,d\n", "line 2 has more fields"),
+        ("jobs.csv", "input,instruction,output,seed,Seed\n", "column seed is there twice"),
         ("jobs.csv", "input,instruction,output\n", "no jobs in it"),
-        ("jobs.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("jobs.jsonl", "{\n", "or a .jsonl with such objects"),
     ],
 )
@@ -101,3 +103,17 @@ def test_a_spreadsheets_line_breaks_and_empty_rows_are_read(tmp_path: Path):
     words = [entries["instruction"].split() for _, entries in lines]
     assert words == [["make", "it", "snow"], ["d"]]
     assert [number for number, _ in lines] == [3, 6]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_spreadsheets_heads_and_numbers_are_read(tmp_path: Path, delimiter: str, start: bytes):
+    rows = [
+        [" Input ", "instruction", "OUTPUT", "Steps", "anchors", ""],
+        ["a", "b", "c", "7.0", "4 0", ""],
+    ]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    (tmp_path / "jobs.csv").write_bytes(start + text.encode())
+    ((line, entries),) = read_lines(tmp_path / "jobs.csv")
+    config = make_job(line, entries, EditConfig(seed=1)).config
+    assert config == EditConfig(seed=1, num_inference_steps=7, anchor_indices=(4, 0))

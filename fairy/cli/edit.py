@@ -1,0 +1,73 @@
+"""`fairy edit`: its options are the fields of `EditConfig` and `EditRun`.
+
+Tests: tests/cli/test_edit.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fairy.cli.console import Clip, Verbose, frame_progress, logged_to, quiet_libraries, say
+from fairy.cli.options import with_options
+from fairy.interrupt import Cancel
+from fairy.jobs.settings_file import save_settings
+from fairy.options import Option
+from fairy.settings import OUTPUT, EditConfig, RunOptions
+
+OUT = typer.Option("--out", "-o", help="A file or a folder of PNGs.", rich_help_panel=OUTPUT)
+WHAT = typer.Argument(metavar="INSTRUCTION", help='What to change, as in "make it snow".')
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRun(RunOptions):
+    """What a call of the command does besides the edit."""
+
+    preview: Annotated[
+        int | None,
+        Option(help="Only draw N edited frames on a contact sheet.", group=OUTPUT, metavar="N"),
+    ] = None
+    save_settings: Annotated[
+        Path | None, Option(help="Write the settings as JSON, for --settings.", group=OUTPUT)
+    ] = None
+
+
+@with_options(EditConfig, from_file=True)
+@with_options(EditRun, "run")
+def edit(
+    context: typer.Context,
+    source: Clip,
+    instruction: Annotated[str, WHAT],
+    out: Annotated[Path, OUT],
+    config: EditConfig,
+    run: EditRun,
+    verbose: Verbose = False,
+) -> None:
+    """Edit the clip IN as INSTRUCTION says and write it to OUT.
+
+    OUT ends in .mp4 .mov .mkv .webm .gif .png, or is a folder of PNGs. After an interruption the
+    same command continues where it stopped.
+    """
+    from fairy.media.decoding.stdin import clip_from
+
+    source, console = context.with_resource(clip_from(source)), Console(stderr=True)
+    if run.save_settings is not None:
+        save_settings(config, run.save_settings, overwrite=run.overwrite)
+    with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
+        quiet_libraries()
+        from fairy.jobs.edit import edit_video
+        from fairy.jobs.preview import preview_video
+
+        request, options = (source, instruction, out, config), vars(RunOptions.part_of(run))
+        if run.preview is not None:
+            sheet = preview_video(*request, num_frames=run.preview, **options)
+            say(Console(), f"{sheet}: continue with the same command without --preview")
+            return
+        with frame_progress(console, f"{source.name}: {instruction}") as progress:
+            done = edit_video(*request, progress=progress, cancel=cancel, **options)
+    if console.is_terminal:
+        say(console, done.summary)

@@ -1,0 +1,18 @@
+"""`fairy info`: what a clip holds. Tests: tests/cli/test_info.py."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+
+from fairy.cli.console import Clip, say
+
+
+def info(context: typer.Context, clip: Clip) -> None:
+    """Print what a clip holds: frames, timestamps, size, colours, audio."""
+    from fairy.jobs.info import describe_clip
+    from fairy.media.decoding.stdin import clip_from
+
+    console = Console()
+    for name, value in describe_clip(context.with_resource(clip_from(clip))):
+        say(console, f"{name:<10}{value}")

@@ -1,0 +1,129 @@
+"""Options of a command from the records of a settings class, and help by groups.
+
+`@with_options(EditConfig)` gives a command the options of `EditConfig`'s fields in place of its
+parameter `config`. Values stay text until the settings convert them: one conversion for the command
+line, job lists and files. Tests: tests/cli/test_options.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from fairy.jobs.settings_file import read_settings
+from fairy.options import OptionField, Settings, options_of
+from fairy.settings import GROUPS, OUTPUT
+
+OTHER = "Other options"
+LAST = (*GROUPS, OTHER)
+PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
+FROM_FILE = typer.Option(
+    help="Read settings from a file of --save-settings or a report; other options win.",
+    metavar="FILE",
+    rich_help_panel=OUTPUT,
+)
+
+
+def with_options(
+    settings: type[Settings],
+    into: str = "config",
+    *,
+    only: Collection[str] | None = None,
+    build: Callable[..., Any] | None = None,
+    from_file: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of a settings class in place of its parameter `into`.
+
+    Args:
+        settings: the class whose fields become options.
+        into: the parameter that receives the settings.
+        only: the fields that the command has; all when None.
+        build: makes the parameter's value of the options that were given, as keywords; the class
+            itself when None. `dict` keeps them as they were typed.
+        from_file: add `--settings FILE`.
+    """
+    fields = [field for field in options_of(settings) if only is None or field.name in only]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(**words: Any) -> Any:
+            given = {field.name: words.pop(field.name) for field in fields}
+            given = {name: value for name, value in given.items() if value is not None}
+            if from_file and (path := words.pop("settings")):
+                given = read_settings(path, settings) | given
+            return command(**words, **{into: (build or settings)(**given)})
+
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [parameter for parameter in own if parameter.name != into]
+        parameters += [_parameter(field, negatable=from_file) for field in fields]
+        if from_file:
+            parameters.append(_keyword("settings", Annotated[Path | None, FROM_FILE]))
+        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {one.name: one.annotation for one in parameters}
+        return wrapped
+
+    return decorate
+
+
+def _keyword(name: str, hint: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+
+
+def _parameter(field: OptionField, *, negatable: bool) -> inspect.Parameter:
+    """Return a keyword parameter that typer reads as the option; None means it was not given.
+
+    A flag that is off by default can be negated only where a file may have turned it on.
+    """
+    option, flag, default = field.option, field.flag, field.default_text
+    placeholder: str | None = option.metavar or PLACEHOLDERS.get(field.plain_type, "TEXT")
+    if option.choices:
+        placeholder = f"[{'|'.join(option.choices)}]"
+    if field.plain_type is bool:
+        placeholder = None
+        if negatable or field.default:
+            flag = f"{flag}/--no-{flag[2:]}"
+        else:
+            default = ""
+    record = typer.Option(
+        flag,
+        help=f"{option.help} [default: {default}]" if default else option.help,
+        metavar=placeholder,
+        rich_help_panel=option.group or None,
+    )
+    return _keyword(field.name, Annotated[_word_type(field) | None, record])
+
+
+def _word_type(field: OptionField) -> Any:
+    """Return the type of what is typed: a flag, a word, or several for a metavar "A B"."""
+    words = (str,) * len((field.option.metavar or "").split())
+    if field.plain_type is bool:
+        return bool
+    return tuple.__class_getitem__(words) if len(words) > 1 else str
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose `--help` lists options under the headings of their records."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options by heading."""
+        for heading, records in self._by_heading(ctx):
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def _by_heading(self, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                argument = parameter.param_type_name == "argument"
+                heading = getattr(parameter, "rich_help_panel", None) or OTHER
+                headings.setdefault("Arguments" if argument else heading, []).append(record)
+        # The command's own headings first
+        order = ["Arguments", *(name for name in headings if name not in LAST), *LAST]
+        yield from ((name, headings[name]) for name in dict.fromkeys(order) if name in headings)

@@ -1,0 +1,125 @@
+"""What `fairy eval` runs: one edited clip beside its source, or a suite of clips.
+
+Tests: tests/cli/test_evaluate.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import SettingsError
+from fairy.evaluation import tables
+from fairy.evaluation.clips import folder_clips, plan_rendered
+from fairy.evaluation.measures import measure
+from fairy.evaluation.pair import load_pair
+from fairy.evaluation.pictures import ClipView, view_clip
+from fairy.evaluation.results import Case, Results
+from fairy.evaluation.suite import Plan, Suite
+from fairy.metrics.semantic import Encoder, load_clip
+from fairy.models.registry import resolve_device
+from fairy.settings import EditConfig
+
+
+def evaluate_pair(
+    edited: Path, source: Path, target: Path | None, *, encoder: Encoder | None, **how: Any
+) -> tuple[Results, list[ClipView]]:
+    """Judge one edited clip, beside its source as it is; `how` are arguments of `load_pair`."""
+    pair, notes = load_pair(edited, source, target, **how)
+    scores = measure(pair, encoder)
+    unedited = measure(replace(pair, edited=pair.source), encoder)
+    cases = [
+        Case(clip=source.name, instruction="", method=method, seed=0, scores=taken)
+        for method, taken in ((tables.UNEDITED, unedited), (edited.name, scores))
+    ]
+    height, width = pair.source.shape[2:]
+    settings = {
+        "edited": edited.name, "source": source.name, "frames": len(pair.source),
+        "compared at": f"{width}x{height}", "flow": pair.flow_method,
+    }  # fmt: skip
+    results = Results(
+        title=f"{edited.name} beside {source.name}", methods=[tables.UNEDITED, edited.name],
+        reference=None, cases=cases, settings=settings, notes=list(notes),
+    )  # fmt: skip
+    return results, [view_clip(source.name, "", [(edited.name, pair, scores)], first_style=1)]
+
+
+def plan_suite(
+    suite: Suite,
+    config: EditConfig,
+    *,
+    also: Sequence[str] = (),
+    clips: Path | None = None,
+    instructions: Path | None = None,
+    encoder: Encoder | None = None,
+) -> Plan:
+    """Load models and gather clips.
+
+    Args:
+        suite: what is edited, and how it is judged.
+        config: the model, its device and the size.
+        also: more models, each as "NAME=MODEL".
+        clips: a folder of clips in place of rendered ones.
+        instructions: what to ask of them.
+        encoder: CLIP, where it is to be used.
+
+    Raises:
+        FairyError: a model or clip that cannot be loaded, or options that do not go together.
+    """
+    if (clips is None) != (instructions is None):
+        raise SettingsError("--clips and --instructions belong together: give both")
+    named = [_named(text) for text in also]
+    pipe = _load(config.model, config.device)
+    others = {name: _load(path, config.device) for name, path in named}
+    height, width = suite.size(pipe, config.size)
+    if clips is not None and instructions is not None:
+        longer = config.size or pipe.defaults.size
+        chosen = folder_clips(
+            clips, instructions, num_frames=suite.num_frames, size=longer,
+            multiple=pipe.vae_scale_factor,
+        )  # fmt: skip
+        shape = f"longer side {longer}, at most {suite.num_frames} frames"
+    else:
+        chosen = plan_rendered(suite.num_open, suite.num_exact, suite.num_frames, (height, width))
+        shape = f"{width}x{height}, {suite.num_frames} frames"
+    settings = {
+        "suite": suite.name, "model": config.model,
+        **{f"also {name}": path for name, path in named},
+        "clips": f"{len(chosen)}, {shape}",
+        "clips from": "rendered" if clips is None else clips.name,
+        "steps": pipe.defaults.num_inference_steps,
+        "guidance scales": f"{pipe.defaults.guidance_scale}, {pipe.defaults.image_guidance_scale}",
+    }  # fmt: skip
+    return Plan(
+        pipe=pipe, name=Path(config.model).name, others=others, clips=chosen,
+        baselines=suite.baselines,
+        num_swept_clips=suite.num_swept_clips, sweeps=suite.sweeps,
+        num_shown_clips=suite.num_shown_clips, num_tracked_clips=suite.num_tracked_clips,
+        encoder=encoder, settings=settings,
+    )  # fmt: skip
+
+
+def suite_title(model: str, suite: Suite, clips: Path | None) -> str:
+    """Return the heading of a suite's results."""
+    what = "rendered clips" if clips is None else clips.name
+    return f"{Path(model).name or model}: {suite.name} suite, {what}"
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Return (name, model) of "name=model"."""
+    name, equals, model = text.partition("=")
+    if not (name and equals and model):
+        raise SettingsError(f"--also {text}: say it as NAME=MODEL, as in equivariant=out/model")
+    return name, model
+
+
+def _load(model: str, device: str) -> FairyPipeline:
+    return FairyPipeline.from_pretrained(model, device=device, dtype="auto")
+
+
+def load_encoder(name: str | None, device: str) -> Encoder | None:
+    """Return the CLIP model `name`, a folder or a hub id; None for none."""
+    return None if name is None else load_clip(name, device=resolve_device(device))

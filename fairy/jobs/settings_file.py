@@ -1,0 +1,62 @@
+"""Settings in a JSON file, to be used again; an edit's report holds them as well.
+
+Tests: tests/jobs/test_settings_file.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fairy.errors import OutputExistsError, SettingsError
+from fairy.options import Settings, options_of
+from fairy.settings import EditConfig
+
+
+def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) -> None:
+    """Write all settings to `path`; a file that holds just these already is left alone.
+
+    Raises:
+        OutputExistsError: another file is there, and may not be replaced.
+    """
+    text = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
+    if path.exists() and not overwrite:
+        if path.is_file() and path.read_bytes() == text.encode():
+            return
+        raise OutputExistsError(f"{path}: exists already; give --overwrite or another name")
+    path.write_text(text, encoding="utf-8")
+
+
+def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str, Any]:
+    """Return the settings in a file of `save_settings`, or in the report of an edit.
+
+    Raises:
+        SettingsError: the file cannot be read, names a setting that does not exist, or has a value
+            that is not allowed.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: is not JSON: {_FORM}") from error
+    if isinstance(document, dict) and isinstance(document.get("settings"), dict):
+        document = document["settings"]
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path}: holds no settings: {_FORM}")
+    known = {field.name for field in options_of(settings)}
+    if unknown := sorted(document.keys() - known):
+        raise SettingsError(
+            f"{path}: unknown settings {', '.join(map(repr, unknown))}: use "
+            f"{', '.join(sorted(known))}"
+        )
+    try:
+        settings(**document)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return document
+
+
+_FORM = "give a file written by --save-settings or --report"

@@ -1,0 +1,45 @@
+"""`fairy batch`: a line for each job, options for all of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from fairy.cli.app import app
+from tests.cli.conftest import NUM_FRAMES, assert_refused
+
+
+def test_batch_prints_a_line_for_each_job_and_tells_of_failures(clip: Path, model: Path):
+    jobs, folder = clip.with_name("jobs.csv"), clip.parent
+    jobs.write_text(
+        "input,instruction,output,steps\n"
+        f"{folder / 'gone.mp4'},make it snow,{folder / 'a.mp4'},\n"
+        f"{clip},make it snow,{folder / 'b.mp4'},1\n"
+    )
+    result = CliRunner().invoke(app, ["batch", str(jobs), "--model", str(model)])
+    assert result.exit_code == 2
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert (first["line"], first["state"]) == (2, "failed")
+    assert "no such file" in first["error"]
+    assert (second["line"], second["state"], second["num_frames"]) == (3, "done", NUM_FRAMES)
+    assert result.stderr == "fairy: 1 of 2 jobs failed: see their lines above\n"
+
+
+def test_a_missing_list_of_jobs(tmp_path: Path):
+    result = CliRunner().invoke(app, ["batch", str(tmp_path / "jobs.csv")])
+    assert_refused(result, "jobs.csv: cannot be read: No such file", tmp_path, set())
+
+
+def test_options_are_for_the_lines_that_do_not_set_them(clip: Path, model: Path):
+    jobs, report = clip.with_name("jobs.csv"), clip.with_name("report.json")
+    jobs.write_text(
+        "input;instruction;output;report;seed\n"
+        f"{clip};make it snow;{clip.with_name('a.mp4')};{report};8.0\n"
+    )
+    options = ["--model", model, "--steps", "1", "--seed", "3", "--crf", "30"]
+    result = CliRunner().invoke(app, [str(word) for word in ["batch", jobs, *options]])
+    assert result.exit_code == 0, result.output
+    settings = json.loads(report.read_text())["settings"]
+    assert (settings["num_inference_steps"], settings["seed"], settings["crf"]) == (1, 8, 30)
