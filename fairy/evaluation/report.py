@@ -15,13 +15,14 @@ from markupsafe import Markup
 
 from fairy.analysis.plots import PALETTE, svg_text
 from fairy.analysis.tracking_figure import accuracy_figure
-from fairy.errors import MediaError, OutputExistsError, SettingsError
+from fairy.errors import MediaError, SettingsError
 from fairy.evaluation import tables
 from fairy.evaluation.figures import clip_curve, overview_figures, sweep_figures
 from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
+from fairy.media.write import check_new_file
 
 PAGE = Path(__file__).parent / "page"
 SUFFIXES = (".html", ".json", ".csv")
@@ -38,11 +39,8 @@ def check_report(out: Path, *, overwrite: bool) -> None:
     """
     if out.suffix.lower() != ".html":
         raise SettingsError(f"{out}: a report is an HTML file: give a name that ends in .html")
-    if not out.parent.is_dir():
-        raise MediaError(f"{out}: the folder {out.parent} does not exist: make it first")
-    existing = [path for path in report_paths(out) if path.exists()]
-    if existing and not overwrite:
-        raise OutputExistsError(f"{existing[0]} exists: use --overwrite, or another name")
+    for path in report_paths(out):
+        check_new_file(path, overwrite=overwrite)
 
 
 def report_paths(out: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +22,12 @@ from fairy.editors.base import Editor
 from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.timing import Stopwatch
 from fairy.errors import InstructionError, JobInterrupted, MediaError
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
-from fairy.jobs.report import EditReport, Stopwatch, provenance
+from fairy.jobs.report import EditReport, provenance
 from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
@@ -276,9 +277,9 @@ def make_report(
         num_frames_out=info.num_frames,
         fps=str(info.fps),
         size=outputs.size,
-        seconds=watch.seconds(),
-        codec_seconds={"read": round(job.decoding_s, 4), "write": round(outputs.busy_s, 4)},
-        model_seconds={name: round(s, 4) for name, s in job.model_seconds.items()},
+        seconds=rounded(watch.seconds() | {"total": watch.total_s}),
+        codec_seconds=rounded({"read": job.decoding_s, "write": outputs.busy_s}),
+        model_seconds=rounded(job.model_seconds),
         shots=plan.shots,
         num_frames_kept=num_kept,
         peak_memory_bytes=peak_memory_bytes(),
@@ -286,3 +287,8 @@ def make_report(
             torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         ),
     )
+
+
+def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return seconds to a tenth of a millisecond."""
+    return {name: round(value, 4) for name, value in seconds.items()}

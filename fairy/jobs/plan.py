@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from fairy.anchors.selection import select_shot_anchors
-from fairy.errors import InstructionError, MediaError, OutputExistsError, SettingsError
+from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.manifest import (
     ClipFile,
     Document,
@@ -29,7 +29,7 @@ from fairy.media.decoding.stdin import STDIN
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
-from fairy.media.write import check_holds, check_output
+from fairy.media.write import check_holds, check_new_file, check_output
 from fairy.settings import EditConfig, MediaConfig
 
 # Two seconds at 24 frames/s, a usual distance of key frames: a segment begins with one. Part of
@@ -206,23 +206,10 @@ def check_outputs(request: EditRequest) -> None:
     for path in (request.out, request.compare):
         if path is not None:
             check_output(path, request.overwrite or workspace.wrote(path), request.config)
-    if request.report is not None:
-        overwrite = request.overwrite or workspace.wrote(request.report)
-        check_report(request.report, overwrite=overwrite)
-
-
-def check_report(path: Path, *, overwrite: bool) -> None:
-    """Refuse a report that cannot be written.
-
-    Raises:
-        FairyError: it exists and may not be replaced, or its folder does not exist.
-    """
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder; name a file, as in {path / 'report.json'}")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path}: exists already; give --overwrite or another name")
-    if not path.parent.is_dir():
-        raise MediaError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if (report := request.report) is not None:
+        if report.is_dir():
+            raise MediaError(f"{report}: is a folder; name a file, as in {report / 'report.json'}")
+        check_new_file(report, overwrite=request.overwrite or workspace.wrote(report))
 
 
 def choose_shots(

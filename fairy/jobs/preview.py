@@ -17,10 +17,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.base import EditInput, Editor
+from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
 from fairy.jobs.edit import EditOptions, kept_work_explained, ready
 from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
-from fairy.jobs.report import Stopwatch
 from fairy.jobs.segment import ClipJob, by_shot
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image

@@ -6,9 +6,7 @@ Tests: tests/jobs/test_report.py.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -115,47 +113,3 @@ class EditReport:
         partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
         when_whole(partial)
         partial.replace(path)
-
-
-class Stopwatch:
-    """Seconds per stage. A stage inside another pauses the outer one, so nothing counts twice.
-
-    >>> watch = Stopwatch()
-    >>> with watch("edit"):
-    ...     with watch("read"):
-    ...         pass
-    >>> sorted(watch.seconds())
-    ['edit', 'read', 'total']
-    """
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._running: list[str] = []
-        self._began = self._since = time.perf_counter()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Count the time of the `with` block towards `stage`."""
-        self._turn()
-        self._running.append(stage)
-        try:
-            yield
-        finally:
-            self._turn()
-            self._running.pop()
-
-    def seconds(self) -> dict[str, float]:
-        """Return the seconds per stage so far, and the "total" since the watch was made."""
-        total = time.perf_counter() - self._began
-        return {
-            **{name: round(s, 4) for name, s in self._seconds.items()},
-            "total": round(total, 4),
-        }
-
-    def _turn(self) -> None:
-        """Charge the time since the last turn to the innermost running stage."""
-        now = time.perf_counter()
-        if self._running:
-            stage = self._running[-1]
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
-        self._since = now

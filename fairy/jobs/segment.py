@@ -16,10 +16,10 @@ import numpy as np
 
 from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSettings
 from fairy.editors.images import Frame as Picture
+from fairy.editors.timing import Stopwatch
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan, Segment
-from fairy.jobs.report import Stopwatch
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image

@@ -30,6 +30,19 @@ from fairy.settings import MediaConfig
 logger = logging.getLogger(__name__)
 
 
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Check that a file can be written; call it before any work is done.
+
+    Raises:
+        MediaError: its folder does not exist.
+        OutputExistsError: it exists, and `overwrite` is False.
+    """
+    if not path.parent.is_dir():
+        raise MediaError(f"{path}: the folder {path.parent} does not exist: make it first")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path}: already there: use --overwrite or another name")
+
+
 def check_output(
     out: str | Path, overwrite: bool = False, media: MediaConfig | None = None
 ) -> None:
@@ -40,8 +53,7 @@ def check_output(
         MediaError: its folder is missing, or its suffix names no container we write.
     """
     out = Path(out)
-    if not out.parent.is_dir():
-        raise MediaError(f"{out}: the folder {out.parent} does not exist: make it first")
+    check_new_file(out, overwrite=True)
     if out.is_dir():
         _check_images(out, media)
         _check_folder(out, overwrite)
@@ -58,8 +70,7 @@ def check_output(
         )
     if out.exists() and not suffix:
         raise OutputExistsError(f"{out}: a file, but a name without suffix is a folder of PNGs")
-    if out.exists() and not overwrite:
-        raise OutputExistsError(f"{out}: already there: use --overwrite or another name")
+    check_new_file(out, overwrite=overwrite)
 
 
 def check_holds(out: str | Path, num_frames: int) -> None:

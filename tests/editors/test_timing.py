@@ -11,31 +11,53 @@ import torch
 import fairy.editors.timing
 from fairy.editors.base import Anchor, EditInput
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.editors.timing import StageTimer
+from fairy.editors.timing import Stopwatch
 from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 
 def test_blocks_of_one_name_add_up(monkeypatch: pytest.MonkeyPatch):
     # The clock goes on a second each time it is read, so every block lasts one
-    monkeypatch.setattr(fairy.editors.timing.time, "perf_counter", count().__next__)
-    timer = StageTimer(torch.device("cpu"))
+    monkeypatch.setattr(fairy.editors.timing.time, "perf_counter", count(0.0).__next__)
+    watch = Stopwatch(torch.device("cpu"))
     for name in ("frames", "vae_decode", "frames"):
-        with timer(name):
+        with watch(name):
             pass
-    assert timer.seconds() == {"frames": 2, "vae_decode": 1}
+    assert watch.seconds() == {"frames": 2, "vae_decode": 1}
+
+
+def test_inner_stage_pauses_the_outer_one():
+    watch = Stopwatch()
+    with watch("edit"):
+        with watch("read"):
+            time.sleep(0.05)
+        time.sleep(0.01)
+    seconds = watch.seconds()
+    assert seconds["read"] >= 0.05
+    assert seconds["edit"] < seconds["read"]
+    assert seconds["read"] + seconds["edit"] <= watch.total_s + 1e-3
+
+
+def test_stage_ends_on_an_exception():
+    watch = Stopwatch()
+    with pytest.raises(RuntimeError), watch("edit"):
+        raise RuntimeError
+    before = watch.seconds()["edit"]
+    with watch("write"):
+        time.sleep(0.01)
+    assert watch.seconds()["edit"] == before
 
 
 @pytest.mark.gpu
 def test_stage_on_cuda_is_the_device_s_time_not_the_call_s():
-    timer = StageTimer(torch.device("cuda"))
+    watch = Stopwatch(torch.device("cuda"))
     matrix = torch.randn(4096, 4096, device="cuda")
     began = time.perf_counter()
-    with timer("frames"):
+    with watch("frames"):
         for _ in range(20):
             matrix = matrix @ matrix
     called = time.perf_counter() - began
-    assert timer.seconds()["frames"] > called
+    assert watch.seconds()["frames"] > called
 
 
 def session_of_one_frame(pipe: FairyPipeline):

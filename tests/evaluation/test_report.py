@@ -128,7 +128,7 @@ def test_reports_are_refused_before_the_work(tmp_path):
     with pytest.raises(MediaError, match="does not exist"):
         check_report(tmp_path / "none" / "report.html", overwrite=False)
     (tmp_path / "report.csv").touch()
-    with pytest.raises(OutputExistsError, match=r"report\.csv exists"):
+    with pytest.raises(OutputExistsError, match=r"report\.csv: already there"):
         check_report(tmp_path / "report.html", overwrite=False)
     check_report(tmp_path / "report.html", overwrite=True)
 

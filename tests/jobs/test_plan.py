@@ -55,7 +55,7 @@ def test_compare_must_not_replace_the_result(clip: Path):
 def test_report_is_not_replaced_unasked(clip: Path):
     report = clip.with_name("report.json")
     report.write_text("mine")
-    with pytest.raises(OutputExistsError, match=r"report\.json: exists already; give --overwrite"):
+    with pytest.raises(OutputExistsError, match=r"report\.json: already there: use --overwrite"):
         plan_edit(
             EditRequest.of(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
         )
@@ -64,7 +64,7 @@ def test_report_is_not_replaced_unasked(clip: Path):
 
 def test_report_needs_its_folder(clip: Path):
     report = clip.parent / "missing" / "report.json"
-    with pytest.raises(FairyError, match="does not exist; make it first"):
+    with pytest.raises(FairyError, match="does not exist: make it first"):
         plan_edit(
             EditRequest.of(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
         )

@@ -1,15 +1,14 @@
-"""The report says what happened, in JSON, and its clock counts nothing twice."""
+"""The report says what happened, as JSON."""
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 
 from fairy.editors.ip2p.session import UsedSettings
-from fairy.jobs.report import EditReport, Stopwatch, provenance
+from fairy.jobs.report import EditReport, provenance
 from fairy.settings import EXACT, EditConfig
 from fairy.system import versions
 
@@ -82,25 +81,3 @@ def test_provenance_says_what_is_not_exact_and_nothing_else():
 
 def test_loading_does_not_count_as_editing(report: EditReport):
     assert report.frames_per_second == pytest.approx(5 / 10)
-
-
-def test_inner_stage_pauses_the_outer_one():
-    watch = Stopwatch()
-    with watch("edit"):
-        with watch("read"):
-            time.sleep(0.05)
-        time.sleep(0.01)
-    seconds = watch.seconds()
-    assert seconds["read"] >= 0.05
-    assert seconds["edit"] < seconds["read"]
-    assert seconds["read"] + seconds["edit"] <= seconds["total"] + 1e-3
-
-
-def test_stage_ends_on_an_exception():
-    watch = Stopwatch()
-    with pytest.raises(RuntimeError), watch("edit"):
-        raise RuntimeError
-    before = watch.seconds()["edit"]
-    with watch("write"):
-        time.sleep(0.01)
-    assert watch.seconds()["edit"] == before

@@ -11,9 +11,9 @@ import pytest
 
 import fairy.jobs.plan
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.timing import Stopwatch
 from fairy.jobs.edit import edit_video, make_outputs, ready
 from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
-from fairy.jobs.report import Stopwatch
 from fairy.jobs.segment import ClipJob, by_shot, runs
 from fairy.jobs.workspace import Part, Workspace
 from fairy.media.read import read_video

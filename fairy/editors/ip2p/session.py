@@ -30,7 +30,7 @@ from fairy.editors.ip2p.denoise import Denoiser, StepCallback
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
 from fairy.editors.ip2p.prompt import encode_instruction
-from fairy.editors.timing import StageTimer
+from fairy.editors.timing import Stopwatch
 from fairy.editors.turns import turn
 from fairy.errors import SettingsError
 from fairy.media.colours import Image
@@ -97,7 +97,7 @@ class Ip2pSession(EditSession):
         self._pipe, self._size, self._decode = pipe, size, options.decode
         with turn(pipe.unet):
             self._denoiser = _make_denoiser(pipe, prompt, settings, size, options)
-            self._timer = StageTimer(self._device)
+            self._timer = Stopwatch(self._device)
             self._batches = FrameBatches(
                 settings.frame_batch_size or self._fitting_batch(settings, len(anchors))
             )
