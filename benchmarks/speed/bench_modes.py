@@ -37,9 +37,10 @@ from fairy.anchors.attention import AnchorPass, anchor_attention
 from fairy.anchors.backends import choose_backend
 from fairy.anchors.cache import AnchorCache
 from fairy.anchors.selection import select_anchor_indices
-from fairy.editors.ip2p.denoise import Step, plan_steps
 from fairy.editors.ip2p.guidance import Guidance
-from fairy.editors.ip2p.levers.deep_cache import LowerLevels
+from fairy.editors.ip2p.levers.base import Step
+from fairy.editors.ip2p.levers.deep_cache import DeepCache, reused_steps
+from fairy.editors.ip2p.levers.guidance_interval import UNGUIDED, guided_steps
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
 from fairy.evaluation.clips import SuiteClip, rendered_clips
 from fairy.metrics.fidelity import psnr_db, sharpness
@@ -128,8 +129,10 @@ def _row(
 
 def sd_flops(num_steps: int, shortcuts: Shortcuts) -> float:
     """Return the UNet's FLOPs for one frame through all steps."""
-    plan = plan_steps(num_steps, Guidance(7.5, 1.5), shortcuts)
-    return sum(map(_step_flops, plan))
+    guided = guided_steps(num_steps, shortcuts.guidance_interval)
+    num_groups = [3 if index in guided else 1 for index in range(num_steps)]
+    reused = reused_steps(num_groups, shortcuts.reuse)
+    return sum(map(_step_flops, num_groups, reused))
 
 
 @cache
@@ -141,20 +144,21 @@ def sd_unet() -> UNet2DConditionModel:
 
 @cache
 @torch.no_grad()
-def _step_flops(step: Step) -> float:
-    num_groups, unet = step.guidance.num_groups, sd_unet()
+def _step_flops(num_groups: int, reused: bool) -> float:
+    unet, guidance = sd_unet(), Guidance(7.5, 1.5) if num_groups == 3 else UNGUIDED
     cache, backend = AnchorCache(META, META), choose_backend("sdpa", META)
     state = AnchorPass(cache, backend, NUM_ANCHORS, writing=True)
-    levels = LowerLevels(unet)
     with anchor_attention(unet, state), shared_branches(unet, state):
         _predict(unet, num_groups * NUM_ANCHORS)
         state.num_frames, state.writing = 1, False
         state.begin_step(0)
-        if step.reuses:
-            with levels.at(reused=False):
+        with DeepCache(unet, every=2) as lever:
+            lever.at_step(Step(0, 2, guidance))
+            if reused:
                 _predict(unet, num_groups)
-        with levels.at(reused=step.reuses), FlopCounterMode(display=False) as counter:
-            _predict(unet, num_groups)
+                lever.at_step(Step(1, 2, guidance))
+            with FlopCounterMode(display=False) as counter:
+                _predict(unet, num_groups)
     return float(counter.get_total_flops())
 
 

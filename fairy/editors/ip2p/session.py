@@ -29,6 +29,7 @@ from fairy.editors.images import read_at_size
 from fairy.editors.ip2p.denoise import Denoiser, StepCallback
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
+from fairy.editors.ip2p.levers import make_levers
 from fairy.editors.ip2p.prompt import encode_instruction
 from fairy.editors.timing import Stopwatch
 from fairy.editors.turns import turn
@@ -95,6 +96,7 @@ class Ip2pSession(EditSession):
         _check_size(size, pipe.grid)
         settings = pipe.defaults.fill(settings, prompt)
         self._pipe, self._size, self._decode = pipe, size, options.decode
+        self._shortcuts = settings.shortcuts
         with turn(pipe.unet):
             self._denoiser = _make_denoiser(pipe, prompt, settings, size, options)
             self._timer = Stopwatch(self._device)
@@ -133,8 +135,8 @@ class Ip2pSession(EditSession):
             backend_reason=denoiser.backend.reason,
             anchor_cache_device=str(denoiser.cache.device),
             anchor_cache_bytes=denoiser.cache.num_bytes,
-            quality=denoiser.shortcuts.quality,
-            shortcuts=denoiser.shortcuts,
+            quality=self._shortcuts.quality,
+            shortcuts=self._shortcuts,
         )
 
     def edit(self, inputs: Sequence[EditInput]) -> Image:
@@ -265,7 +267,7 @@ def _make_denoiser(
         cache=AnchorCache(torch.device(settings.anchor_cache_device or device), device),
         eta=options.eta,
         cross_attention_kwargs=options.cross_attention_kwargs,
-        shortcuts=settings.shortcuts,
+        levers=make_levers(pipe.unet, settings.shortcuts),
         on_step_end=options.on_step_end,
     )
 

@@ -1,82 +1,127 @@
-"""Reuse of the UNet's lower levels from step to step: their result changes slowly.
+"""Reuse of the UNet's lower levels from step to step, because their result changes slowly.
 
-In a step that reuses, the UNet has its top level alone, and in place of everything below it the
-(B,C,h,w) of an earlier step, as it came up then. The layers left out neither write nor read the
-anchors' cache. The idea is DeepCache's (Ma et al. 2024, arXiv 2312.00858).
+In a step that reuses, the UNet has only its top level, and (B,C,h,w) of an earlier step in place of
+what comes up from below. The layers left out neither write nor read the anchors' cache. The idea is
+DeepCache's (Ma et al. 2024, arXiv 2312.00858).
 Tests: tests/editors/ip2p/levers/test_deep_cache.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from fairy.editors.ip2p.levers.base import Lever, Step
 from fairy.errors import SettingsError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class LowerLevels:
-    """What the levels below a UNet's top one gave last, for one batch of rows.
 
-    Modules are exchanged rather than hooked: torch.compile notices the one, but not the other.
+def reused_steps(num_groups: Sequence[int], every: int) -> list[bool]:
+    """Return which steps reuse, given the guidance branches of each step.
+
+    Lower levels are computed in every `every`-th step, and in a step with branches that the last
+    computed ones lack.
+
+    >>> reused_steps([1, 1, 3, 3], every=4)
+    [False, True, False, True]
+    """
+    reused: list[bool] = []
+    num_kept = 0
+    for index, num_here in enumerate(num_groups):
+        reused.append(_reuses(index, num_here, num_kept, every))
+        num_kept = num_kept if reused[-1] else num_here
+    return reused
+
+
+def _reuses(index: int, num_groups: int, num_groups_kept: int, every: int) -> bool:
+    return index % every != 0 and num_groups <= num_groups_kept
+
+
+class DeepCache(Lever):
+    """Computes the levels below a UNet's top one in some steps and reuses them in the others.
+
+    Modules are exchanged rather than hooked, because torch.compile notices that.
 
     Args:
         unet: any UNet of two levels or more.
+        every: computed in every `every`-th step.
 
     Raises:
         SettingsError: the UNet has one level.
     """
 
-    def __init__(self, unet: UNet2DConditionModel) -> None:
+    def __init__(self, unet: UNet2DConditionModel, every: int) -> None:
         if len(unet.up_blocks) < 2:
             raise SettingsError("reuse: this model's UNet has one level only; use 1, which is off")
-        self._unet = unet
+        self._unet, self._every = unet, every
         self._last = _Last()
+        self._num_groups_kept = 0
 
-    @contextmanager
-    def at(self, *, reused: bool) -> Iterator[None]:
-        """Run the UNet inside with the lower levels of before, or compute and keep them.
+    def __enter__(self) -> Self:
+        """Remember the UNet's modules."""
+        unet = self._unet
+        self._top, self._below = unet.down_blocks[0], unet.up_blocks[-2]
+        self._whole: tuple[Any, ...] = (
+            unet.down_blocks,
+            unet.mid_block,
+            unet.up_blocks,
+            self._top.downsamplers,
+            self._below.upsamplers,
+        )
+        self._num_groups_kept = 0
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Make the UNet whole again and forget what was kept."""
+        self._restore()
+        self._last.kept = None
+
+    def at_step(self, step: Step) -> Step:
+        """Let the UNet reuse its lower levels, or compute and keep them.
 
         Rows (B,...) may be fewer than when they were kept: they are the first ones then.
         """
-        with self._replaced() if reused else self._kept():
-            yield
+        self._restore()
+        num_groups = step.guidance.num_groups
+        if _reuses(step.index, num_groups, self._num_groups_kept, self._every):
+            self._unet.down_blocks = nn.ModuleList([self._top])
+            self._unet.mid_block = self._last
+            self._unet.up_blocks = nn.ModuleList([self._unet.up_blocks[-1]])
+            self._top.downsamplers = None
+        else:
+            self._num_groups_kept = num_groups
+            self._below.upsamplers = nn.ModuleList([*self._below.upsamplers, _Keep(self._last)])
+        return step
 
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        below = self._unet.up_blocks[-2]
-        upsamplers = below.upsamplers
-        try:
-            below.upsamplers = nn.ModuleList([*upsamplers, _Keep(self._last)])
-            yield
-        finally:
-            below.upsamplers = upsamplers
-
-    @contextmanager
-    def _replaced(self) -> Iterator[None]:
-        unet, top = self._unet, self._unet.down_blocks[0]
-        whole = unet.down_blocks, unet.mid_block, unet.up_blocks, top.downsamplers
-        try:
-            unet.down_blocks, unet.mid_block = nn.ModuleList([top]), self._last
-            unet.up_blocks, top.downsamplers = nn.ModuleList([unet.up_blocks[-1]]), None
-            yield
-        finally:
-            unet.down_blocks, unet.mid_block, unet.up_blocks, top.downsamplers = whole
+    def _restore(self) -> None:
+        unet = self._unet
+        unet.down_blocks, unet.mid_block, unet.up_blocks = self._whole[:3]
+        self._top.downsamplers, self._below.upsamplers = self._whole[3:]
 
 
 class _Last(nn.Module):
-    """Stands where the middle block stands; gives what was kept, for as many rows as come."""
+    """Replaces the mid block; returns the activations that were kept."""
 
-    kept: Tensor
+    kept: Tensor | None = None
 
     def forward(self, sample: Tensor, temb: Tensor) -> Tensor:
+        assert self.kept is not None
         return self.kept[: sample.shape[0]]
 
 
 class _Keep(nn.Module):
-    """Stands after an upsampler, as another one; keeps what comes from it."""
+    """Follows an upsampler; keeps what comes from it."""
 
     def __init__(self, last: _Last) -> None:
         super().__init__()

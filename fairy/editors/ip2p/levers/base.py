@@ -1,0 +1,56 @@
+"""What a lever is: something that changes what the steps of a pass compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from fairy.editors.ip2p.guidance import Guidance
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one denoising step computes.
+
+    Attributes:
+        index: its number, from 0.
+        num_steps: of the pass.
+        guidance: the guidance branches.
+    """
+
+    index: int
+    num_steps: int
+    guidance: Guidance
+
+
+class Lever:
+    """On inside `with`, for one pass through all steps; the UNet is as before after that.
+
+    Anchors and frames are passed through with the same levers, so that frames find in the anchors'
+    cache what they look for.
+
+    Attributes:
+        drops_branches: whether some steps may have fewer guidance branches.
+    """
+
+    drops_branches = False
+
+    def __enter__(self) -> Self:
+        """Prepare for a pass."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Undo what the pass needed."""
+
+    def at_step(self, step: Step) -> Step:
+        """Prepare for a step before it runs; return what it is to compute."""
+        return step
