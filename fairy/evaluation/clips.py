@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from fairy.media import VideoInfo, probe, read_frames
 from fairy.media.encoding.codecs import CONTAINERS
 from fairy.media.frames import fit_size, resize, to_model
 from fairy.metrics.flow import estimate_flow
+from fairy.metrics.free_choice import Nearest
 
 # Far from every training seed, which are hashes of small numbers.
 FIRST_SEED = 7_000_000
@@ -40,7 +41,7 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteClip:
-    """A clip to edit, and what is known of it: as in `fairy.evaluation.pair.Pair`."""
+    """A clip to edit, and what is known about it: as in `fairy.evaluation.pair.Pair`."""
 
     name: str
     instruction: str
@@ -51,6 +52,9 @@ class SuiteClip:
     fps: Fraction
     target: Tensor | None = None
     captions: tuple[str, str] | None = None
+    nearest: Nearest | None = None
+    # Its name in the training data, where the instruction asks for one of those edits
+    edit: str = ""
 
 
 # Clips are made where and when they are edited, one at a time
@@ -87,7 +91,7 @@ def folder_clips(
         instructions: a text file with one instruction a line, for every clip; or a CSV with the
             columns `clip` (a file's name, or * for all) and `instruction`, and, for measures that
             read text, `source_caption` and `target_caption`.
-        num_frames: of each clip; what is longer ends there.
+        num_frames: of each clip; longer ones are cut.
         size: longer side at which they are edited and compared.
         multiple: both sides become multiples of this.
 
@@ -112,19 +116,23 @@ def real_clip(
     num_frames: int,
     size: int,
     multiple: int,
+    stride: int = 1,
 ) -> SuiteClip:
-    """Read a clip's first frames, with its motion by DIS; arguments as of `folder_clips`."""
-    frames, info = _read(path, num_frames, size, multiple)
+    """Read a clip's first frames, every `stride`-th of them, with its motion by DIS.
+
+    The other arguments are those of `folder_clips`.
+    """
+    frames, info = _read(path, num_frames, size, multiple, stride)
     flow, visible = estimate_flow(frames)
     return SuiteClip(
         name=path.name, instruction=instruction, frames=frames, flow=flow,
-        visible=visible, flow_method="DIS", fps=info.fps, captions=captions,
+        visible=visible, flow_method="DIS", fps=info.fps / stride, captions=captions,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A line of the instructions: for which clip ("*": all), what, and captions if given."""
+    """A line of the instructions: the clip ("*": all), the instruction, captions if given."""
 
     clip: str
     instruction: str
@@ -132,7 +140,7 @@ class Asked:
 
 
 def plan_folder(folder: Path, instructions: Path) -> list[tuple[Path, list[Asked]]]:
-    """Return each clip of `folder` with what is asked of it; errors as of `folder_clips`."""
+    """Return each clip of `folder` with its instructions; errors as of `folder_clips`."""
     if not folder.is_dir():
         raise SettingsError(f"{folder}: no such folder: --clips is a folder of clips")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
@@ -173,10 +181,12 @@ def _names(kind: tuple[str, ...], count: int) -> list[str]:
 
 
 def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
-    """Render the clip of number `index` for the edit `name`; size is (height, width)."""
+    """Render the clip of number `index` for the edit `name`; size is (height, width).
+
+    Its instruction is a phrasing that no model was trained with.
+    """
     from fairy.synthetic.edits import EDITS_BY_NAME
     from fairy.synthetic.moving_scenes import sample_clip
-    from fairy.synthetic.phrases import PHRASES
     from fairy.synthetic.scenes import Rendered, SceneSampler
 
     generator = torch.Generator().manual_seed(FIRST_SEED + index)
@@ -191,21 +201,36 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
         targets.append(target)
     return SuiteClip(
         name=f"rendered {index + 1}",
-        instruction=PHRASES[name][0][0].format(it="it", **words),
+        instruction=held_out_instruction(name, index, **words),
         frames=clip.frames, flow=clip.flow, visible=clip.visible, flow_method="exact",
         fps=RENDERED_FPS, target=torch.cat(targets) if edit.deterministic else None,
+        nearest=nearest_of(name), edit=name,
     )  # fmt: skip
 
 
-def _read(path: Path, num_frames: int, size: int, multiple: int) -> tuple[Tensor, VideoInfo]:
+def held_out_instruction(name: str, index: int, **words: str) -> str:
+    """Return a phrasing of an edit that no model was trained with; `index` chooses which."""
+    from fairy.synthetic.phrases import PHRASES
+
+    choices = PHRASES[name][1]
+    return choices[index % len(choices)].format(it="it", **words)
+
+
+def nearest_of(name: str) -> Nearest | None:
+    """Return what fits an edit's free choice; None where it has none, or one that is not fitted."""
+    from fairy.synthetic.free_looks import FREE_LOOKS
+
+    return FREE_LOOKS[name].nearest if name in FREE_LOOKS else None
+
+
+def _read(
+    path: Path, num_frames: int, size: int, multiple: int, stride: int
+) -> tuple[Tensor, VideoInfo]:
     """Read the first frames (T,3,H,W) in [0,1] at the size of the comparison."""
     info = probe(path)
-    if info.num_frames < 2:
+    if info.num_frames <= stride:
         raise SettingsError(f"{path}: a single frame; steadiness needs at least 2")
     fitted = fit_size(info.height, info.width, size=size, multiple=multiple)
-    frames: list[Tensor] = []
-    for frame in read_frames(path):
-        if len(frames) == num_frames:
-            break
-        frames.append((to_model(resize(frame.image, fitted)[None]) + 1) / 2)
+    read = islice(read_frames(path), 0, num_frames * stride, stride)
+    frames = [(to_model(resize(frame.image, fitted)[None]) + 1) / 2 for frame in read]
     return torch.cat(frames), info

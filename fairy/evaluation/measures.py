@@ -1,7 +1,7 @@
-"""What is measured of an edit: the rows of every table, from the functions of `fairy.metrics`.
+"""The measures of an edit: the rows of every table, from the functions of `fairy.metrics`.
 
-A measure that cannot be taken (no captions, no weights, nothing stands still) says why; nothing
-takes its place. Tests: tests/evaluation/test_measures.py.
+A measure that cannot be taken (no captions, no weights, nothing is still) gives the reason, never a
+substitute. Tests: tests/evaluation/test_measures.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from fairy.evaluation.pair import Pair
 from fairy.metrics.drift import drift
 from fairy.metrics.fidelity import lpips, psnr_db, same_region, sharpness, ssim
+from fairy.metrics.free_choice import Nearest, edit_psnr_db, hold_psnr_db
 from fairy.metrics.semantic import Encoder, clip_direction, frame_acc, tem_con
 from fairy.metrics.temporal import (
     LEAST_FRAMES_FOR_POWER,
@@ -31,7 +32,7 @@ HARDLY_CHANGED, CLEAR_CHANGE, FEW_PIXELS = 0.015, 0.1, 0.005
 
 
 class NotMeasured(Exception):
-    """A measure that does not apply to a clip, or lacks what it needs; the message says which."""
+    """A measure does not apply to a clip, or needs something that is missing: see the message."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Row:
     Attributes:
         key: its name in JSON and CSV.
         label: its name on a page.
-        better: which direction is good; "neither" for what only explains the other rows.
-        scale: what a page multiplies values with; JSON and CSV hold them unscaled.
-        unit: said beside the label.
-        digits: after the point, scaled.
+        better: which direction is good; "neither" for rows that only help to read the others.
+        scale: factor for display; JSON and CSV hold the values unscaled.
+        unit: shown with the label.
+        digits: decimals of the scaled value.
         meaning: one line for the report.
     """
 
@@ -69,8 +70,8 @@ class Scores:
     """What was measured of one edit.
 
     Attributes:
-        values: by measure; only what was measured.
-        missing: by measure, why it was not.
+        values: by measure, where it was taken.
+        missing: by measure, why it was not taken.
         series: by measure, values against time: `warp_error` (T-1) and `drift` (T).
         hardly_edited: whether the edit is little more than a copy of the source.
     """
@@ -185,6 +186,20 @@ def _clip_direction(pair: Pair, encoder: Encoder | None) -> float:
     return clip_direction(pair.edited, pair.source, *_captions(pair), _encoder(encoder))
 
 
+def _edit_db(pair: Pair, encoder: Encoder | None) -> float:
+    return edit_psnr_db(pair.edited, pair.source, _nearest(pair))
+
+
+def _hold_db(pair: Pair, encoder: Encoder | None) -> float:
+    return hold_psnr_db(pair.edited, pair.source, _nearest(pair))
+
+
+def _nearest(pair: Pair) -> Nearest:
+    if pair.nearest is None:
+        raise NotMeasured("the edit leaves no choice open that can be fitted")
+    return pair.nearest
+
+
 def _given(value: float | None, reason: str) -> float:
     if value is None:
         raise NotMeasured(reason)
@@ -244,6 +259,16 @@ MEASURES = (
         "lpips", "LPIPS to the target", "lower", 1, "", 3,
         "Learned perceptual distance, where the exact result is known.",
         _lpips,
+    ),
+    Measure(
+        "edit_db", "PSNR to the best choice, by frame", "higher", 1, "dB", 2,
+        "To the edit with the best free choice for each frame: is it the edit that was asked for?",
+        _edit_db,
+    ),
+    Measure(
+        "hold_db", "PSNR to the best choice, by clip", "higher", 1, "dB", 2,
+        "To the edit with one free choice for the whole clip: does the choice hold still?",
+        _hold_db,
     ),
     Measure(
         "outside_db", "PSNR outside the edit", "higher", 1, "dB", 2,

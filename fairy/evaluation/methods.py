@@ -1,10 +1,11 @@
-"""Ways to edit a clip, each from the same weights and seed: the columns of an evaluation.
+"""Ways to edit a clip, from the same weights and seed: the columns of an evaluation.
 
 - own noise: every frame alone, each from its own noise (an image editor run frame by frame);
 - shared noise: every frame alone, all from the same noise;
-- first-frame attention: one anchor, the first frame (as in Text2Video-Zero and its like);
+- first-frame attention: one anchor, the first frame (as in Text2Video-Zero);
 - anchors: the Fairy method.
-Frame by frame is done by diffusers' own pipeline. Frames (T,3,H,W) in [0,1].
+diffusers' own pipeline edits frame by frame. The steps are those that the model lists for the
+instruction, unless they are given. Frames (T,3,H,W) in [0,1].
 Tests: tests/evaluation/test_methods.py.
 """
 
@@ -20,9 +21,10 @@ from torch import Tensor
 
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.settings import EditConfig
 
 IMAGES_AT_ONCE = 16
-# Seeds of a clip's frames lie together, far from those of the next clip.
+# The frames of a clip have neighbouring seeds, far from those of the next clip
 SEEDS_PER_CLIP = 1_000_000
 Edit = Callable[[Tensor, str, int], Tensor]
 
@@ -93,29 +95,33 @@ def edit_alone(
         instructions: B texts.
         seeds: B seeds of the noise, of all steps.
         images_at_once: images in one call of diffusers' pipeline.
-        **settings: of diffusers' pipeline, in place of the model's defaults.
+        **settings: sampling settings of `EditConfig`, in place of the model's defaults.
     """
     parts = {**pipe.components, "requires_safety_checker": False}
     plain = StableDiffusionInstructPix2PixPipeline(**parts)
     plain.set_progress_bar_config(disable=True)
-    chosen = {
-        "num_inference_steps": pipe.defaults.num_inference_steps,
-        "guidance_scale": pipe.defaults.guidance_scale,
-        "image_guidance_scale": pipe.defaults.image_guidance_scale,
-        **settings,
-    }
-    outputs = []
-    for start in range(0, len(images), images_at_once):
-        rows = slice(start, start + images_at_once)
-        result = plain(
-            list(instructions[rows]),
-            image=images[rows],
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds[rows]],
-            output_type="pt",
-            **chosen,
-        )
-        outputs.append(result.images.float().cpu())
-    return torch.cat(outputs)
+    filled = [sampling(pipe, text, **settings) for text in instructions]
+    outputs = torch.empty_like(images)
+    # One call takes one set of settings
+    for chosen in {tuple(each.items()): each for each in filled}.values():
+        rows = [row for row, each in enumerate(filled) if each == chosen]
+        for batch in (rows[i : i + images_at_once] for i in range(0, len(rows), images_at_once)):
+            result = plain(
+                [instructions[row] for row in batch],
+                image=images[batch],
+                generator=[torch.Generator().manual_seed(seeds[row]) for row in batch],
+                output_type="pt",
+                **chosen,
+            )
+            outputs[batch] = result.images.float().cpu()
+    return outputs
+
+
+def sampling(pipe: FairyPipeline, instruction: str, **settings: Any) -> dict[str, Any]:
+    """Return steps and guidance scales for an instruction, as diffusers' pipeline takes them."""
+    filled = pipe.defaults.fill(EditConfig(**settings), instruction)
+    names = ("num_inference_steps", "guidance_scale", "image_guidance_scale")
+    return {name: getattr(filled, name) for name in names}
 
 
 def _with_anchors(pipe: FairyPipeline, **settings: Any) -> Edit:

@@ -1,7 +1,7 @@
-"""An edited clip beside its source, brought to the same frames and the same size.
+"""An edited clip and its source, aligned to the same frames and the same size.
 
-Other tools cut clips short, drop frames, shrink and crop. What can be told from the files is
-aligned, and said in a note; what cannot is refused in one line that names the option to use.
+Other tools cut clips short, drop frames, shrink and crop. What the files determine is aligned, with
+a note; anything else is an error of one line that names the option to use.
 Frames (T,3,H,W) in [0,1]. Tests: tests/evaluation/test_pair.py.
 """
 
@@ -23,6 +23,7 @@ from fairy.media import VideoInfo, probe, read_frames
 from fairy.media.colours import Image
 from fairy.media.frames import resize
 from fairy.metrics.flow import estimate_flow
+from fairy.metrics.free_choice import Nearest
 
 PairBy = Literal["auto", "number", "time"]
 Fit = Literal["refuse", "crop", "stretch"]
@@ -33,18 +34,19 @@ SAME_RATE, SAME_DURATION, SAME_ASPECT = 0.02, 0.05, 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What is judged: an edit, where it came from, and what is known besides.
+    """What is judged: an edit, its source, and what else is known.
 
     Attributes:
         source: (T,3,H,W) in [0,1].
         edited: (T,3,H,W) in [0,1], frame t made from the source's frame t.
-        target: (T,3,H,W) in [0,1], what the edit should be; None where nobody knows.
+        target: (T,3,H,W) in [0,1], the exact result; None where it is not known.
         flow: (T-1,2,H,W), motion of the source from frame t to t + 1, in px as (x, y).
         visible: (T-1,H,W) bool, where a point of frame t is seen in t + 1.
         flow_method: where the motion comes from: "exact" for rendered clips.
         fps: frames per second.
         captions: of the source and of the wanted result, for measures that read text.
         look_indices: frames whose look the others should keep: the same for every method.
+        nearest: for an edit with a free choice, as in `fairy.metrics.free_choice`.
     """
 
     source: Tensor
@@ -56,15 +58,16 @@ class Pair:
     fps: Fraction = Fraction(25)
     captions: tuple[str, str] | None = None
     look_indices: tuple[int, ...] = (0,)
+    nearest: Nearest | None = None
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which frames belong together and how they are made alike.
+    """Which frames belong together, and how both are brought to one size.
 
     Attributes:
         edited_indices: P frames of the edit.
-        other_indices: P frames of the other clip, shown with them.
+        other_indices: the P frames of the other clip that belong to them.
         size: (height, width) of both afterwards.
         crop: the other clip's part that the edit shows: (top, left, height, width).
         notes: what was done, in words.
@@ -85,17 +88,17 @@ def align(
     fit: Fit = "refuse",
     size: int = DEFAULT_SIZE,
 ) -> Alignment:
-    """Decide how the source, or the target, is laid beside the edit.
+    """Decide how the source, or the target, is aligned with the edit.
 
     Args:
         edited: the edit.
-        other: the clip beside it.
-        pair_by: frames with the same number or at the same time; "auto" tells from the files.
+        other: its source or target.
+        pair_by: frames with the same number or at the same time; "auto" decides by the files.
         fit: what the editor did where the shapes differ: cut the middle out, or squeezed.
         size: clips whose longer side is more are compared at this size.
 
     Raises:
-        SettingsError: the files do not tell which frames, or which parts, belong together.
+        SettingsError: the files leave open which frames, or which parts, belong together.
     """
     frames = _pair_frames(edited, other, pair_by)
     crop, crop_notes = _crop(edited, other, fit)
@@ -117,7 +120,7 @@ def load_pair(
     """Read an edit, its source and, where there is one, its exact target: (pair, notes).
 
     Args:
-        edited: a clip by anyone's tool, or a folder of images.
+        edited: a clip made by any tool, or a folder of images.
         source: what it was made from.
         target: what it should be.
         captions: of the source and of the wanted result.
@@ -127,7 +130,7 @@ def load_pair(
         flow_method: how the source's motion is estimated (`fairy.metrics.flow`).
 
     Raises:
-        SettingsError: the files do not tell what belongs together.
+        SettingsError: the files leave open what belongs together.
         MediaError: one of them cannot be read.
     """
     others = [other for other in (source, target) if other is not None]

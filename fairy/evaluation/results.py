@@ -38,6 +38,7 @@ class Case:
         seed: of the edit's noise.
         seconds: the edit took; None where it was made elsewhere.
         scores: what was measured.
+        edit: name of the edit in the training data, where the instruction asks for one.
     """
 
     clip: str
@@ -46,6 +47,7 @@ class Case:
     seed: int
     scores: Scores
     seconds: float | None = None
+    edit: str = ""
 
     @property
     def key(self) -> tuple[str, str, int]:

@@ -93,7 +93,7 @@ SUITES = {
     # The paper's ablation: frame by frame, anchors, and finetuned models by --also
     "ablation": Suite(
         name="ablation", num_open=100, num_exact=0, num_frames=8, size_share=0.6,
-        baselines=("shared noise",),
+        baselines=("own noise", "shared noise"),
     ),
 }  # fmt: skip
 
@@ -230,7 +230,7 @@ def _properties(plan: Plan, clip: SuiteClip, seed: int) -> list[Case]:
 
 
 def _swept_methods(plan: Plan, setting: str) -> list[Method]:
-    """Return a method for each value of a setting but the default, which is measured anyway."""
+    """Return a method for each value of a setting, except the default, which is measured anyway."""
     values = [v for v in plan.sweeps[setting] if v != _default(plan, setting)]
     settings = [{"num_anchors": NUM_ANCHORS, setting: value} for value in values]
     return [
@@ -239,15 +239,19 @@ def _swept_methods(plan: Plan, setting: str) -> list[Method]:
     ]
 
 
-def _default(plan: Plan, setting: str) -> int:
-    return NUM_ANCHORS if setting == "num_anchors" else plan.pipe.defaults.num_inference_steps
+def _default(plan: Plan, setting: str) -> int | None:
+    """Return the value that all clips were edited with; None where the edits differ in it."""
+    if setting == "num_anchors":
+        return NUM_ANCHORS
+    return None if plan.pipe.defaults.edits else plan.pipe.defaults.num_inference_steps
 
 
 def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[Case]) -> None:
     """Put the reference's cases among each setting's, under the setting's default."""
     for setting, cases in sweeps.items():
-        name = str(_default(plan, setting))
-        cases += [replace(case, method=name) for case in reference[: plan.num_swept_clips]]
+        if (default := _default(plan, setting)) is not None:
+            kept = reference[: plan.num_swept_clips]
+            cases += [replace(case, method=str(default)) for case in kept]
 
 
 def judge_edit(
@@ -260,10 +264,11 @@ def judge_edit(
     pair = Pair(
         source=clip.frames, edited=edited, target=clip.target, flow=clip.flow,
         visible=clip.visible, flow_method=clip.flow_method, fps=clip.fps, captions=clip.captions,
+        nearest=clip.nearest,
         look_indices=tuple(select_anchor_indices(len(edited), min(NUM_ANCHORS, len(edited)))),
     )  # fmt: skip
     case = Case(
         clip=clip.name, instruction=clip.instruction, method=method.name, seed=seed,
-        scores=measure(pair, encoder), seconds=round(seconds, 3),
+        scores=measure(pair, encoder), seconds=round(seconds, 3), edit=clip.edit,
     )  # fmt: skip
     return pair, case

@@ -10,14 +10,18 @@ from fairy.evaluation.clips import (
     EXACT,
     OPEN,
     folder_clips,
+    held_out_instruction,
     plan_folder,
     plan_rendered,
     read_instructions,
+    real_clip,
+    render_clip,
     rendered_clips,
 )
 from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_error
 from fairy.synthetic.edits import EDITS_BY_NAME
+from fairy.synthetic.phrases import PHRASES
 from tests.tiny import make_frames
 
 SIZE = (24, 32)
@@ -54,11 +58,25 @@ def test_kinds_of_edit_are_what_they_are_called():
 def test_the_target_asks_the_same_of_every_frame():
     # The fourth clip recolours one kind of shape: along the motion, it stays that colour
     recoloured = list(rendered_clips(4, 4, (48, 64)))[3]
-    assert "make the" in recoloured.instruction
+    assert recoloured.edit == "recolour"
     of_source = warp_error(recoloured.frames, recoloured.flow, recoloured.visible)
     of_target = warp_error(recoloured.target, recoloured.flow, recoloured.visible)
     assert of_target < 3 * of_source
     assert (recoloured.target - recoloured.frames).abs().max() > 0.1
+
+
+def test_instructions_are_phrasings_kept_from_training():
+    for index, name in enumerate(EXACT + OPEN):
+        words = {"it": "it", "shape": "circle", "other": "star", "colour": "red"}
+        trained = {template.format(**words) for template in PHRASES[name][0]}
+        held_out = held_out_instruction(name, index, shape="circle", other="star", colour="red")
+        assert held_out not in trained
+    assert render_clip(0, "night", 2, SIZE).instruction == held_out_instruction("night", 0)
+
+
+def test_free_looks_can_be_judged_whatever_they_chose():
+    assert render_clip(0, "duotone", 2, SIZE).nearest is not None
+    assert render_clip(0, "night", 2, SIZE).nearest is None
 
 
 @pytest.fixture
@@ -68,6 +86,14 @@ def folder(tmp_path):
     for name, count in (("a.mp4", 5), ("b.mp4", 3)):
         write_video(make_frames(count, 32, 48), folder / name, fps=10)
     return folder
+
+
+def test_a_clip_can_be_read_with_a_stride(folder):
+    how = {"num_frames": 3, "size": 24, "multiple": 8}
+    all_frames = real_clip(folder / "a.mp4", "snow", **{**how, "num_frames": 5})
+    every_second = real_clip(folder / "a.mp4", "snow", **how, stride=2)
+    assert torch.equal(every_second.frames, all_frames.frames[::2])
+    assert every_second.fps == all_frames.fps / 2
 
 
 def test_every_line_is_asked_of_every_clip(folder, tmp_path):

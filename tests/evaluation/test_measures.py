@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fairy.evaluation.measures import MEASURES, hardly_edited, measure
+from fairy.synthetic.free_looks import FREE_LOOKS
 from tests.evaluation.conftest import make_pair
 
 
@@ -102,3 +103,13 @@ def test_two_frames_are_enough(pan):
     scores = measure(make_pair((1 - pan)[:2], pan[:2]))
     assert "warp_error" in scores.values
     assert "3 frames" in scores.missing["interpolation_error"]
+
+
+def test_a_free_choice_is_judged_by_frame_and_by_clip(pan):
+    look = FREE_LOOKS["duotone"]
+    frames = [
+        look.apply(frame[None], torch.Generator().manual_seed(t)) for t, frame in enumerate(pan)
+    ]
+    values = measure(make_pair(torch.cat(frames), pan, nearest=look.nearest)).values
+    assert values["edit_db"] > 40 > values["hold_db"]
+    assert "choice" in measure(make_pair(1 - pan, pan)).missing["edit_db"]

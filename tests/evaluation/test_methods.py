@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from fairy import FairyPipeline
-from fairy.evaluation.methods import first_frame_attention, frame_by_frame, with_anchors
+from fairy.evaluation.methods import (
+    edit_alone,
+    first_frame_attention,
+    frame_by_frame,
+    sampling,
+    with_anchors,
+)
+from fairy.models.defaults import KnownEdit, ModelDefaults
 from tests.tiny import make_frames
 
 ROUNDING = 1e-4
@@ -61,3 +68,24 @@ def test_anchors_are_named_and_counted(pipe):
     assert with_anchors(pipe, 3).anchor_indices(12) == (2, 6, 10)
     assert first_frame_attention(pipe).anchor_indices(12) == (0,)
     assert frame_by_frame(pipe, own_noise=True).anchor_indices(12) == ()
+
+
+def test_each_instruction_gets_the_steps_that_the_model_lists(pipe, still):
+    edits = (
+        KnownEdit(name="night", instruction="make it night", steps=1),
+        KnownEdit(name="neon", instruction="draw neon lines", steps=3),
+    )
+    pipe.defaults = ModelDefaults(num_inference_steps=2, guidance_scale=1.0, edits=edits)
+    texts, seeds = ["make it night", "draw neon lines", "make it night"], [0, 1, 2]
+    mixed = edit_alone(pipe, still[:3], texts, seeds)
+    for row, steps in enumerate((1, 3, 1)):
+        alone = edit_alone(
+            pipe, still[:1], texts[row : row + 1], seeds[row : row + 1], num_inference_steps=steps
+        )
+        assert (mixed[row] - alone[0]).abs().max() < ROUNDING
+
+
+def test_given_settings_replace_the_model_s(pipe):
+    pipe.defaults = ModelDefaults(num_inference_steps=2, guidance_scale=1.5)
+    chosen = sampling(pipe, "snow", num_inference_steps=7)
+    assert chosen["num_inference_steps"] == 7 and chosen["guidance_scale"] == 1.5
