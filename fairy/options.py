@@ -7,12 +7,13 @@ Tests: tests/test_options.py.
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from numbers import Real
 from pathlib import Path
@@ -33,7 +34,8 @@ class Option:
     """What a setting means and which values it may have.
 
     Attributes:
-        help: one sentence for `--help`, job lists and tables.
+        help: what it means, for `--help` and tables; the field's entry under "Attributes:" in the
+            class's docstring when empty.
         group: heading under which the setting is listed.
         min: smallest number allowed, also of each number in a tuple.
         max: largest number allowed.
@@ -42,10 +44,11 @@ class Option:
         form: what a value looks like ("a whole number"), where the type does not tell.
         unset: what None means, as in "the model's".
         flag: name on the command line, where it is not the field's.
+        short: a second name of one letter there, as in "-o".
         metavar: placeholder for the value in `--help`.
     """
 
-    help: str
+    help: str = ""
     group: str = ""
     min: float | None = None
     max: float | None = None
@@ -54,6 +57,7 @@ class Option:
     form: str = ""
     unset: str = ""
     flag: str | None = None
+    short: str | None = None
     metavar: str | None = None
 
 
@@ -103,24 +107,44 @@ def options_of(settings: Any) -> tuple[OptionField, ...]:
     """Return the fields of a class of settings, or of an object of it, in their order.
 
     Raises:
-        TypeError: a field has no `Option`.
+        TypeError: a field has neither an `Option` with a help nor an entry in the docstring.
     """
     return _options_of(settings if isinstance(settings, type) else type(settings))
 
 
 @cache
 def _options_of(settings: Any) -> tuple[OptionField, ...]:
-    hints = get_type_hints(settings, include_extras=True)
-    return tuple(_field(settings, field, hints[field.name]) for field in fields(settings))
+    hints, described = get_type_hints(settings, include_extras=True), _described(settings)
+    listed = []
+    for field in fields(settings):
+        kind, option = _declared(hints[field.name])
+        if not option.help and field.name not in described:
+            raise TypeError(
+                f"{settings.__name__}.{field.name} has no help: declare it as "
+                "Annotated[type, Option(help=...)]"
+            )
+        option = option if option.help else replace(option, help=described[field.name])
+        listed.append(OptionField(field.name, kind, field.default, option))
+    return tuple(listed)
 
 
-def _field(settings: type[Settings], field: Any, hint: Any) -> OptionField:
+def _declared(hint: Any) -> tuple[Any, Option]:
+    """Return the type and the record of `Annotated[type, Option(...)]`, or a bare type."""
     for record in getattr(hint, "__metadata__", ()):
         if isinstance(record, Option):
-            return OptionField(field.name, get_args(hint)[0], field.default, record)
-    raise TypeError(
-        f"{settings.__name__}.{field.name} has no Option: declare it as Annotated[type, Option()]"
-    )
+            return get_args(hint)[0], record
+    return hint, Option()
+
+
+def _described(settings: Any) -> dict[str, str]:
+    """Return the entries under "Attributes:" in a class's docstring, each as one sentence."""
+    entries = _ENTRY.findall(inspect.getdoc(settings) or "")
+    texts = {name: " ".join(text.split()).rstrip(".") + "." for name, text in entries}
+    return {name: text[0].upper() + text[1:] for name, text in texts.items()}
+
+
+# A name, a colon, and text that may continue in lines indented further
+_ENTRY = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
@@ -132,8 +156,9 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
     try:
         converted = convert(value, kind)
     except (TypeError, KeyError, ValueError, OverflowError) as error:
-        form = option.form or _FORMS.get(_plain(kind), "another value")
-        raise SettingsError(f"{name} is {_shown(value)}: give {form}") from error
+        raise SettingsError(
+            f"{name} is {_shown(value)}: give {option.form or _form(_plain(kind))}"
+        ) from error
     for number in _numbers(converted):
         if advice := _out_of_range(number, option):
             raise SettingsError(f"{name} is {_shown(converted)}: {advice}")
@@ -219,6 +244,16 @@ _FORMS = {
     str: "text",
     Path: "the name of a file or folder",
 }
+
+
+def _form(kind: Any) -> str:
+    """Return what a value of a type looks like."""
+    if get_origin(kind) is not tuple:
+        return _FORMS[kind]
+    first, *others = get_args(kind)
+    if others == [Ellipsis]:
+        return f"a list, each {_form(first)}"
+    return f"a list of {1 + len(others)}, each {_form(first)}"
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -91,7 +91,11 @@ def test_numbers_that_are_not_finite_are_refused(value: object):
         ({"word": 3}, "word is 3: give text"),
         ({"pair": "0.5"}, "pair is '0.5': give two numbers, as in 0 1"),
         ({"pair": (0, 1, 2)}, r"pair is \(0, 1, 2\): give two numbers"),
-        ({"many": {1, 2}}, r"many is \{1, 2\}: give"),
+        ({"many": {1, 2}}, r"many is \{1, 2\}: give a list, each a whole number"),
+        (
+            {"sizes": [[1]]},
+            r"sizes is \[\[1\]\]: give a list, each a list of 2, each a whole number",
+        ),
     ],
 )
 def test_an_error_says_what_it_was_and_what_is_allowed(settings: dict[str, object], words: str):
@@ -124,10 +128,33 @@ def test_a_part_has_the_fields_of_its_class_only():
     assert part == Made(number=3)
 
 
-def test_a_field_without_an_option_is_our_own_mistake():
+def test_a_help_may_be_in_the_docstring():
+    @dataclass(frozen=True, kw_only=True)
+    class Described(Settings):
+        """Settings with a description.
+
+        Attributes:
+            number: a number, described in more
+                than one line.
+            share: a share of it
+        """
+
+        number: int = 1
+        share: Annotated[float, Option(max=1)] = 0.5
+
+    # Local names are not seen by annotations that are text
+    assert [field.option.help for field in options_of(Described)] == [
+        "A number, described in more than one line.",
+        "A share of it.",
+    ]
+    with pytest.raises(SettingsError, match=r"share is 2\.0: it must be at most 1"):
+        Described(share=2)
+
+
+def test_a_field_without_a_help_is_our_own_mistake():
     @dataclass(frozen=True)
     class Bare(Settings):
         number: int = 1
 
-    with pytest.raises(TypeError, match=r"Bare\.number has no Option"):
+    with pytest.raises(TypeError, match=r"Bare\.number has no help"):
         Bare()

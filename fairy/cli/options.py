@@ -61,7 +61,7 @@ def with_options(
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [parameter for parameter in own if parameter.name != into]
-        parameters += [_parameter(field, negatable=from_file) for field in fields]
+        parameters += [_parameter(field, from_file, build is None) for field in fields]
         if from_file:
             parameters.append(_keyword("settings", Annotated[Path | None, FROM_FILE]))
         wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -75,12 +75,13 @@ def _keyword(name: str, hint: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
 
-def _parameter(field: OptionField, *, negatable: bool) -> inspect.Parameter:
+def _parameter(field: OptionField, negatable: bool, defaults: bool) -> inspect.Parameter:
     """Return a keyword parameter that typer reads as the option; None means it was not given.
 
     A flag that is off by default can be negated only where a file may have turned it on.
     """
-    option, flag, default = field.option, field.flag, field.default_text
+    option, flag = field.option, field.flag
+    default = field.default_text if defaults else ""
     placeholder: str | None = option.metavar or PLACEHOLDERS.get(field.plain_type, "TEXT")
     if option.choices:
         placeholder = f"[{'|'.join(option.choices)}]"
@@ -91,7 +92,7 @@ def _parameter(field: OptionField, *, negatable: bool) -> inspect.Parameter:
         else:
             default = ""
     record = typer.Option(
-        flag,
+        *([flag, option.short] if option.short else [flag]),
         help=f"{option.help} [default: {default}]" if default else option.help,
         metavar=placeholder,
         rich_help_panel=option.group or None,

@@ -1,6 +1,6 @@
 """`fairy track`: a point's attention as a picture, or tracking accuracy by layer.
 
-Tests: tests/cli/test_track.py, tests/analysis/test_track.py.
+Tests: tests/analysis/test_track.py.
 """
 
 from __future__ import annotations

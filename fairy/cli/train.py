@@ -8,44 +8,35 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fairy.cli.console import needs_extra, quiet_libraries, user_facing
-from fairy.cli.options import GroupedCommand
+from fairy.cli.options import GroupedCommand, with_options
+from fairy.training.config import TrainConfig
+from fairy.training.recipe import load_recipe, parse_settings, recipe_names
 
-if TYPE_CHECKING:
-    from fairy.training.config import TrainConfig
+# The settings that have options of their own; --set reaches the others
+ON_COMMAND_LINE = (
+    "output", "images", "autoencoder", "model", "data", "max_steps", "max_minutes", "resume",
+)  # fmt: skip
 
 
+@with_options(TrainConfig, "overrides", only=ON_COMMAND_LINE, build=dict)
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe's name or a YAML file; --explain lists its settings.")
+        str, typer.Argument(metavar="RECIPE", help=f"{', '.join(recipe_names())}, or a YAML file.")
     ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the run. Default: runs/RECIPE.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--from", help="Model to finetune: mini, a folder or a hub id.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Pairs to finetune on: a folder or a hub id.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="Photographs to mix into rendered scenes.")
-    ] = None,
-    autoencoder: Annotated[Path | None, typer.Option(help="A trained autoencoder.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after this time.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Steps of the whole run.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from a checkpoint.")] = False,
+    overrides: dict[str, Any],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, any setting of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting of the recipe."),
     ] = None,
     explained: Annotated[
-        bool, typer.Option("--explain", help="Say what every setting is and means; train nothing.")
+        bool, typer.Option("--explain", help="Print every setting with its meaning; train nothing.")
     ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Draw the first step's pictures; train nothing.")
@@ -53,28 +44,18 @@ def train(
 ) -> None:
     """Train a model like `mini`, or finetune one, by a recipe.
 
-    Needs the extra [train].
+    Needs the extra [train]. The run's folder is runs/RECIPE unless --output names another.
     """
     quiet_libraries()
     with needs_extra("training", "train"):
         from fairy.cli.explain import explain
-        from fairy.training.recipe import load_recipe, parse_settings
         from fairy.training.run.trainer import train as run_training
 
     if explained:
         Console().print(explain(recipe))
         return
-    overrides = {
-        "output": output or Path("runs", Path(recipe).stem),
-        "model": model,
-        "data": data,
-        "images": images,
-        "autoencoder": autoencoder,
-        "max_minutes": max_minutes,
-        "max_steps": max_steps,
-        "resume": resume or None,
-    }
-    config = load_recipe(recipe, {**overrides, **parse_settings(settings or [])})
+    default = {"output": Path("runs", Path(recipe).stem)}
+    config = load_recipe(recipe, {**default, **overrides, **parse_settings(settings or [])})
     logging.getLogger("fairy").setLevel(logging.INFO)
     console = Console(stderr=True)
     if preview:

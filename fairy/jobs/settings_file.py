@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairy.errors import OutputExistsError, SettingsError
+from fairy.errors import SettingsError
 from fairy.options import Settings, options_of
 from fairy.settings import EditConfig
 
@@ -19,13 +19,16 @@ def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) ->
     """Write all settings to `path`; a file that holds just these already is left alone.
 
     Raises:
+        MediaError: its folder does not exist.
         OutputExistsError: another file is there, and may not be replaced.
     """
+    # PyAV is slow to import, and `fairy --help` imports this file
+    from fairy.media.write import check_new_file
+
     text = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
-    if path.exists() and not overwrite:
-        if path.is_file() and path.read_bytes() == text.encode():
-            return
-        raise OutputExistsError(f"{path}: exists already; give --overwrite or another name")
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    check_new_file(path, overwrite=overwrite)
     path.write_text(text, encoding="utf-8")
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from fairy.errors import SettingsError
+from fairy.options import Option, Settings
 
 STAGES = ("autoencoder", "editor", "finetune")
 # Settings that must be at least 1.
@@ -37,7 +39,7 @@ LAST_TIMESTEP = 999
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """How one stage of an InstructPix2Pix-type model is trained.
 
     Attributes:
@@ -131,10 +133,10 @@ class TrainConfig:
     """
 
     stage: str
-    output: Path
+    output: Annotated[Path, Option(short="-o")]
     images: Path | None = None
     autoencoder: Path | None = None
-    model: str | None = None
+    model: Annotated[str | None, Option(flag="from")] = None
     data: str | None = None
     shuffle_window: int = 1_000
     device: str = "auto"
@@ -208,6 +210,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Validate the settings."""
+        super().__post_init__()
         self._check_stage()
         self._check_counts()
         self._check_sizes()

@@ -5,15 +5,13 @@ A recipe's keys are `TrainConfig`'s fields, nothing else. Tests: tests/training/
 
 from __future__ import annotations
 
-import dataclasses
-import types
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any
 
 from fairy.errors import SettingsError
+from fairy.options import options_of
 from fairy.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -36,15 +34,14 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """
     values = recipe_settings(name)
     values.update({key: value for key, value in overrides.items() if value is not None})
-    hints = get_type_hints(TrainConfig)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        known = ", ".join(sorted(hints))
+    fields = {field.name: field for field in options_of(TrainConfig)}
+    if unknown := sorted(values.keys() - fields.keys()):
+        known = ", ".join(sorted(fields))
         raise SettingsError(f"recipe {name}: unknown setting {unknown[0]!r}; known are {known}")
-    required = {f.name for f in dataclasses.fields(TrainConfig) if f.default is dataclasses.MISSING}
-    for key in sorted(required - set(values)):
+    required = {key for key, field in fields.items() if field.default is MISSING}
+    for key in sorted(required - values.keys()):
         raise SettingsError(f"recipe {name}: {key} is missing; set it there or on the command line")
-    return TrainConfig(**{key: _convert(key, value, hints[key]) for key, value in values.items()})
+    return TrainConfig(**values)
 
 
 def recipe_settings(name: str | Path) -> dict[str, Any]:
@@ -86,37 +83,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parse_yaml(text: str, where: str) -> Any:
+    # Of the extra [train], which `fairy train --help` does without
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def _convert(key: str, value: Any, hint: Any) -> Any:
-    """Give a YAML value the type of its field: lists become tuples, "1e-3" a float."""
-    if get_origin(hint) in (Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(arg for arg in get_args(hint) if arg is not type(None))
-    if get_origin(hint) is tuple:
-        return _convert_tuple(key, value, get_args(hint))
-    if hint is Path and isinstance(value, (str, Path)):
-        return Path(value)
-    if hint is float and not isinstance(value, bool):
-        try:
-            return float(value)
-        except (TypeError, ValueError):
-            raise SettingsError(f"{key} is {value!r}: it must be a number") from None
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise SettingsError(f"{key} is {value!r}: it must be of type {hint.__name__}")
-    return value
-
-
-def _convert_tuple(key: str, value: Any, items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Convert a list for `tuple[X, ...]` (any length) or `tuple[X, Y]` (just that many)."""
-    if not isinstance(value, (list, tuple)):
-        raise SettingsError(f"{key} is {value!r}: it must be a list")
-    if items[-1] is not Ellipsis and len(items) != len(value):
-        raise SettingsError(f"{key} is {value!r}: it must have {len(items)} entries")
-    hints = [items[0]] * len(value) if items[-1] is Ellipsis else items
-    return tuple(_convert(key, item, hint) for item, hint in zip(value, hints, strict=True))

@@ -329,7 +329,7 @@ def test_saving_replaces_no_other_file_and_the_same_command_goes_on(clip: Path, 
     saved, out = clip.with_name("s.json"), clip.with_name("out.mp4")
     saved.write_text("mine")
     result = edit(clip, "make it snow", out, "--save-settings", saved)
-    assert_refused(result, "s.json: exists already", clip.parent, {"clip.mp4", "s.json"})
+    assert_refused(result, "s.json: already there", clip.parent, {"clip.mp4", "s.json"})
     saved.unlink()
     for _ in range(2):
         assert edit(clip, "make it snow", out, "--save-settings", saved).exit_code == 0

@@ -53,6 +53,7 @@ def test_preview_draws_the_first_steps_pictures(
         "--preview",
     ]
     settings = ["sizes=[[16,16]]", "validation_size=[16,16]", "batch_size=3", "num_validation=1"]
+    settings += ["channel_weight_power=0", "own_guess_share=0"]
     options = [word for setting in settings for word in ("--set", setting)]
     result = CliRunner().invoke(APP, [*words, "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 0, result.output

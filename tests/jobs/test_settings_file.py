@@ -32,7 +32,7 @@ def test_a_reports_settings_are_read(path: Path):
 def test_only_the_same_settings_may_be_saved_twice(path: Path):
     save_settings(CONFIG, path)
     save_settings(CONFIG, path)
-    with pytest.raises(OutputExistsError, match="give --overwrite or another name"):
+    with pytest.raises(OutputExistsError, match="use --overwrite or another name"):
         save_settings(EditConfig(), path)
     save_settings(EditConfig(), path, overwrite=True)
     assert EditConfig(**read_settings(path)) == EditConfig()
