@@ -1,13 +1,16 @@
-"""Held-out pictures with the right answer: what `eval_mini.py` and its like measure on.
+"""Held-out pictures with exact results, and how a model's edits of them are judged.
 
-Images (B,3,H,W) in [0,1]. Tests: tests/benchmarks/lib/test_held_out.py.
+Seeds and phrasings that no model was trained with. Images (B,3,H,W) in [0,1], in batches, since
+each picture comes with the results of every edit. Tests: tests/benchmarks/lib/test_held_out.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,24 +19,27 @@ from fairy.errors import FairyError
 from fairy.media.colours import Image
 from fairy.media.frames import resize, to_model
 from fairy.media.read import probe, read_frame_at
-from fairy.synthetic.edits import EDITS, Edit
+from fairy.metrics.fidelity import frame_psnrs_db
+from fairy.metrics.local_edits import change_reached, inpainted, named_only, rest_moved
+from fairy.synthetic.edits import EDITS, EDITS_BY_NAME, Edit
 from fairy.synthetic.photos import PhotoPool
 from fairy.synthetic.phrases import phrase
-from fairy.synthetic.scenes import SceneSampler, render
+from fairy.synthetic.scenes import ClearSceneSampler, SceneSampler, render
 
 DETERMINISTIC = tuple(edit for edit in EDITS if edit.deterministic)
 LOOKS = tuple(edit for edit in EDITS if edit.scope == "global")
-# Far from every training seed, which are hashes of small numbers.
+LOCAL = tuple(edit for edit in EDITS if edit.scope == "local")
+# Far from every training seed, which are hashes of small numbers
 FIRST_SEED = 9_000_000
-# A channel that differs by less is the same
-SAME = 2 / 255
-# What an edit does not name may change by this much, mean absolute difference
-REST_TOLERANCE = 0.03
+CASES_AT_ONCE = 16
+MOST_OBJECTS = 4
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Cases:
-    """S held-out sources, each with one instruction and the targets of all E edits.
+    """S held-out sources, each with one instruction and the results of all E edits.
 
     Attributes:
         edits: the E edits.
@@ -51,29 +57,39 @@ class Cases:
 
     @property
     def own_targets(self) -> Tensor:
-        """The targets that were asked for, (S,3,H,W)."""
+        """The results that were asked for, (S,3,H,W)."""
         return self.targets[torch.arange(len(self.asked)), self.asked]
 
     @property
-    def is_local(self) -> Tensor:
-        """Which cases ask for a local edit, (S,) bool."""
-        local = torch.tensor([edit.scope == "local" for edit in self.edits])
-        return local[self.asked]
+    def names(self) -> list[str]:
+        """The names of the edits that were asked for, S."""
+        return [self.edits[index].name for index in self.asked.tolist()]
 
 
-def scene_cases(count: int, size: tuple[int, int], photos: Path | None) -> Cases:
-    """Draw scenes of unseen seeds; every deterministic edit is asked for equally often."""
-    return _draw(count, size, DETERMINISTIC, SceneSampler(PhotoPool(photos) if photos else None))
+def scene_cases(
+    count: int,
+    size: tuple[int, int],
+    photos: Path | None = None,
+    asked: tuple[Edit, ...] = DETERMINISTIC,
+) -> Iterator[Cases]:
+    """Draw ordinary scenes; every edit of `asked` is asked for equally often."""
+    return _drawn(count, size, SceneSampler(PhotoPool(photos) if photos else None), asked)
 
 
-def frame_cases(folder: Path, count: int, size: tuple[int, int]) -> Cases:
+def local_cases(count: int, size: tuple[int, int], photos: Path | None = None) -> Iterator[Cases]:
+    """Draw clear scenes; every local edit is asked for equally often."""
+    sampler = ClearSceneSampler(PhotoPool(photos) if photos else None)
+    return _drawn(count, size, sampler, LOCAL)
+
+
+def frame_cases(folder: Path, count: int, size: tuple[int, int]) -> Iterator[Cases]:
     """Take frames of the clips in `folder`; every look is asked for equally often.
 
     Raises:
         ValueError: no clip in it can be read.
     """
     frames = real_frames(folder, count, size)
-    return _draw(len(frames), size, LOOKS, SceneSampler(), frames)
+    return _drawn(len(frames), size, SceneSampler(), LOOKS, frames=frames, edits=LOOKS)
 
 
 def real_frames(folder: Path, count: int, size: tuple[int, int]) -> Tensor:
@@ -94,54 +110,107 @@ def real_frames(folder: Path, count: int, size: tuple[int, int]) -> Tensor:
     return torch.cat(frames)[order[:count]]
 
 
-def score(outputs: Tensor, cases: Cases) -> tuple[Tensor, Tensor]:
-    """Return whether each edit is right (S,) bool, and its PSNR to its target in dB (S,).
+def whole_photos(folder: Path, count: int, size: tuple[int, int]) -> Iterator[Tensor]:
+    """Yield the middle of up to `count` photographs, (1,3,H,W), evenly chosen, shrunk to `size`."""
+    photos = PhotoPool(folder, max_side=2 * max(size)).photos
+    for photo in photos[:: max(1, len(photos) // count)][:count]:
+        yield _fill(photo.permute(1, 2, 0).numpy(), size)
 
-    Right: nearer (mean squared error) to its own target than to that of any other edit.
+
+def judged(outputs: Tensor, cases: Cases) -> list[Row]:
+    """Return a row for each picture: edit, PSNR, whether it is right and, for local edits, more.
+
+    Right: nearer (mean squared error) to its own target than to the result of any other edit.
+    Local edits: `fairy.metrics.local_edits`; for a removal also what inpainting reaches.
     """
     error = (outputs[:, None] - cases.targets).square().mean((2, 3, 4))
-    own = error.gather(1, cases.asked[:, None])[:, 0]
-    return error.argmin(1) == cases.asked, -10 * own.clamp_min(1e-10).log10()
+    columns = {
+        "edit": cases.names,
+        "right": (error.argmin(1) == cases.asked).tolist(),
+        "psnr_db": frame_psnrs_db(outputs, cases.own_targets).tolist(),
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for index, row in enumerate(rows):
+        if EDITS_BY_NAME[row["edit"]].scope == "local":
+            one = slice(index, index + 1)
+            row.update(_local(outputs[one], cases.sources[one], cases.own_targets[one]))
+            if row["edit"] == "remove":
+                row["bound"] = _bound(cases.sources[one], cases.own_targets[one])
+    return rows
 
 
-def kept_to_the_named(outputs: Tensor, cases: Cases) -> Tensor:
-    """Return whether the named was changed, and the rest left within `REST_TOLERANCE`: (S,) bool.
-
-    Changed: where source and target differ, the output is nearer to the target.
-    """
-    targets, sources = cases.own_targets, cases.sources
-    named = ((targets - sources).abs().amax(1, keepdim=True) > SAME).float()
-    changed = _mean(outputs - targets, named) < _mean(outputs - sources, named)
-    return changed & (_mean(outputs - sources, 1 - named) <= REST_TOLERANCE)
+def _local(output: Tensor, source: Tensor, target: Tensor) -> Row:
+    """Return the measures of a local edit of one picture (1,3,H,W)."""
+    return {
+        "reached": float(change_reached(output, source, target)),
+        "rest_moved": float(rest_moved(output, source, target)),
+        "named_only": bool(named_only(output, source, target)),
+    }
 
 
-def _mean(difference: Tensor, where: Tensor) -> Tensor:
-    """Mean absolute difference (S,) of (S,3,H,W) over the pixels (S,1,H,W) that count."""
-    total = (difference.abs() * where).sum((1, 2, 3))
-    return total / (3 * where.sum((1, 2, 3))).clamp_min(1)
+def _bound(source: Tensor, target: Tensor) -> float:
+    """Return the share of the change that inpainting reaches."""
+    return float(change_reached(inpainted(source, target), source, target))
 
 
-def _draw(
+def _drawn(
     count: int,
     size: tuple[int, int],
-    edits: tuple[Edit, ...],
     sampler: SceneSampler,
+    asked: tuple[Edit, ...],
+    *,
     frames: Tensor | None = None,
+    edits: tuple[Edit, ...] = DETERMINISTIC,
+) -> Iterator[Cases]:
+    numbers = iter(range(count))
+    while batch := list(islice(numbers, CASES_AT_ONCE)):
+        drawn = [
+            _one(number, size, sampler, asked[number % len(asked)], edits, _frame(frames, number))
+            for number in batch
+        ]
+        yield _joined(drawn)
+
+
+def _one(
+    number: int,
+    size: tuple[int, int],
+    sampler: SceneSampler,
+    asked: Edit,
+    edits: tuple[Edit, ...],
+    frame: Tensor | None,
 ) -> Cases:
-    sources, targets, instructions = [], [], []
-    for index in range(count):
-        generator = torch.Generator().manual_seed(FIRST_SEED + index)
-        scene = sampler.sample(torch.randint(1, 5, (1,), generator=generator), size, generator)
-        drawn = render(scene)
-        if frames is not None:
-            drawn = replace(drawn, image=frames[index : index + 1])
-        results = [edit.apply(scene, drawn, generator) for edit in edits]
-        asked = index % len(edits)
-        instructions.append(phrase(edits[asked].name, "test", generator, **results[asked][1][0]))
-        sources.append(drawn.image)
-        targets.append(torch.cat([target for target, _ in results]))
-    asked_edits = torch.arange(count) % len(edits)
-    return Cases(edits, torch.cat(sources), torch.stack(targets), asked_edits, instructions)
+    """Draw the case of this number; `frame` (1,3,H,W) replaces the picture of its scene."""
+    generator = torch.Generator().manual_seed(FIRST_SEED + number)
+    num_objects = torch.randint(1, MOST_OBJECTS + 1, (1,), generator=generator)
+    scene = sampler.sample(num_objects, size, generator)
+    drawn = render(scene)
+    if frame is not None:
+        drawn = replace(drawn, image=frame)
+    results = [edit.apply(scene, drawn, generator) for edit in edits]
+    index = edits.index(asked)
+    words = results[index][1][0]
+    return Cases(
+        edits,
+        drawn.image,
+        torch.cat([target for target, _ in results])[None],
+        torch.tensor([index]),
+        [phrase(asked.name, "test", generator, **words)],
+    )
+
+
+def _joined(drawn: Iterable[Cases]) -> Cases:
+    cases = list(drawn)
+    return Cases(
+        cases[0].edits,
+        torch.cat([one.sources for one in cases]),
+        torch.cat([one.targets for one in cases]),
+        torch.cat([one.asked for one in cases]),
+        [text for one in cases for text in one.instructions],
+    )
+
+
+def _frame(frames: Tensor | None, number: int) -> Tensor | None:
+    return None if frames is None else frames[number : number + 1]
 
 
 def _readable_clips(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -155,7 +224,7 @@ def _readable_clips(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _fill(image: Image, size: tuple[int, int]) -> Tensor:
-    """Shrink a picture (H,W,3) until it just covers `size` and cut out the middle: (1,3,h,w)."""
+    """Scale a picture (H,W,3) until it just covers `size` and cut out the middle: (1,3,h,w)."""
     shape = image.shape[:2]
     factor = max(wanted / side for wanted, side in zip(size, shape, strict=True))
     height, width = (max(w, round(s * factor)) for w, s in zip(size, shape, strict=True))

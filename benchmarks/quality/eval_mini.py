@@ -1,145 +1,192 @@
-"""How good a trained editor is on held-out scenes, and which settings serve it best.
+r"""How good the bundled editor is on held-out pictures, and which settings serve it best.
 
-    python benchmarks/quality/eval_mini.py                     the model's own defaults
-    python benchmarks/quality/eval_mini.py --sweep guidance    six pairs of guidance scales
-    python benchmarks/quality/eval_mini.py --sweep sampler     samplers and numbers of steps
-    python benchmarks/quality/eval_mini.py --sweep steps  steps of the model's own sampler
-    python benchmarks/quality/eval_mini.py --photos ../shared/photos --sheet sheet.png
-    python benchmarks/quality/eval_mini.py --clips ../shared/clips --size 160   frames of real clips
-    python benchmarks/quality/eval_mini.py --clips ../shared/clips --autoencoder
+    python benchmarks/quality/eval_mini.py local speed                       no other files needed
+    python benchmarks/quality/eval_mini.py looks autoencoder --clips ../shared/clips \
+        --photos ../shared/photos --sizes 256 384
+    python benchmarks/quality/eval_mini.py guidance sampler steps    sweeps, on ordinary scenes
 
-Scenes of unseen seeds, instructions in phrasings kept from training, deterministic edits; or the
-looks on frames of clips. An edit is *right* if the output is nearest (mean squared error) to its
-own target among the targets of all deterministic edits of that source: every look and, of
-scenes, one example of each local edit. PSNR is to the own target. A local edit is *named only* if
-it changed what was named and left the rest. Images (B,3,H,W) in [0,1].
+Parts:
+    looks        looks of the whole picture: frames of clips, else ordinary scenes
+    local        recolour, reshape, remove and grey background, on clear scenes
+    autoencoder  photographs and frames, encoded and decoded
+    speed        seconds for a frame of a clip with anchors, and the model's size on disk
+    guidance, sampler, steps    sweeps of these settings
+Edits that leave a choice open: benchmarks/quality/ablation.py. Seeds and phrasings are held out
+from training. An edit is *right* if the output is nearer (mean squared error) to its own target
+than to the result of any other deterministic edit. `reached` is the share of the wanted change,
+`of_bound` the same relative to inpainting, which knows the region but not what is behind it;
+*named only* means that the named changed and the rest moved by at most 3 %.
+Tests: tests/benchmarks/quality/test_eval_mini.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-)
-from PIL import Image
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.lib.held_out import Cases, frame_cases, kept_to_the_named, scene_cases, score
+from benchmarks.lib.held_out import (
+    LOOKS,
+    Cases,
+    Row,
+    frame_cases,
+    judged,
+    local_cases,
+    real_frames,
+    scene_cases,
+    whole_photos,
+)
 from benchmarks.lib.record import show
+from benchmarks.lib.seconds import Seconds
+from benchmarks.lib.sheets import write_sheet
 from fairy import FairyPipeline
 from fairy.editors.ip2p.latents import decode_latents, encode_images
-from fairy.evaluation.methods import edit_alone
-from fairy.media.contact_sheet import contact_sheet
-from fairy.media.frames import to_images
+from fairy.evaluation.clips import render_clip
+from fairy.evaluation.methods import edit_alone, with_anchors
+from fairy.metrics.fidelity import frame_psnrs_db
+from fairy.models.registry import find_model
 
 GUIDANCE = [(1.0, 1.0), (1.1, 1.0), (1.25, 1.0), (1.5, 1.0), (3.0, 1.5), (7.5, 1.5)]
 SAMPLERS: dict[str, Any] = {
     "Euler": EulerDiscreteScheduler,
-    "Euler ancestral": EulerAncestralDiscreteScheduler,
     "DPM++ 2M": DPMSolverMultistepScheduler,
     "DDIM": DDIMScheduler,
 }
-STEPS = (4, 5, 10, 20)
+STEPS = (1, 2, 4, 10)
+NUM_ANCHORS = 3
+# A look: how fast it is does not depend on which one
+TIMED_EDIT = "night"
 
 
-def edit_all(pipe: FairyPipeline, cases: Cases, **settings: Any) -> Tensor:
-    """Edit each source as its instruction says: (S,3,H,W)."""
-    seeds = range(len(cases.sources))
-    return edit_alone(pipe, cases.sources, cases.instructions, seeds, **settings)
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure the parts that are named, one after the other."""
+    args = parser().parse_args(words)
+    pipe = load(args)
+    for name in args.parts:
+        rows = PARTS[name](pipe, args)
+        out = args.out / f"{name}.json" if args.out else None
+        sources = {"clips": bool(args.clips), "photos": bool(args.photos)}
+        title = f"{args.model}: {name}"
+        show(title, rows, out=out, part=name, model=args.model, **sources)
 
 
-def measure(name: str, pipe: FairyPipeline, cases: Cases, **settings: Any) -> dict[str, Any]:
-    """Return one row of the table."""
-    start_s = time.perf_counter()
-    right, psnr_db = score(edit_all(pipe, cases, **settings), cases)
-    seconds = time.perf_counter() - start_s
-    return {
-        "settings": name,
-        "right_percent": 100 * float(right.float().mean()),
-        "psnr_db": float(psnr_db.mean()),
-        "ms_per_image": 1000 * seconds / len(right),
-    }
+def parser() -> argparse.ArgumentParser:
+    """Return the options."""
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("parts", nargs="+", choices=list(PARTS))
+    made.add_argument("--model", default="mini")
+    made.add_argument("--device", default="auto")
+    made.add_argument("--sizes", type=int, nargs="+", default=[256], help="square, in px")
+    made.add_argument("--images", type=int, default=128, help="of each part and size")
+    made.add_argument("--frames", type=int, default=16, help="of the clip that is timed")
+    made.add_argument("--steps", type=int, default=2, help="of the clip that is timed")
+    made.add_argument("--dtypes", nargs="+", default=["float32"], help="in which it is timed")
+    made.add_argument("--clips", type=Path, help="folder of clips: frames to edit")
+    made.add_argument("--photos", type=Path, help="folder of photographs")
+    made.add_argument("--out", type=Path, help="folder for a JSON document of each part")
+    made.add_argument("--sheets", type=Path, help="folder for a PNG of each part's first pictures")
+    return made
 
 
-def sweep_guidance(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
-    """One row for each pair of guidance scales."""
-    return [
-        measure(
-            f"guidance {text}, {image}",
-            pipe,
-            cases,
-            guidance_scale=text,
-            image_guidance_scale=image,
-        )
-        for text, image in GUIDANCE
-    ]
+def load(args: argparse.Namespace, dtype: str = "auto") -> FairyPipeline:
+    """Load the model that the options name."""
+    return FairyPipeline.from_pretrained(args.model, device=args.device, dtype=dtype)
 
 
-def sweep_steps(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
-    """One row for each number of steps of the pipeline's sampler."""
-    return [measure(f"{n} steps", pipe, cases, num_inference_steps=n) for n in STEPS]
-
-
-def sweep_sampler(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
-    """One row for each sampler and number of steps, trailing spacing."""
-    rows, config = [], dict(pipe.scheduler.config)
-    for name, scheduler in SAMPLERS.items():
-        pipe.scheduler = scheduler.from_config(config, timestep_spacing="trailing")
-        of_steps = sweep_steps(pipe, cases)
-        rows += [{**row, "settings": f"{name}, {row['settings']}"} for row in of_steps]
+def looks(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return a row for each size and look, and one for each size and all looks."""
+    rows = []
+    for size in args.sizes:
+        rows += _by_edit(pipe, args, size, _look_cases(args, (size, size)))
     return rows
 
 
-SWEEPS = {"guidance": sweep_guidance, "sampler": sweep_sampler, "steps": sweep_steps}
-
-
-def by_edit(pipe: FairyPipeline, cases: Cases, sheet: Path | None) -> list[dict[str, Any]]:
-    """One row for each edit, and one for all; draws a sheet of one example of each edit."""
-    outputs = edit_all(pipe, cases)
-    right, psnr_db = score(outputs, cases)
-    kept = kept_to_the_named(outputs, cases)
-    names = [cases.edits[index].name for index in cases.asked.tolist()]
-    rows = {name: torch.tensor([other == name for other in names]) for name in dict.fromkeys(names)}
-    if bool(cases.is_local.any()):
-        rows["local edits"] = cases.is_local
-    rows["all"] = torch.ones(len(names), dtype=torch.bool)
-    if sheet:
-        draw_sheet(sheet, outputs, cases)
-    return [
-        {
-            "edit": name,
-            "right_percent": 100 * float(right[members].float().mean()),
-            "psnr_db": float(psnr_db[members].mean()),
-            "named_only_percent": _percent(kept[members & cases.is_local]),
-            "images": int(members.sum()),
-        }
-        for name, members in rows.items()
-    ]
-
-
-def _percent(holds: Tensor) -> float | str:
-    return 100 * float(holds.float().mean()) if len(holds) else ""
-
-
-def reconstruction(pipe: FairyPipeline, cases: Cases) -> list[dict[str, Any]]:
-    """How near sources and targets come back from the autoencoder alone."""
+def local(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return a row for each size and local edit, and one for each size and all of them."""
     rows = []
-    for name, images in (("sources", cases.sources), ("targets", cases.own_targets)):
-        back = torch.cat([_through(pipe.vae, batch) for batch in images.split(16)])
-        error = (back - images).square().mean((1, 2, 3))
-        psnr_db = -10 * error.clamp_min(1e-10).log10()
-        rows.append({"images": name, "psnr_db": float(psnr_db.mean()), "count": len(images)})
+    for size in args.sizes:
+        cases = local_cases(args.images, (size, size), args.photos)
+        rows += _by_edit(pipe, args, size, cases)
+    return rows
+
+
+def _look_cases(args: argparse.Namespace, size: tuple[int, int]) -> Iterator[Cases]:
+    if args.clips:
+        return frame_cases(args.clips, args.images, size)
+    return scene_cases(args.images, size, args.photos, LOOKS)
+
+
+def _by_edit(
+    pipe: FairyPipeline, args: argparse.Namespace, size: int, batches: Iterator[Cases]
+) -> list[Row]:
+    found: list[Row] = []
+    for number, cases in enumerate(batches):
+        outputs = edit_cases(pipe, cases, len(found))
+        found += judged(outputs, cases)
+        if number == 0 and args.sheets:
+            kind = "local" if "reached" in found[0] else "looks"
+            rows = {"source": cases.sources, "target": cases.own_targets, "output": outputs}
+            write_sheet(args.sheets / f"{kind}_{size}.png", rows)
+    names = dict.fromkeys(row["edit"] for row in found)
+    groups = {name: [row for row in found if row["edit"] == name] for name in names}
+    groups["all"] = found
+    return [{"size": size, **summary(name, rows)} for name, rows in groups.items()]
+
+
+def edit_cases(pipe: FairyPipeline, cases: Cases, first_seed: int, **settings: Any) -> Tensor:
+    """Edit each source as its instruction says: (S,3,H,W) in [0,1]."""
+    seeds = range(first_seed, first_seed + len(cases.sources))
+    return edit_alone(pipe, cases.sources, cases.instructions, seeds, **settings).clamp(0, 1)
+
+
+def summary(name: str, rows: Sequence[Row]) -> Row:
+    """Return the means of some pictures' rows as `judged` makes them."""
+    found: Row = {
+        "edit": name,
+        "right_percent": 100 * fmean(row["right"] for row in rows),
+        "psnr_db": fmean(row["psnr_db"] for row in rows),
+        "images": len(rows),
+    }
+    if any("reached" in row for row in rows):
+        some = [row for row in rows if "reached" in row]
+        found["reached"] = fmean(row["reached"] for row in some)
+        found["rest_moved_percent"] = 100 * fmean(row["rest_moved"] for row in some)
+        found["named_only_percent"] = 100 * fmean(row["named_only"] for row in some)
+        removed = [row for row in some if row["edit"] == "remove"]
+        is_removal = len(removed) == len(rows)
+        bound = fmean(row["bound"] for row in removed) if is_removal else None
+        found["bound"] = bound
+        found["of_bound_percent"] = 100 * found["reached"] / bound if bound else None
+    return found
+
+
+def autoencoder(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return how near photographs and frames come back from the autoencoder alone."""
+    rows = []
+    for size in args.sizes:
+        shape = (size, size)
+        kinds: dict[str, Iterator[Tensor]] = {}
+        if args.photos:
+            kinds["photographs"] = whole_photos(args.photos, args.images, shape)
+        if args.clips:
+            kinds["frames of clips"] = iter(real_frames(args.clips, args.images, shape).split(1))
+        if not kinds:
+            scenes = scene_cases(args.images, shape)
+            kinds["rendered scenes"] = (one for cases in scenes for one in cases.sources.split(1))
+        for name, images in kinds.items():
+            psnrs = [float(frame_psnrs_db(_through(pipe.vae, one), one)) for one in images]
+            rows.append({"size": size, "of": name, "psnr_db": fmean(psnrs), "images": len(psnrs)})
     return rows
 
 
@@ -148,45 +195,94 @@ def _through(vae: Any, images: Tensor) -> Tensor:
     """Encode and decode images (B,3,H,W) in [0,1]."""
     latents = encode_images(vae, (images * 2 - 1).to(vae.device, vae.dtype))
     decoded = decode_latents(vae, latents * vae.config.scaling_factor)
-    return (decoded.cpu() + 1) / 2
+    return ((decoded.float().cpu() + 1) / 2).clamp(0, 1)
 
 
-def draw_sheet(path: Path, outputs: Tensor, cases: Cases) -> None:
-    """Write the first case of each edit: source, target and output, one above the other."""
-    shown = slice(0, len(cases.edits))
-    rows = [cases.sources[shown], cases.own_targets[shown], outputs[shown]]
-    arrays = [list(to_images(row * 2 - 1)) for row in rows]
-    Image.fromarray(contact_sheet(arrays, ["source", "target", "output"])).save(path)
+def speed(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return the seconds for a frame by size and dtype, anchors included; once to warm up."""
+    rows = []
+    for dtype in args.dtypes:
+        timed = with_anchors(
+            load(args, dtype), NUM_ANCHORS, num_inference_steps=args.steps, guidance_scale=1.0
+        )
+        for size in args.sizes:
+            clip = render_clip(0, TIMED_EDIT, args.frames, (size, size))
+            timed.edit(clip.frames, clip.instruction, 0)
+            began = Seconds.now()
+            timed.edit(clip.frames, clip.instruction, 0)
+            took = Seconds.now() - began
+            rows.append(
+                {
+                    "size": size,
+                    "dtype": dtype,
+                    "steps": args.steps,
+                    "anchors": NUM_ANCHORS,
+                    "frames": args.frames,
+                    "s_per_frame": took.wall / args.frames,
+                    "cpu_s_per_frame": took.cpu / args.frames,
+                    "mb_on_disk": size_on_disk(args.model) / 1e6,
+                }
+            )
+    return rows
 
 
-def main() -> None:
-    """Parse, measure, show."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="mini")
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--size", type=int, nargs="+", default=[96], help="height [width] in px")
-    parser.add_argument("--photos", type=Path, help="folder of photographs for backgrounds")
-    parser.add_argument("--clips", type=Path, help="folder of clips: looks on their frames")
-    parser.add_argument("--sweep", choices=list(SWEEPS))
-    parser.add_argument("--autoencoder", action="store_true", help="the autoencoder alone")
-    parser.add_argument("--sheet", type=Path, help="PNG of one example of each edit")
-    parser.add_argument("--device", default="auto")
-    args = parser.parse_args()
-    pipe = FairyPipeline.from_pretrained(args.model, device=args.device, dtype="auto")
-    size = (args.size[0], args.size[-1])
-    if args.clips:
-        cases = frame_cases(args.clips, args.images, size)
-    else:
-        cases = scene_cases(args.images, size, args.photos)
-    if args.autoencoder:
-        rows = reconstruction(pipe, cases)
-    elif args.sweep:
-        rows = SWEEPS[args.sweep](pipe, cases)
-    else:
-        rows = by_edit(pipe, cases, args.sheet)
-    kind = "frames of clips" if args.clips else "held-out scenes"
-    title = f"{args.model} on {args.images} {kind} of {size[0]}x{size[1]}"
-    show(title, rows, photos=bool(args.photos), sweep=args.sweep)
+def size_on_disk(model: str) -> int:
+    """Return the bytes of a model's files; 0 for one that is on the hub."""
+    found = Path(find_model(model))
+    files = [found] if found.is_file() else found.rglob("*")
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def sweep(
+    pipe: FairyPipeline, args: argparse.Namespace, settings: Sequence[tuple[str, dict[str, Any]]]
+) -> list[Row]:
+    """Return a row for each of the named settings, on the same ordinary scenes."""
+    size = (args.sizes[0], args.sizes[0])
+    rows = []
+    for name, given in settings:
+        found: list[Row] = []
+        began = Seconds.now()
+        for cases in scene_cases(args.images, size, args.photos):
+            found += judged(edit_cases(pipe, cases, len(found), **given), cases)
+        took = (Seconds.now() - began).on(pipe.device)
+        kept = ("right_percent", "psnr_db")
+        means = {key: summary("all", found)[key] for key in kept}
+        rows.append({"settings": name, **means, "ms_per_image": 1000 * took / len(found)})
+    return rows
+
+
+def guidance(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return a row for each pair of guidance scales."""
+    names = ("guidance_scale", "image_guidance_scale")
+    pairs = [(f"guidance {a}, {b}", dict(zip(names, (a, b), strict=True))) for a, b in GUIDANCE]
+    return sweep(pipe, args, pairs)
+
+
+def steps(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return a row for each number of steps of the model's own sampler."""
+    return sweep(pipe, args, [(f"{n} steps", {"num_inference_steps": n}) for n in STEPS])
+
+
+def sampler(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
+    """Return a row for each sampler and number of steps, with trailing spacing."""
+    own = pipe.scheduler
+    rows = steps(pipe, args)
+    for name, scheduler in SAMPLERS.items():
+        pipe.scheduler = scheduler.from_config(own.config, timestep_spacing="trailing")
+        rows += [{**row, "settings": f"{name}, {row['settings']}"} for row in steps(pipe, args)]
+    pipe.scheduler = own
+    return rows
+
+
+PARTS: dict[str, Callable[[FairyPipeline, argparse.Namespace], list[Row]]] = {
+    "looks": looks,
+    "local": local,
+    "autoencoder": autoencoder,
+    "speed": speed,
+    "guidance": guidance,
+    "sampler": sampler,
+    "steps": steps,
+}
 
 
 if __name__ == "__main__":

@@ -43,9 +43,14 @@ def psnr_db(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> fl
     Raises:
         ValueError: shapes that do not belong together, or an empty mask.
     """
+    return float(frame_psnrs_db(frames, reference, mask).mean())
+
+
+def frame_psnrs_db(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the PSNR of each frame that has points, (T,) or fewer; as `psnr_db` otherwise."""
     check_pair(frames, reference)
     error = _frame_means((frames - reference).square().mean(1), mask)
-    return float((-10 * error.log10()).clamp(max=PSNR_OF_EQUAL_DB).mean())
+    return (-10 * error.log10()).clamp(max=PSNR_OF_EQUAL_DB)
 
 
 def ssim(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> float:

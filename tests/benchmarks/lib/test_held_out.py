@@ -1,29 +1,38 @@
-"""benchmarks/lib/held_out.py: pictures with the right answer, and what is held against it."""
+"""benchmarks/lib/held_out.py: pictures with exact results, and what is held against them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.lib.held_out import (
+    CASES_AT_ONCE,
+    LOCAL,
+    LOOKS,
     Cases,
+    Row,
     frame_cases,
-    kept_to_the_named,
+    judged,
+    local_cases,
     real_frames,
     scene_cases,
-    score,
+    whole_photos,
 )
 from fairy import write_video
+from fairy.metrics.fidelity import SAME_LEVELS
 
 SIZE = (32, 40)
 
 
 @pytest.fixture(scope="module")
-def cases() -> Cases:
-    return scene_cases(40, SIZE, None)
+def local() -> Cases:
+    (cases,) = local_cases(16, (64, 64))
+    return cases
 
 
 @pytest.fixture
@@ -36,47 +45,78 @@ def clips(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_targets_themselves_are_right(cases: Cases) -> None:
-    right, psnr_db = score(cases.own_targets, cases)
-    assert right.float().mean() > 0.9  # some looks leave some scenes alike
-    assert psnr_db.min() > 60
+def share(rows: Iterable[Row], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
 
 
-def test_the_sources_are_wrong(cases: Cases) -> None:
-    right, psnr_db = score(cases.sources, cases)
-    assert right.float().mean() < 0.3
-    assert psnr_db.mean() < 40
+def test_the_targets_themselves_are_right_and_the_sources_are_not():
+    (cases,) = scene_cases(10, SIZE)
+    exact, unedited = judged(cases.own_targets, cases), judged(cases.sources, cases)
+    # Some looks leave some scenes alike
+    assert share(exact, "right") > 0.8 > 0.4 > share(unedited, "right")
+    assert min(row["psnr_db"] for row in exact) > 60 > share(unedited, "psnr_db")
 
 
-def test_a_target_keeps_to_what_was_named(cases: Cases) -> None:
-    local = cases.is_local
-    assert local.sum() == 8
-    assert kept_to_the_named(cases.own_targets, cases)[local].all()
+def test_every_edit_is_asked_for_equally_often_in_phrasings_of_its_own(local):
+    assert {name: local.names.count(name) for name in local.names} == {e.name: 4 for e in LOCAL}
+    assert len(set(local.instructions)) > len(LOCAL)
 
 
-def test_an_unedited_picture_does_not_change_the_named(cases: Cases) -> None:
-    assert not kept_to_the_named(cases.sources, cases)[cases.is_local].any()
+def test_pictures_come_in_batches_that_do_not_change_them():
+    many = list(scene_cases(CASES_AT_ONCE + 1, SIZE, asked=LOOKS))
+    assert [len(cases.sources) for cases in many] == [CASES_AT_ONCE, 1]
+    (few,) = scene_cases(3, SIZE, asked=LOOKS)
+    assert torch.equal(few.sources, many[0].sources[:3])
+    assert few.instructions == many[0].instructions[:3]
 
 
-def test_a_change_elsewhere_does_not_keep_to_the_named(cases: Cases) -> None:
-    tinted = (cases.own_targets + 0.1).clamp(0, 1)
-    kept = kept_to_the_named(tinted, cases)[cases.is_local]
-    assert kept.float().mean() < 0.5  # some grey backgrounds are named whole
+def test_a_target_reaches_the_whole_change_and_nothing_else(local):
+    rows = judged(local.own_targets, local)
+    assert all(row["reached"] == pytest.approx(1) for row in rows)
+    assert all(row["named_only"] and row["rest_moved"] <= SAME_LEVELS for row in rows)
 
 
-def test_frames_come_from_all_clips_that_can_be_read(clips: Path) -> None:
+def test_an_unedited_picture_reaches_nothing(local):
+    rows = judged(local.sources, local)
+    assert all(row["reached"] == pytest.approx(0, abs=1e-6) for row in rows)
+    assert not any(row["named_only"] for row in rows)
+
+
+def test_a_change_elsewhere_is_not_named_only(local):
+    rows = judged((local.own_targets + 0.1).clamp(0, 1), local)
+    # A grey background may leave nothing else
+    others = [row for row in rows if row["edit"] != "grey_background"]
+    assert not any(row["named_only"] for row in others)
+
+
+def test_only_a_removal_has_a_bound_and_it_is_below_the_exact_result(local):
+    rows = judged(local.own_targets, local)
+    assert {row["edit"] for row in rows if "bound" in row} == {"remove"}
+    assert all(0.3 < row["bound"] < 1 for row in rows if "bound" in row)
+
+
+def test_frames_come_from_all_clips_that_can_be_read(clips):
     frames = real_frames(clips, 4, SIZE)
     assert frames.shape == (4, 3, *SIZE)
     bright = frames.mean((1, 2, 3)) > 0.5
     assert bright.tolist() == [True, False, True, False]
 
 
-def test_frames_are_asked_for_looks_alone(clips: Path) -> None:
-    cases = frame_cases(clips, 3, SIZE)
+def test_frames_are_asked_for_looks_alone(clips):
+    (cases,) = frame_cases(clips, 3, SIZE)
     assert {edit.scope for edit in cases.edits} == {"global"}
     assert torch.equal(cases.sources, real_frames(clips, 3, SIZE))
+    assert all("reached" not in row for row in judged(cases.sources, cases))
 
 
-def test_a_folder_without_clips_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_without_clips_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no clip here can be read"):
         real_frames(tmp_path, 2, SIZE)
+
+
+def test_photographs_are_chosen_evenly_and_cut_to_size(tmp_path):
+    for level in (0, 50, 100, 150):
+        Image.new("RGB", (90, 60), (level,) * 3).save(tmp_path / f"{level:03}.png")
+    images = list(whole_photos(tmp_path, 2, (32, 32)))
+    assert [tuple(image.shape) for image in images] == [(1, 3, 32, 32)] * 2
+    assert [round(float(image.mean() * 255)) for image in images] == [0, 100]
