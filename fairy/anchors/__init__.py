@@ -1,1 +1,1 @@
-"""The method, for every editor: which frames are anchors, their keys and values, attention."""
+"""The method, for every editor: choosing anchors, caching their keys and values, attention."""

@@ -49,7 +49,7 @@ class AnchorPass:
 
 
 class AnchorAttnProcessor:
-    """Self-attention of one layer, with the anchors; otherwise as diffusers' AttnProcessor2_0."""
+    """Self-attention of one layer with the anchors; otherwise as diffusers' AttnProcessor2_0."""
 
     def __init__(self, layer: str, state: AnchorPass) -> None:
         self.layer = layer
@@ -66,7 +66,7 @@ class AnchorAttnProcessor:
         """Return the layer's output for hidden_states (B,N,C) or (B,C,h,w), in the same shape.
 
         Raises:
-            ValueError: text states or a mask were given; self-attention with anchors has neither.
+            ValueError: text states or a mask, which self-attention with anchors cannot use.
         """
         if encoder_hidden_states is not None or attention_mask is not None:
             raise ValueError(f"{self.layer}: anchor attention takes no text states and no mask")
@@ -165,7 +165,7 @@ def _project(attn: Attention, hidden_states: Tensor) -> tuple[Tensor, Tensor, Te
     q = attn.to_q(hidden_states).view(heads)
     k = attn.to_k(hidden_states).view(heads)
     v = attn.to_v(hidden_states).view(heads)
-    # Written for tensors (B,H,N,D) in diffusers; both norms look at the last dimension only
+    # diffusers calls them with (B,H,N,D); both norms work on the last dimension
     q = q if attn.norm_q is None else attn.norm_q(q)
     k = k if attn.norm_k is None else attn.norm_k(k)
     return q, k, v

@@ -1,4 +1,4 @@
-"""Watch what frames take from the anchors: a backend that shows each attention before it is done.
+"""Record what frames take from the anchors: a backend that shows each attention to a callback.
 
 Shapes: q, k (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D), M = A*N.
 Tests: tests/anchors/test_attention_hooks.py.
@@ -20,12 +20,12 @@ from fairy.anchors.backends import Backend
 
 @dataclass(frozen=True)
 class Attended:
-    """What one layer was given in one step, for a batch of frames.
+    """The inputs of one layer in one step, for a batch of frames.
 
     Attributes:
         step: the denoising step, from 0.
         layer: the layer's name in the UNet.
-        q: queries (G*F,N,H,D), group-major. On the CPU a lone row is doubled: F may be 2 for 1.
+        q: queries (G*F,N,H,D), group-major. On the CPU a single frame may have two equal rows.
         k: the frames' own keys (G*F,N,H,D).
         k_anchor: the anchors' keys (G,M,H,D).
     """
@@ -41,13 +41,13 @@ class Attended:
 def observed(
     unet: UNet2DConditionModel, backend: Backend, see: Callable[[Attended], None]
 ) -> Iterator[Backend]:
-    """Yield a backend that does what `backend` does and shows `see` every anchor attention.
+    """Yield a backend that computes as `backend` and calls `see` before every anchor attention.
 
-    Anchors among themselves are not shown.
+    Attention of anchors among themselves is not shown.
 
     Args:
-        unet: the model that will run, by which step and layer are told.
-        backend: what computes.
+        unet: the model that will run; its hooks tell the step and the layer.
+        backend: computes the attention.
         see: called before each attention of frames with the anchors.
     """
     place: dict[str, Any] = {}

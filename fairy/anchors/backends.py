@@ -3,7 +3,7 @@
 A backend is two functions: `attend` (anchors among themselves) and `attend_anchors` (a frame batch
 with the cached anchors). Shapes: q, k, v (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D).
 `anchor_bias` is added to the anchors' scaled scores: their weights are multiplied by its exp.
-The specification is `fairy_kernels.reference`; figures stand in benchmarks/NOTES.md.
+The specification is `fairy_kernels.reference`; measurements are in benchmarks/NOTES.md.
 Tests: tests/anchors/test_backends.py.
 """
 
@@ -37,10 +37,10 @@ class Backend:
 
     Attributes:
         name: "triton", "sdpa" or "reference".
-        reason: why it was chosen, for the log and the report.
+        reason: why this one, for the log and the report.
         attend: (q, k, v) -> softmax(q k^T / sqrt(D)) v.
         attend_anchors: (q, k, v, k_anchor, v_anchor) -> the same over [k, k_anchor], with the
-            strength of the anchors that was asked for.
+            anchors' weights multiplied by their strength.
     """
 
     name: str
@@ -57,11 +57,12 @@ def choose_backend(
 ) -> Backend:
     """Return the backend that runs on `device`, and log it with the reason.
 
-    "auto" takes the Triton kernel where it was measured to be faster (`fairy_kernels.tune`).
+    "auto" takes the Triton kernel where a measurement showed it to be faster
+    (`fairy_kernels.tune`).
 
     Args:
-        name: "auto", or a backend by name, which is then taken or refused; or one made elsewhere,
-            which is taken as it is (`fairy.anchors.attention_hooks`).
+        name: "auto", or a backend by name, which is never replaced by another; or a `Backend`
+            object, which is returned (`fairy.anchors.attention_hooks`).
         device: where the model runs.
         head_dims: the head dimensions of the model's self-attention.
         anchor_strength: factor on the anchors' weights; 1 is the paper, 0 leaves them out.
@@ -88,14 +89,14 @@ def choose_backend(
 
 
 def _triton(reason: str, anchor_bias: float) -> Backend:
-    # Imports Triton, which need not be there
+    # Imports Triton, which may be missing
     from fairy_kernels.anchor_attention import anchor_attention, attention
 
     return Backend("triton", reason, attention, partial(anchor_attention, anchor_bias=anchor_bias))
 
 
 def _reference(device: torch.device, anchor_bias: float) -> Backend:
-    # Apple's GPUs have no float64
+    # Apple's GPUs lack float64
     dtype = torch.float32 if device.type == "mps" else torch.float64
     return Backend(
         "reference",
@@ -106,8 +107,8 @@ def _reference(device: torch.device, anchor_bias: float) -> Backend:
 
 
 def _sdpa(reason: str, anchor_bias: float) -> Backend:
-    # Not `anchor_attention_merged`: a little faster on the CPU, but its last bits depend on which
-    # frames are side by side (blocks of queries, vectors of `sigmoid`); on CUDA it is unmeasured
+    # Not `anchor_attention_merged`: it is a little faster on the CPU, but its last bits depend on
+    # which frames share a batch (blocks of queries, vectors of `sigmoid`); unmeasured on CUDA
     attend_anchors = partial(anchor_attention_concatenated, anchor_bias=anchor_bias)
     return Backend("sdpa", reason, sdpa, attend_anchors)
 
@@ -121,7 +122,7 @@ def anchor_attention_merged(
     *,
     anchor_bias: float = 0.0,
 ) -> Tensor:
-    """Return anchor attention by two calls, merged by log-sum-exp: nothing is copied.
+    """Return anchor attention by two calls, merged by log-sum-exp, without copying the anchors.
 
     The anchors are one batch per group: (G,F*N,H,D) queries against M keys. With lse the log of a
     softmax's denominator, the softmax over both key sets gives the anchors the weight
@@ -138,10 +139,10 @@ def anchor_attention_merged(
 def attention_with_lse(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return attention (B,N,H,D) and the log-sum-exp of its scores (B,N,H), float32.
 
-    torch gives the latter only through the operators beneath `scaled_dot_product_attention`.
+    torch returns the latter only from the operators beneath `scaled_dot_product_attention`.
 
     Raises:
-        SettingsError: a device for which torch has no such operator.
+        SettingsError: torch has no such operator for the device.
     """
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     aten = torch.ops.aten

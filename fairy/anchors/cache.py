@@ -1,10 +1,10 @@
 """AnchorCache: the anchors' keys and values, per denoising step and self-attention layer.
 
-Written once, when the anchors are denoised; read by every frame batch after that. Each entry is a
-pair (k, v), each (G,M,H,D) with M = A*N: one row per guidance branch, never one per frame.
+Written once, while the anchors are denoised, and read by every frame batch. Each entry is a pair
+(k, v), each (G,M,H,D) with M = A*N: one row per guidance branch, never one per frame.
 
-The cache may live elsewhere than the model (`device="cpu"` for a model on a GPU: pinned memory).
-Then `begin_step` brings a whole step over, and starts on the next one while this one computes.
+The cache may be on another device than the model (`device="cpu"` for a model on a GPU: pinned
+memory). Then `begin_step` copies a whole step over, and starts on the next one while this one runs.
 
 `save_anchors` writes edited anchors to disk, their keys and values, and their results; safetensors.
 Entries: `result.INDEX` (3,H,W) or (C,h,w); `k.STEP.LAYER` and `v.STEP.LAYER` (G,M,H,D).
@@ -29,7 +29,7 @@ class AnchorCache:
 
     Args:
         device: where entries are kept.
-        compute_device: where the model runs and entries are read.
+        compute_device: where the model runs and reads entries.
     """
 
     def __init__(self, device: torch.device, compute_device: torch.device) -> None:
@@ -43,7 +43,7 @@ class AnchorCache:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes kept: 2 * steps * sum over layers of G*M*H*D * bytes per element."""
+        """Size in bytes: 2 * steps * sum over layers of G*M*H*D * bytes per element."""
         return sum(k.nbytes + v.nbytes for step in self._steps.values() for k, v in step.values())
 
     @property
@@ -58,13 +58,13 @@ class AnchorCache:
         """Return k, v (G,M,H,D) on the model's device.
 
         Raises:
-            KeyError: the anchors were not denoised, or `begin_step` was not called.
+            KeyError: the anchors are not denoised yet, or `begin_step` was not called.
         """
         steps = self._steps if self.device == self.compute_device else self._near
         return steps[step][layer]
 
     def entries(self) -> Iterator[tuple[int, str, Tensor, Tensor]]:
-        """Yield (step, layer, k, v) of all that is kept, where it is kept."""
+        """Yield (step, layer, k, v) of every entry, on the device where it is kept."""
         for step, layers in self._steps.items():
             for layer, (k, v) in layers.items():
                 yield step, layer, k, v
@@ -83,7 +83,7 @@ class AnchorCache:
         return self._near[step]
 
     def end_pass(self) -> None:
-        """Free what `begin_step` brought over."""
+        """Free what `begin_step` copied over."""
         self._near = {}
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -99,13 +99,13 @@ class AnchorCache:
     def _near_copy(self, tensor: Tensor) -> Tensor:
         copy = tensor.to(self.compute_device, non_blocking=True)
         if self._stream is not None:
-            # Made on the side stream, read on the current one: not to be reused before both end
+            # Made on the side stream and read on the current one: neither may reuse it too early
             copy.record_stream(torch.cuda.current_stream(self.compute_device))
         return copy
 
 
 def save_anchors(path: Path, cache: AnchorCache, results: dict[int, Tensor]) -> None:
-    """Write the cache and the anchors' results by frame index to `path`, whole or not at all."""
+    """Write the cache and the anchors' results by frame index to `path`, atomically."""
     tensors = {f"result.{index}": result.contiguous() for index, result in results.items()}
     for step, layer, k, v in cache.entries():
         tensors[f"k.{step}.{layer}"], tensors[f"v.{step}.{layer}"] = k, v

@@ -1,4 +1,4 @@
-"""Which frames of a clip are its anchors: integers only.
+"""Which frames of a clip are its anchors; only their numbers, no images.
 
 Tests: tests/anchors/test_selection.py.
 """
@@ -31,7 +31,7 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
         raise SettingsError(
             f"{num_anchors} anchors of {num_frames} frames: both must be at least 1"
         )
-    # Of a single picture nobody expects several
+    # For a single picture nobody expects several
     if num_anchors > num_frames > 1:
         logger.warning(
             "%d anchors asked, the clip has %d frames: every frame is an anchor",
@@ -45,22 +45,22 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
 def select_shot_anchors(
     shots: Sequence[Shot], num_anchors: int, anchor_indices: Sequence[int] | None = None
 ) -> tuple[tuple[int, ...], ...]:
-    """Return for each shot of a clip its anchors, sorted: `num_anchors` spread evenly over it.
+    """Return the anchors of each shot of a clip, sorted: `num_anchors` spread evenly over it.
 
-    Anchors named by hand serve the shot they are in; a shot without one gets its own as usual.
+    Anchors chosen by hand replace those of the shot they are in.
 
     >>> select_shot_anchors([(0, 6), (6, 12)], num_anchors=2)
     ((1, 4), (7, 10))
 
     Raises:
-        SettingsError: an anchor named by hand is not in the clip, or a count below 1.
+        SettingsError: an anchor chosen by hand is not in the clip, or a count below 1.
     """
     named = [] if anchor_indices is None else check_anchor_indices(anchor_indices, shots[-1][1])
     anchors = []
     for first, end in shots:
         here = tuple(index for index in named if first <= index < end)
         if not here:
-            # That a short shot among others has fewer is no news
+            # A short shot among others needs no warning that it has fewer
             wanted = num_anchors if len(shots) == 1 else min(num_anchors, end - first)
             here = tuple(first + index for index in select_anchor_indices(end - first, wanted))
         anchors.append(here)

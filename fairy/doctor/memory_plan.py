@@ -107,13 +107,16 @@ def _shape(
 ) -> EditShape:
     grid = 2 ** (len(parts["vae"].build().config.block_out_channels) - 1)
     num_tokens = parts["text_encoder"].build().config.max_position_embeddings
-    scales = (config.guidance_scale, config.image_guidance_scale)
-    usual = (defaults.guidance_scale, defaults.image_guidance_scale)
+    settings = defaults.fill(config)
+    assert settings.size is not None
+    assert settings.num_inference_steps is not None
+    assert settings.guidance_scale is not None
+    assert settings.image_guidance_scale is not None
     return EditShape(
-        size=fit_size(*clip_size, size=config.size or defaults.size, multiple=grid),
+        size=fit_size(*clip_size, size=settings.size, multiple=grid),
         num_anchors=config.num_anchors,
-        num_steps=config.num_inference_steps or defaults.num_inference_steps,
-        guidance=Guidance(*(b if a is None else a for a, b in zip(scales, usual, strict=True))),
+        num_steps=settings.num_inference_steps,
+        guidance=Guidance(settings.guidance_scale, settings.image_guidance_scale),
         prompt_shape=(num_tokens, parts["unet"].build().config.cross_attention_dim),
         dtype=resolve_dtype(config.dtype, torch.device(device_type)),
         backend="sdpa" if config.backend == "auto" else config.backend,

@@ -1,18 +1,15 @@
-"""How the UNet computes: compiled, in float8.
+"""How the UNet computes, if the user asks for it: compiled by torch.compile, in float8 by torchao.
 
-torch.compile for the UNet: asked for by the user, since it takes minutes before it gives any.
+Compiled: the first run takes minutes. The frames' pass is compiled for one frame batch size:
+smaller batches are filled up, and what changes from step to step (the anchors' keys and values) is
+looked up outside. The anchors' pass has another size and runs uncompiled. torch keeps compiled code
+on disk (TORCHINDUCTOR_CACHE_DIR, or torchinductor_USER in the folder for temporary files), so a
+second run of the same model, size and batch starts faster. benchmarks/NOTES.md shows when it pays.
 
-The frames' pass is compiled once for one frame batch size: a batch of fewer frames is filled up,
-and what changes from step to step (the anchors' keys and values) is looked up outside. The anchors'
-pass is one batch of another size, and runs as it is. torch keeps compiled code on disk (in
-TORCHINDUCTOR_CACHE_DIR, or torchinductor_USER in the folder for temporary files), so that a second
-run of the same model, size and batch begins sooner. benchmarks/NOTES.md tells when it pays.
-
-Float8 for the UNet's linear layers: torchao's dynamic quantisation, on cards that compute in it.
-
-Weights are kept in float8, and so are a layer's inputs, each tensor with one scale found as it
-comes. Only layers in transformer blocks: embeddings of the timestep are small and sensitive, and
-torchao's float8 convolution needs one more package. Not run on a card yet.
+Float8: dynamic quantisation on cards that compute in it. Weights and the inputs of a layer are
+float8, with one scale for each tensor, found at run time. Only layers in transformer blocks are
+converted: the timestep's embeddings are small and sensitive, and torchao's float8 convolution needs
+one more package. Not run on a card yet.
 
 Tests: tests/editors/test_compute.py.
 """
@@ -36,10 +33,10 @@ CPP_COMPILERS = ("g++", "clang++", "cl")
 
 
 def check_compile(device: torch.device) -> None:
-    """Refuse a machine on which torch cannot compile.
+    """Check that torch can compile on this machine.
 
     Raises:
-        SettingsError: what it needs for the device is not installed.
+        SettingsError: what it needs for the device is missing.
     """
     if device.type == "cuda":
         missing = None if importlib.util.find_spec("triton") else "Triton, which is not installed"
@@ -56,15 +53,15 @@ def check_compile(device: torch.device) -> None:
 def compile_unet(
     unet: UNet2DConditionModel, backend: str | Callable[..., Any] = "inductor", **options: Any
 ) -> None:
-    """Let torch compile the UNet when it first runs, in place; shapes are taken as fixed.
+    """Compile the UNet in place when it first runs, for fixed shapes.
 
     Args:
         unet: the model.
         backend: torch.compile's.
-        **options: others of torch.compile, such as `fullgraph`.
+        **options: more options of torch.compile, such as `fullgraph`.
 
     Raises:
-        SettingsError: the compiler of the usual backend is missing.
+        SettingsError: inductor has no compiler here.
     """
     if backend == "inductor":
         check_compile(unet.device)
@@ -72,19 +69,19 @@ def compile_unet(
 
 
 def is_compiled(unet: UNet2DConditionModel) -> bool:
-    """Return whether the UNet runs compiled, by `compile_unet` or torch's own `compile`."""
+    """Return whether the UNet was compiled, by `compile_unet` or torch's own `compile`."""
     return unet._compiled_call_impl is not None
 
 
 @contextmanager
 def not_compiled() -> Iterator[None]:
-    """Run compiled modules as they were written."""
+    """Run compiled modules uncompiled inside the block."""
     with torch.compiler.set_stance("force_eager"):
         yield
 
 
 def filled_up(rows: Tensor, num_rows: int) -> Tensor:
-    """Return rows (F,...) with the last one repeated up to `num_rows`, if they are fewer."""
+    """Return rows (F,...), the last one repeated until there are at least `num_rows`."""
     missing = max(0, num_rows - rows.shape[0])
     return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
 
@@ -96,10 +93,10 @@ SIDE_MULTIPLE = 16
 
 
 def check_fp8(device: torch.device) -> None:
-    """Refuse a device that does not compute in float8.
+    """Check that a device computes in float8.
 
     Raises:
-        SettingsError: it is no CUDA card, or too old a one.
+        SettingsError: it is not a CUDA card, or too old.
     """
     if device.type != "cuda":
         what = f"this is {device.type}"
@@ -115,7 +112,7 @@ def check_fp8(device: torch.device) -> None:
 
 
 def to_fp8(unet: UNet2DConditionModel) -> None:
-    """Let the linear layers of the UNet's transformer blocks compute in float8, for good.
+    """Convert the linear layers of the UNet's transformer blocks to float8 in place.
 
     Raises:
         SettingsError: its device does not compute in float8, or torchao is missing.
@@ -131,7 +128,7 @@ def to_fp8(unet: UNet2DConditionModel) -> None:
 
 
 def _is_chosen(module: nn.Module, name: str) -> bool:
-    """Return whether a module of the UNet, by its full name, is to compute in float8."""
+    """Return whether to convert a module of the UNet, given its full name."""
     return (
         isinstance(module, nn.Linear)
         and "transformer_blocks" in name.split(".")

@@ -1,9 +1,9 @@
 """How many bytes code holds at once, found without running it: on tensors of the meta device.
 
-Tensors there have a shape and a dtype but no numbers; operators give results of the right shape at
-once. Every result is counted until nothing refers to it any more, as an allocator would. What an
-operator allocates within itself is not seen, so the ones made of several are taken as one: torch's
-attention, which otherwise would hold all scores, and the norms and products, for speed.
+Such tensors have a shape and a dtype but no values, and operators on them return at once. Every
+result is counted until nothing refers to it, as an allocator would. Memory that an operator
+allocates internally is invisible here. So composite operators are replaced by single ones: torch's
+attention, which would otherwise hold all scores, and norms and products, for speed.
 Tests: tests/editors/test_live_bytes.py.
 """
 
@@ -23,19 +23,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @contextmanager
 def counted(device_type: str = "meta") -> Iterator[LiveBytes]:
-    """Count the tensors that are made inside on a kind of device; without gradients."""
+    """Count the tensors made inside on one type of device; without gradients."""
     with torch.no_grad(), LiveBytes(device_type) as live, _FusedAttention():
         yield live
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors that were made inside on a kind of device and are still referred to.
+    """Bytes of the tensors made inside on one type of device that something still refers to.
 
     Args:
-        device_type: "meta", or another one, on which operators are run as they are.
+        device_type: "meta", or another one, on which operators run unchanged.
 
     Attributes:
-        peak: the most there have been at once.
+        peak: the largest number of bytes held at once.
 
     >>> with counted() as live:
     ...     kept = torch.empty(10, dtype=torch.uint8, device="meta")
@@ -49,13 +49,13 @@ class LiveBytes(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self._device_type = device_type
-        # Held at most, as long as it is not looked who has gone
+        # Upper bound: freed storages are subtracted only when `now` is read
         self._upper = 0
         self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
 
     @property
     def now(self) -> int:
-        """Bytes held at this moment."""
+        """Bytes held now."""
         alive = {key: held for key, held in self._storages.items() if not held[0].expired()}
         self._storages, self._upper = alive, sum(num_bytes for _, num_bytes in alive.values())
         return self._upper
@@ -71,7 +71,7 @@ class LiveBytes(TorchDispatchMode):
         run = SHORT.get(operator, operator) if self._device_type == "meta" else operator
         out = run(*args, **(kwargs or {}))
         if any(result.alias_info for result in operator._schema.returns):
-            # Views, and changes in place: nothing new, or a model's weights
+            # Views and in-place changes allocate nothing
             return out
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor) and tensor.device.type == self._device_type:
@@ -89,7 +89,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 class _FusedAttention(TorchFunctionMode):
-    """Takes torch's attention as the fused kernel it is on devices: no scores in memory."""
+    """Counts torch's attention as the fused kernel that devices run: no scores in memory."""
 
     def __torch_function__(
         self,
@@ -99,14 +99,14 @@ class _FusedAttention(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if function is scaled_dot_product_attention and args[0].device.type == "meta":
-            # (B,H,N,D) in and out; in memory a token's heads lie beside each other
+            # (B,H,N,D) in and out; in memory the heads of a token are contiguous
             num_rows, num_heads, num_tokens, head_dim = args[0].shape
             return args[0].new_empty(num_rows, num_tokens, num_heads, head_dim).transpose(1, 2)
         return function(*args, **(kwargs or {}))
 
 
 def _normed(x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    # Means and deviations, one for each group or row, are too small to count
+    # Means and deviations, one for each group or row, are too small to matter
     return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
 
 
@@ -114,7 +114,7 @@ def _product(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty(a.shape[0], b.shape[1])
 
 
-# Their rules for shapes are written in Python, as compositions: two thirds of a trace's time
+# Their shape rules are compositions in Python, and took two thirds of a trace's time
 SHORT: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.native_group_norm.default: _normed,
     torch.ops.aten.native_layer_norm.default: _normed,

@@ -1,4 +1,4 @@
-"""diffusers' InstructPix2Pix pipeline as `FairyPipeline` extends it: what is loaded, what is saved.
+"""diffusers' InstructPix2Pix pipeline with safe loading, and saving that diffusers can load.
 
 Tests: tests/models/test_base.py.
 """
@@ -15,7 +15,7 @@ from fairy.errors import ModelError
 from fairy.models.defaults import ModelDefaults, save_defaults
 from fairy.models.quiet import without_expected_messages
 
-# transformers speaks when diffusers imports it
+# transformers prints messages when diffusers imports it
 with without_expected_messages():
     from diffusers import StableDiffusionInstructPix2PixPipeline
 
@@ -23,10 +23,10 @@ __all__ = ["SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
 
 
 class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
-    """Takes LoRA from safetensors only, and saves itself as a model that diffusers itself loads.
+    """Loads LoRA only from safetensors, and saves itself as a model that diffusers can load.
 
     Attributes:
-        defaults: settings used where a call gives none.
+        defaults: settings used where an edit names none.
     """
 
     defaults: ModelDefaults = ModelDefaults()
@@ -42,7 +42,7 @@ class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc
         """Load a LoRA as diffusers does, from a dict, a hub id, a folder or a safetensors file.
 
         Raises:
-            ModelError: the file is not a safetensors one.
+            ModelError: the file is not a safetensors file.
         """
         source = pretrained_model_name_or_path_or_dict
         if not isinstance(source, dict):

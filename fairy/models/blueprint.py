@@ -1,7 +1,7 @@
-"""Models without weights: enough to reckon with, built in no time on torch's meta device.
+"""Models without weights, to compute sizes and costs: built quickly on torch's meta device.
 
-A blueprint is a model's class and configuration. `blueprints` reads those of a model's parts by the
-names that the registry takes, and knows one more: "sd15", Stable Diffusion 1.5's InstructPix2Pix.
+A blueprint is a model's class and configuration. `blueprints` reads those of a model's parts, by
+the names that the registry takes, and by "sd15": InstructPix2Pix on Stable Diffusion 1.5.
 Tests: tests/models/test_blueprint.py.
 """
 
@@ -53,14 +53,14 @@ class Blueprint:
         return replace(self, config=json.dumps({**json.loads(self.config), **entries}))
 
     def build(self, dtype: torch.dtype = torch.float32, device: torch.device = META) -> Any:
-        """Return the model with random weights; on the meta device with shapes and no numbers."""
+        """Return the model with random weights, which have no values on the meta device."""
         config = json.loads(self.config)
         with device, without_expected_messages():
             if issubclass(self.kind, transformers.PreTrainedModel):
                 model = self.kind(self.kind.config_class.from_dict(config))
             else:
                 model = self.kind.from_config(config)
-        # diffusers' own `to` warns of modules to be kept in float32, and none are
+        # diffusers' own `to` warns of modules that must stay float32, and there are none
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)
         return model.eval()
@@ -71,8 +71,8 @@ class Blueprint:
         return sum(parameter.numel() for parameter in self.build().parameters())
 
 
-# What diffusers' and transformers' own defaults leave to say of Stable Diffusion 1.5, as the
-# configurations published with timbrooks/instruct-pix2pix do; without its safety checker
+# Where the configurations of timbrooks/instruct-pix2pix differ from the defaults of diffusers and
+# transformers; without its safety checker
 SD15 = {
     "unet": Blueprint(
         diffusers.UNet2DConditionModel,
@@ -109,8 +109,8 @@ def blueprints(name: str | Path) -> tuple[dict[str, Blueprint], ModelDefaults]:
     """Return the parts of a model that have weights, by their names in diffusers; its defaults.
 
     Args:
-        name: "sd15", "mini", a folder in diffusers format or a hub id, of which the configurations
-            alone are fetched.
+        name: "sd15", "mini", a folder in diffusers format or a hub id, of which only the
+            configurations are downloaded.
 
     Raises:
         ModelError: no such model, or one that is a single file.
@@ -146,7 +146,7 @@ def _folder(name: str | Path) -> Path:
 
 
 def _read(folder: Path, entry: Any) -> Blueprint | None:
-    """Return the blueprint in `folder`; None of what has no weights: samplers, tokenizers."""
+    """Return the blueprint in `folder`; None for parts without weights, such as tokenizers."""
     if not isinstance(entry, list) or None in entry or not (folder / "config.json").is_file():
         return None
     library, kind = entry

@@ -1,4 +1,4 @@
-"""What a model works best with: read from the optional fairy.json beside its model_index.json.
+"""Settings that suit a model, read from the optional fairy.json beside its model_index.json.
 
 Tests: tests/models/test_defaults.py.
 """
@@ -60,7 +60,7 @@ class KnownEdit:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDefaults:
-    """Settings used where the user gives none; the values here are for SD-class models.
+    """Settings used where the user names none; the values here suit SD-class models.
 
     Attributes:
         size: longer side in pixels.
@@ -131,7 +131,7 @@ def nearest_edit(instruction: str, edits: Sequence[KnownEdit]) -> KnownEdit | No
     """Return the listed edit that `instruction` asks for, or None if it is like none of them.
 
     Instructions are compared by the words that they share, as a share of all their words. A word
-    counts for log((n + 1) / m) if m of the n edits use it: "make" says little, "sepia" much. Shapes
+    counts for log((n + 1) / m) if m of the n edits use it: "make" little, "sepia" much. Shapes
     and colours are alike: "make the square blue" asks for what "make the circle red" does. Words
     that no edit uses are ignored.
     """

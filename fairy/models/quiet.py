@@ -1,4 +1,4 @@
-"""Hides what diffusers and transformers say about a model that is as it should be; nothing else.
+"""Hides messages of diffusers and transformers about models that are fine; nothing else.
 
 Tests: tests/models/test_quiet.py.
 """
@@ -17,18 +17,18 @@ EXPECTED = {
     "diffusers.pipelines.pipeline_utils": (
         r"Expected types for vae: .* got .*\.(AutoencoderTiny|PatchAutoencoder)'>"
     ),
-    # AutoencoderTiny saves this setting, derives it anew, and finds the saved one superfluous
+    # AutoencoderTiny saves this setting, but derives it when it loads, and reports the saved one
     "diffusers.configuration_utils": (
         r"The config attributes \{'block_out_channels': [^:}]*\} were passed to AutoencoderTiny,"
     ),
-    # Editing needs no torchvision, and the fallback gives the same values
+    # Editing does not need torchvision: the fallback computes the same values
     "transformers.utils.import_utils": r"`\w+ImageProcessor` requires torchvision \(not inst",
 }
 
 
 @contextmanager
 def without_expected_messages() -> Iterator[None]:
-    """Hide the messages of `EXPECTED` in this block; every other one is said as ever."""
+    """Hide the messages of `EXPECTED` in this block, and no others."""
     filters = {
         logging.getLogger(name): _unless(re.compile(pattern)) for name, pattern in EXPECTED.items()
     }
@@ -43,7 +43,7 @@ def without_expected_messages() -> Iterator[None]:
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Hide the libraries' progress bars in this block, where they only flicker past."""
+    """Hide the libraries' progress bars in this block, for work that is over at once."""
     shown = [library for library in _libraries() if library._tqdm_active]
     for library in shown:
         library.disable_progress_bar()

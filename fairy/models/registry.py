@@ -1,6 +1,6 @@
 """Name -> pipeline: "mini" (bundled), a folder, a single .safetensors file, or a hub id.
 
-Only safetensors are loaded, and no code that comes with a model is run.
+Only safetensors are loaded, and no code that comes with a model runs.
 Tests: tests/models/test_registry.py.
 """
 
@@ -54,15 +54,15 @@ def load_pipeline(
     dtype: str | torch.dtype = "auto",
     **kwargs: Any,
 ) -> tuple[StableDiffusionInstructPix2PixPipeline, ModelDefaults]:
-    """Load a model of the InstructPix2Pix type, with the scheduler its defaults ask for.
+    """Load a model of the InstructPix2Pix type, with the scheduler that its defaults name.
 
     Args:
         name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
         dtype: "auto" (float16 on a GPU, float32 on the CPU), a name or a torch dtype.
-        **kwargs: handed to diffusers' `from_pretrained` or `from_single_file`: for a single file
-            above all `config`, a folder in diffusers format with the settings of such a model;
-            without it they are fetched from the hub.
+        **kwargs: passed to diffusers' `from_pretrained` or `from_single_file`. A single file needs
+            `config`, a folder in diffusers format with the settings of such a model; without it
+            they are downloaded from the hub.
 
     Returns:
         diffusers' pipeline and the model's defaults.
@@ -84,12 +84,12 @@ def load_pipeline(
         raise ModelError(f"model {name}: {_not_fetched(source)}") from error
     except (OSError, ValueError, ImportError, RuntimeError, SingleFileComponentError) as error:
         first_line = str(error).strip().split("\n")[0]
-        # diffusers 0.39 says so when it could not ask the hub either
+        # diffusers 0.39 also raises this when it could not reach the hub
         if "not fully cached locally" in first_line:
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
     _check_type(name, pipe)
-    # A model from the hub leaves its fairy.json, if any, unread: only weights are fetched
+    # The fairy.json of a model from the hub is not read: only weights are downloaded
     defaults = model_defaults(kwargs.get("config", source))
     if "scheduler" not in kwargs:
         pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
@@ -97,10 +97,10 @@ def load_pipeline(
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the torch device meant by "auto", "cpu", "cuda", "cuda:1", "mps".
+    """Return the torch device that "auto", "cpu", "cuda", "cuda:1" or "mps" stands for.
 
     Raises:
-        SettingsError: an unknown device, or one this machine lacks.
+        SettingsError: an unknown device, or one that this machine lacks.
     """
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device == "auto":
@@ -117,7 +117,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """Return the torch dtype meant by "auto", a name, or a dtype.
+    """Return the torch dtype that "auto" or a name stands for; a dtype is returned.
 
     Raises:
         SettingsError: an unknown name.
@@ -138,7 +138,7 @@ def find_model(name: str | Path) -> str | Path:
     """Return the folder or file of `name`, or `name` itself as a string if it may be a hub id.
 
     Raises:
-        ModelError: no such model, or one that is never loaded.
+        ModelError: no such model, or a file type that is never loaded.
     """
     if str(name) == "mini":
         if not (MINI / "model_index.json").is_file():
@@ -158,7 +158,7 @@ def find_model(name: str | Path) -> str | Path:
 
 
 def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
-    # Bars stay where weights are fetched: that takes minutes
+    # Progress bars stay where weights are downloaded, which takes minutes
     bars = without_progress_bars() if isinstance(source, Path) else nullcontext()
     with without_expected_messages(), bars:
         if isinstance(source, Path) and source.is_file():
@@ -169,7 +169,7 @@ def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
 
 
 def _check_safe(kwargs: dict[str, Any]) -> None:
-    """Refuse arguments that undo what this file promises."""
+    """Refuse arguments that would load pickles or run code."""
     pickles = kwargs.pop("use_safetensors", None) is False
     if pickles or kwargs.get("trust_remote_code") or kwargs.get("custom_pipeline"):
         raise ValueError(

@@ -36,7 +36,7 @@ def anchor_attention(
         q: queries (B,N,H,D), B = G*F rows, group-major; float16, bfloat16 or float32.
         k: each row's own keys (B,L,H,D).
         v: each row's own values (B,L,H,D).
-        k_anchor: the anchors' keys (G,M,H,D); M = 0 gives plain self-attention.
+        k_anchor: the anchors' keys (G,M,H,D); M = 0 is plain self-attention.
         v_anchor: the anchors' values (G,M,H,D).
         scale: factor on the scores, over 0; 1/sqrt(D) when None.
         anchor_bias: added to the anchors' scaled scores: their weights are multiplied by

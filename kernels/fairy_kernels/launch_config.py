@@ -1,6 +1,6 @@
 """How the kernel is launched: block sizes, warps and stages per card and head dimension.
 
-A table rather than trials at start-up. Each row says where it comes from; a row for the user's own
+A table rather than trials at start-up. Each row names its origin; a row for the user's own
 card, written by `python -m fairy_kernels.tune`, goes before the table.
 Tests: tests/kernels/test_launch_config.py, test_static.py (every row compiles without spills).
 """

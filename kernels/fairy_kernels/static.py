@@ -152,7 +152,7 @@ def _run(tool: str, *arguments: str) -> str:
 
 def programs_per_sm(registers: int, shared_bytes: int, num_warps: int, capability: int) -> int:
     """Return how many programs are resident on a multiprocessor."""
-    # Registers are given out by 8 to each thread of a warp
+    # Each thread of a warp gets registers in units of 8
     by_registers = REGISTERS_PER_SM // (-(-registers // 8) * 8 * 32 * num_warps)
     shared = SHARED_BYTES[capability] + RESERVED_SHARED_BYTES
     return min(by_registers, shared // (shared_bytes + RESERVED_SHARED_BYTES))
@@ -207,8 +207,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--capability", type=int, help="80, 90 or 100; all when not given")
-    parser.add_argument("--head-dim", type=int, help="one of the table's; all when not given")
+    parser.add_argument("--capability", type=int, help="80, 90 or 100; all by default")
+    parser.add_argument("--head-dim", type=int, help="one of the table's; all by default")
     args = parser.parse_args()
     rows = []
     print(HEADER)  # noqa: T201

@@ -38,7 +38,7 @@ from fairy_kernels.testing import (
     sampled,
 )
 
-# Where the table says nothing
+# Where the table has no row
 OTHER_TOKENS = 1024
 NUM_GROUPS, NUM_FRAMES, NUM_ANCHORS, NUM_HEADS = 3, 8, 3, 8
 BLOCKS = [

@@ -22,7 +22,7 @@ def pipe() -> FairyPipeline:
 
 @pytest.fixture(scope="module")
 def seen(pipe) -> list[Attended]:
-    """Give what an edit of 5 frames, 2 of them anchors, in batches of 4, shows."""
+    """Return what an edit of 5 frames, 2 of them anchors, in batches of 4, shows."""
     shown: list[Attended] = []
     inner = choose_backend("sdpa", torch.device("cpu"))
     with observed(pipe.unet, inner, shown.append) as backend:

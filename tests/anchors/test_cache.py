@@ -38,7 +38,7 @@ def test_step_without_anchors_is_an_error():
 
 
 def test_entries_elsewhere_need_begin_step():
-    # "meta" stands for another device: what is read there has been brought over
+    # "meta" acts as another device: what is read there has been copied over
     cache = make_cache()
     cache.compute_device = torch.device("meta")
     with pytest.raises(KeyError):

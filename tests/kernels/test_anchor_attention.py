@@ -23,7 +23,7 @@ from fairy_kernels.testing import Inputs, allowed_error, make_inputs, max_error
 
 pytestmark = [
     pytest.mark.skipif(not interpreted(), reason="needs TRITON_INTERPRET=1"),
-    # numpy says what a GPU does silently: the tests overflow on purpose
+    # numpy warns of what a GPU does silently: the tests overflow on purpose
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 

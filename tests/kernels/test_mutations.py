@@ -30,7 +30,7 @@ SOURCE = Path(module.kernel.__file__).read_text(encoding="utf-8")
 
 
 class Bug(NamedTuple):
-    """What stands in kernel.py, what is put there instead, and the test that must fail."""
+    """A piece of kernel.py, what replaces it, and the test that must fail."""
 
     right: str
     wrong: str
@@ -158,7 +158,7 @@ BUGS = {
 
 def plant(bug: Bug, folder: Path) -> ModuleType:
     """Return kernel.py as a module with the bug in it."""
-    assert SOURCE.count(bug.right) == 1, "the piece must stand in kernel.py exactly once"
+    assert SOURCE.count(bug.right) == 1, "the piece must be in kernel.py exactly once"
     path = folder / "mutant.py"
     path.write_text(SOURCE.replace(bug.right, bug.wrong), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("mutant", path)

@@ -1,4 +1,4 @@
-"""Loading says nothing of a sound model, and still says what is wrong with another."""
+"""Loading a sound model prints no messages; real warnings still come through."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_fresh_process_loads_in_silence(tmp_path, kind):
 
 @pytest.fixture
 def said(caplog, monkeypatch) -> pytest.LogCaptureFixture:
-    """What diffusers says at its usual verbosity, whatever an earlier test has set."""
+    """Messages of diffusers at its usual verbosity, independent of earlier tests."""
     monkeypatch.setattr(logging.getLogger("diffusers"), "propagate", True)
     caplog.set_level(logging.WARNING, "diffusers")
     return caplog

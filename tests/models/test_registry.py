@@ -1,4 +1,4 @@
-"""Models by name, and what is said when there is no such model."""
+"""Models by name, and the error when there is no such model."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Three-branch guidance of InstructPix2Pix: [text, image, uncond], group-major.
 
-`text` sees instruction and image, `image` the image alone, `uncond` neither (zero image latents).
-Row g*F+f is branch g of frame f. Only branches that count are computed: at an
-`image_guidance_scale` of 1 the weight of `uncond` is 0 (G = 2), without guidance there is only
-`text` (G = 1).
+`text` sees the instruction and the image, `image` only the image, `uncond` neither (zero image
+latents). Row g*F+f is branch g of frame f. Branches of weight 0 are not computed: `uncond` at an
+`image_guidance_scale` of 1 (G = 2); without guidance, all but `text` (G = 1).
 Tests: tests/editors/ip2p/test_guidance.py.
 """
 
@@ -29,12 +28,12 @@ class Guidance:
 
     @property
     def enabled(self) -> bool:
-        """Whether there is guidance, decided exactly as diffusers' pipeline does."""
+        """Whether there is guidance, by the same condition as in diffusers' pipeline."""
         return self.guidance_scale > 1.0 and self.image_guidance_scale >= 1.0
 
     @property
     def num_groups(self) -> int:
-        """Guidance branches G that are computed: the first G of [text, image, uncond]."""
+        """Number of branches G that are computed: the first G of [text, image, uncond]."""
         if not self.enabled:
             return 1
         return 2 if self.image_guidance_scale == 1.0 else 3
@@ -53,7 +52,7 @@ class Guidance:
         return prompt_embeds.repeat_interleave(num_frames, dim=0)
 
     def combine(self, noise_pred: Tensor) -> Tensor:
-        """Return the guided prediction (F,C,h,w) of all branches' (G*F,C,h,w)."""
+        """Return the guided prediction (F,C,h,w) from those of all branches (G*F,C,h,w)."""
         if self.num_groups == 1:
             return noise_pred
         text, image, *uncond = noise_pred.chunk(self.num_groups)

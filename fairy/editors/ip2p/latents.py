@@ -1,4 +1,4 @@
-"""Images to latents and back, and the one noise of a clip.
+"""Images to latents and back, and the noise that all frames of a clip share.
 
 images (F,3,H,W) in [-1,1] <-> latents (F,C,h,w), h = H/8 for SD 1.5. Image latents are the
 autoencoder's mode and not scaled; latents are scaled by `scaling_factor`, as in diffusers.
@@ -37,10 +37,10 @@ def decode_latents(vae: Autoencoder, latents: Tensor) -> Tensor:
 
 
 def avoid_single_row(rows: Tensor) -> Tensor:
-    """Return rows (F,...) with a single row doubled on the CPU, for results free of the batch.
+    """Return rows (F,...), a single row doubled on the CPU, so that the batch does not matter.
 
-    torch convolves one small image on the CPU with other code than two or more (in `use_mkldnn` of
-    ATen's Convolution.cpp), and the last bits differ. The second row is to be dropped again.
+    On the CPU torch convolves one small image with other code than two or more (`use_mkldnn` in
+    ATen's Convolution.cpp), and the last bits differ. The caller drops the second row again.
     """
     if rows.shape[0] == 1 and rows.device.type == "cpu":
         return torch.cat([rows, rows])
@@ -49,11 +49,11 @@ def avoid_single_row(rows: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ClipNoise:
-    """All the noise of a clip: it depends on the seed and the step, not on frame or batch.
+    """All noise of a clip: it depends on the seed and the step, not on the frame or the batch.
 
     Attributes:
         initial: (1,C,h,w), standard normal, the start of every frame.
-        state: the generator's state after `initial` was drawn; later draws go on from there.
+        state: the generator's state after `initial` was drawn; later draws continue from it.
         device: the generator's device.
     """
 
@@ -77,8 +77,8 @@ class ClipNoise:
     def generators(self, num_frames: int) -> list[torch.Generator]:
         """Return one generator per frame, all in the same state.
 
-        diffusers' schedulers draw the noise of row f from generator f of such a list. So in every
-        step every frame gets the same noise, which is also what one image alone would get.
+        diffusers' schedulers draw the noise of row f from generator f. So in every step all frames
+        get the same noise, the one that a single image would get.
         """
         generators = [torch.Generator(self.device) for _ in range(num_frames)]
         for generator in generators:
@@ -87,9 +87,9 @@ class ClipNoise:
 
 
 def make_generator(generator: torch.Generator | int | None) -> torch.Generator:
-    """Return a generator: the one given, one with that seed, or one with a random seed.
+    """Return `generator`, one with that seed, or one with a random seed if None.
 
-    A seed's noise is drawn on the CPU, so that it is the same on every device.
+    With a seed, noise is drawn on the CPU, so that it is the same on every device.
     """
     if isinstance(generator, torch.Generator):
         return generator

@@ -1,9 +1,9 @@
-"""What an edit holds in memory at its peak: one formula, for plans and for choosing a batch.
+"""What an edit holds in memory at its peak: one formula, for planning and for choosing a batch.
 
     on the model's device = weights + max(anchors' pass, keys and values + F * bytes of a frame)
 
-The anchors' keys and values are 2 * steps * sum over layers of G*M*H*D elements. They and what the
-passes hold besides are found by running the edit's own code on tensors without numbers
+The anchors' keys and values are 2 * steps * sum over layers of G*M*H*D elements. These and all else
+that a pass holds are found by running the edit's own code on tensors without values
 (`fairy.editors.live_bytes`): a step of the anchors' pass, one of the frames', the autoencoder.
 Sizes are (height, width).
 Tests: tests/editors/ip2p/test_memory.py; figures: docs/memory.md.
@@ -36,13 +36,13 @@ from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
 
-# What a batch holds besides its frames is little: two frames are enough to know what one takes
+# A batch holds little besides its frames, so two frames show what one needs
 TRACED_FRAMES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditShape:
-    """What the memory of an edit depends on, besides its models.
+    """What the memory of an edit depends on besides its models.
 
     Attributes:
         size: (height, width) at which the model works, on its grid.
@@ -51,9 +51,9 @@ class EditShape:
         guidance: whose branches are computed.
         prompt_shape: (L,D) of an instruction's embedding.
         dtype: of the latents.
-        backend: "triton", "sdpa" or "reference"; one made elsewhere is reckoned as "sdpa".
-        on_host: the model runs on the CPU, in whose memory the frames themselves are too.
-        cache_far: the anchors' keys and values live in the host's memory, the model does not.
+        backend: "triton", "sdpa" or "reference"; any other counts as "sdpa".
+        on_host: the model runs on the CPU, whose memory also holds the frames.
+        cache_far: the anchors' keys and values are in the host's memory, the model is not.
     """
 
     size: tuple[int, int]
@@ -102,7 +102,7 @@ class EditShape:
 # One shape for all shots and clips of a list of edits
 @lru_cache(maxsize=32)
 def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory:
-    """Return what an edit of this shape holds."""
+    """Return the memory that an edit of this shape needs."""
     trace = _Trace(unet, vae, shape)
     cache = AnchorCache(META, META)
     anchors, steps = trace.anchors(cache), shape.num_steps
@@ -110,7 +110,7 @@ def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory
     anchors += near - cache.num_bytes
     if shape.cache_far:
         anchors, near = trace.anchors(_Away(META, META)), min(steps, 2) * cache.num_bytes
-    # Float32 images: on the host they are there as they were read, and as one batch
+    # Float32 images: the host holds them as they were read, and as one batch
     image = 3 * shape.size[0] * shape.size[1] * torch.float32.itemsize if shape.on_host else 0
     return EditMemory(
         cache=steps * cache.num_bytes,
@@ -121,7 +121,7 @@ def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory
 
 
 def num_evaluations(scheduler: Any, num_inference_steps: int) -> int:
-    """Return how often the UNet is run: for some schedulers more often than there are steps."""
+    """Return how often the UNet runs, which for some schedulers is more often than once a step."""
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(num_inference_steps)
     return len(scheduler.timesteps)
@@ -142,7 +142,7 @@ class _Trace:
         return _peak(denoiser.edit_anchors, self._rows(self._shape.num_anchors))
 
     def frame(self, cache: AnchorCache) -> int:
-        """Return the most that a frame takes on its way."""
+        """Return the most that one frame of a batch needs at any stage."""
         shape, vae, latents = self._shape, self._vae, self._rows(TRACED_FRAMES)
         images = partial(torch.empty, TRACED_FRAMES, 3, *shape.size, device=META)
         most = max(
@@ -171,27 +171,27 @@ class _Trace:
 
 
 def _peak(work: Callable[[Tensor], Tensor], rows: Callable[[], Tensor]) -> int:
-    """Return the most bytes that `work` on `rows` holds at once, these included."""
+    """Return the most bytes that `work` on `rows` holds at once, the rows included."""
     with counted() as live:
         work(rows())
     return live.peak
 
 
 class _Away(AnchorCache):
-    """Keeps nothing: what is put elsewhere is not on the model's device."""
+    """Keeps nothing, because the entries are not on the model's device."""
 
     def put(self, step: int, layer: str, k: Tensor, v: Tensor) -> None:
         """Drop k and v."""
 
 
 class _OneStep:
-    """A scheduler of one step: diffusers' own look at numbers, which there are none of."""
+    """A scheduler of one step; diffusers' own ones read values, which meta tensors lack."""
 
     timesteps = torch.zeros(1)
     init_noise_sigma = 1.0
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device) -> None:
-        """Do nothing: the timestep is 0."""
+        """Do nothing: the only timestep is 0."""
 
     def scale_model_input(self, rows: Tensor, timestep: Tensor) -> Tensor:
         """Return the rows."""
@@ -206,7 +206,7 @@ def _in_place(q: Tensor, *others: Tensor) -> Tensor:
     return torch.empty_like(q)
 
 
-# What the backends of these names hold; the kernel reads everything where it lies
+# What the backends of these names allocate; the kernel reads everything in place
 BACKENDS = {
     "triton": Backend("triton", "to count", _in_place, _in_place),
     "sdpa": Backend("sdpa", "to count", sdpa, anchor_attention_concatenated),

@@ -31,7 +31,9 @@ def encode_instruction(
         InstructionError: an empty instruction.
     """
     if not prompt.strip():
-        raise InstructionError('the instruction is empty: say what to change, e.g. "make it night"')
+        raise InstructionError(
+            'the instruction is empty: say what to change, as in "make it night"'
+        )
     embeds: Tensor = pipe._encode_prompt(
         prompt, pipe._execution_device, 1, guidance.enabled, negative_prompt
     )

@@ -1,4 +1,4 @@
-"""The loops: nothing in the UNet waits for the device; shortcuts leave out what they say."""
+"""The loop: nothing in the UNet waits for the device; shortcuts skip what they should skip."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EACH = [
     Shortcuts(guidance_interval=(0.5, 1.0), reuse=3),
 ]
 
-# What gives numbers, or a shape that depends on them, to Python: on CUDA it waits for the device
+# Operators that return values, or a shape that depends on them, to Python: CUDA waits for these
 READING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
 
 
@@ -90,7 +90,7 @@ def test_with_shortcuts_too_the_batch_does_not_matter(pipe, shortcuts):
 
 
 @pytest.mark.parametrize("shortcuts", EACH)
-def test_with_shortcuts_too_the_cache_may_lie_elsewhere(pipe, shortcuts):
+def test_with_shortcuts_too_the_cache_may_be_on_another_device(pipe, shortcuts):
     # For the cache "cpu:0" is another device than "cpu"
     elsewhere = edit(pipe, shortcuts, anchor_cache_device="cpu:0")
     assert torch.allclose(elsewhere, edit(pipe, shortcuts), atol=1e-5)

@@ -1,4 +1,4 @@
-"""What users of diffusers expect to go on working: loading, LoRA, offloading."""
+"""What users of diffusers expect to work: loading, LoRA, offloading."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The formula of an edit's memory against allocations that were measured, on the CPU and on CUDA.
 
 Measured are the bytes that torch's allocator handed out and had not yet got back, as its profiler
-records them; weights lie there before and do not count. Sizes are as large as a few seconds allow:
-what the formula leaves out (the text encoder, work space of single operators) is a megabyte.
+records them; weights are allocated before and do not count. Sizes are as large as a few seconds
+allow: what the formula leaves out (the text encoder, work space of single operators) is a megabyte.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def test_each_branch_reads_its_own_anchors(pipe, monkeypatch, branch):
         hook = pipe.unet.conv_out.register_forward_hook(
             lambda m, a, out, seen=seen: seen.append(out)
         )
-        # A given batch: else it is chosen by a trace, which fills a cache without numbers
+        # A fixed batch: choosing one runs a trace, which fills a cache without values
         asked = {"anchor_indices": [0], "num_inference_steps": 1, "frame_batch_size": 3}
         edit(pipe, FRAMES[:3], **asked, **THREE_BRANCHES)
         hook.remove()

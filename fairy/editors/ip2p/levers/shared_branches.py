@@ -1,8 +1,9 @@
-"""What guidance branches have in common, computed once: the UNet's modules before the first text.
+"""What guidance branches share, computed once: the UNet's modules before the first text attention.
 
-Rows (B = G*F) are group-major: [text, image, uncond]. Until text is first attended to, the `text`
-rows of a batch are the `image` rows: the same latents, image latents and timestep. So each module
-up to there is given the rows from `image` on, ((G-1)*F), and its result is repeated for `text`.
+Rows (B = G*F) are group-major: [text, image, uncond]. Before the first text attention the `text`
+rows of a batch equal the `image` rows: same latents, image latents and timestep. So each module
+before it gets only the rows from `image` on, ((G-1)*F), and its result is repeated for `text`.
+Exact, so always on.
 Tests: tests/editors/ip2p/levers/test_shared_branches.py.
 """
 
@@ -23,7 +24,7 @@ from fairy.anchors.attention import AnchorPass
 def modules_before_text(unet: UNet2DConditionModel) -> Iterator[nn.Module]:
     """Yield the modules that map rows to rows before the UNet first attends to text, in order.
 
-    Blocks of other kinds than Stable Diffusion's end the list: fewer modules are never wrong.
+    Blocks of other types than Stable Diffusion's end the list: too few modules are never wrong.
     """
     yield unet.conv_in
     if unet.config.addition_embed_type is not None:
@@ -47,7 +48,7 @@ def _transformer_before_text(transformer: Transformer2DModel) -> Iterator[nn.Mod
 
 @contextmanager
 def shared_branches(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
-    """Compute what `text` and `image` rows have in common once; restore the modules always."""
+    """Compute what `text` and `image` rows share once; restore the modules in any case."""
     modules = list(modules_before_text(unet))
     before = [module.__dict__.get("forward") for module in modules]
     try:
@@ -62,12 +63,12 @@ def shared_branches(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[N
 
 
 def _without_text_rows(forward: Callable[..., Tensor], state: AnchorPass) -> Callable[..., Tensor]:
-    """Return `forward` for rows (G*F,...) with its work done on ((G-1)*F,...), if G > 1."""
+    """Return `forward` for rows (G*F,...), computed on ((G-1)*F,...) if G > 1."""
 
     def once(rows: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         num_frames = state.num_frames
         num_distinct = rows.shape[0] - num_frames
-        # Not for a single row: `avoid_single_row` tells why
+        # Not for a single row: see `avoid_single_row`
         lone = num_distinct == 1 and not state.writing and rows.device.type == "cpu"
         if num_distinct == 0 or lone:
             return forward(rows, *args, **kwargs)

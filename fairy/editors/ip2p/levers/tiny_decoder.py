@@ -1,7 +1,7 @@
-"""A tiny autoencoder in place of the model's own to decode with: faster, and less detailed.
+"""Decoding with a tiny autoencoder instead of the model's own: faster, and less detailed.
 
-It decodes latents (F,C,h,w) as the model scales them; sources are still encoded by the model's own
-autoencoder, whose image latents the UNet was trained on. For SD 1.5 there is madebyollin/taesd.
+It decodes latents (F,C,h,w) as the model scales them. The model's own autoencoder still encodes the
+sources, because the UNet was trained on its image latents. For SD 1.5 there is madebyollin/taesd.
 Tests: tests/editors/ip2p/levers/test_tiny_decoder.py.
 """
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def load_decoder(
     name: str, pipe: StableDiffusionInstructPix2PixPipeline, model: str
 ) -> AutoencoderTiny:
-    """Return the tiny autoencoder `name`, a folder or a hub id, where `pipe` runs.
+    """Load the tiny autoencoder `name`, a folder or a hub id, onto the device of `pipe`.
 
     Args:
         name: in diffusers' format; only safetensors are loaded.
-        pipe: whose latents it shall decode.
-        model: what `pipe` is called, for messages.
+        pipe: the pipeline whose latents it decodes.
+        model: the name of `pipe` in messages.
 
     Raises:
         SettingsError: the model's own autoencoder is a tiny one, or has other latents.
