@@ -18,6 +18,7 @@ from fairy.options import Option, Settings, checked
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+ENLARGERS = ("guided", "bicubic", "lanczos")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
@@ -325,6 +326,15 @@ class MediaConfig(Settings):
     keep_size: Annotated[
         bool, Option(help="Scale the result back to the source's size.", group=OUTPUT)
     ] = True
+    enlarge: Annotated[
+        str,
+        Option(
+            help="How the result is enlarged to the source's size: guided takes the detail from "
+            "the source.",
+            group=OUTPUT,
+            choices=ENLARGERS,
+        ),
+    ] = "guided"
     codec: Annotated[
         str | None,
         Option(help="Video codec.", group=OUTPUT, choices=CODECS, unset="by OUT's name"),

@@ -17,6 +17,7 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import side_by_side
 from fairy.media.encoding.segments import SegmentWriter, join_packets
+from fairy.media.enlarge import enlarge
 from fairy.media.frames import resize
 from fairy.media.info import Frame
 from fairy.media.threads import WriteBehind
@@ -34,7 +35,7 @@ class ClipOutputs:
 
     Attributes:
         size: (height, width) of the result.
-        needs_source: whether an output shows the source's pictures.
+        needs_source: whether an output is made with the source's pictures.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class ClipOutputs:
         self._workspace = workspace
         self._encoder = WriteBehind(self._encode)
         writers = {"result": self._writer("result", size)}
-        self.needs_source = plan.request.compare is not None
-        if self.needs_source:
+        config, in_compare = plan.request.config, plan.request.compare is not None
+        self._enlarger = config.enlarge
+        self.needs_source = in_compare or (config.keep_size and config.enlarge == "guided")
+        if in_compare:
             blank = np.zeros((plan.info.height, plan.info.width, 3), np.uint8)
             height, width, _ = self._pair(blank, resize(blank, size)).shape
             writers["compare"] = self._writer("compare", (height, width))
@@ -122,9 +125,9 @@ class ClipOutputs:
 
     def _encode(self, item: tuple[Segment, int, Frame, Image]) -> None:
         segment, index, frame, edited = item
-        image = resize(edited, self.size)
+        image = enlarge(frame.image, edited, self.size, method=self._enlarger)
         self._outputs["result"].write(segment, frame, image)
-        if self.needs_source:
+        if "compare" in self._outputs:
             self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
         if index == segment.end - 1:
             self._end_segment()

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from fairy.errors import SettingsError
 from fairy.media.colours import Image
 from fairy.media.frames import resize
-
-METHODS = ("guided", "bicubic", "lanczos", "none")
+from fairy.settings import ENLARGERS
 
 # Half the side of the window, in pixels of the small frame, that a map is fitted in.
 RADIUS_PX = 2
@@ -33,29 +32,31 @@ NOISE = 0.07
 _Floats = NDArray[np.float32]
 
 
-def enlarge(source: Image, edited: Image, *, method: str = "guided") -> Image:
-    """Return `edited` uint8 (h,w,3) at the size of `source` uint8 (H,W,3).
+def enlarge(source: Image, edited: Image, size: tuple[int, int], *, method: str) -> Image:
+    """Return `edited` uint8 (h,w,3) at `size`, (height, width).
 
     Args:
-        source: the frame that was edited, at full size.
-        edited: the edited frame.
-        method: "guided"; or "bicubic", "lanczos", which do not look at the source; or "none",
-            which returns the edited frame as it is.
+        source: the frame that was edited, of that size; only "guided" looks at it.
+        edited: the edited frame; one that is not smaller is resized without the source.
+        size: of the result.
+        method: one of `fairy.settings.ENLARGERS`.
 
     Raises:
         SettingsError: an unknown method.
+        ValueError: "guided" with a source of another size.
     """
-    if method not in METHODS:
-        raise SettingsError(f"enlarge {method!r} is unknown: use {', '.join(METHODS)}")
-    height, width = source.shape[:2]
-    if method == "none" or edited.shape == source.shape:
-        return edited
-    if method == "guided" and edited.shape[0] <= height and edited.shape[1] <= width:
-        return _guided(source, edited)
+    if method not in ENLARGERS:
+        raise SettingsError(f"enlarge {method!r} is unknown: use {', '.join(ENLARGERS)}")
+    height, width = size
+    is_smaller = edited.shape[0] <= height and edited.shape[1] <= width
+    if edited.shape[:2] == size or not is_smaller or method == "bicubic":
+        return resize(edited, size)
     if method == "lanczos":
         larger = cv2.resize(edited, (width, height), interpolation=cv2.INTER_LANCZOS4)
         return np.asarray(larger, dtype=np.uint8)
-    return resize(edited, (height, width))
+    if source.shape[:2] != size:
+        raise ValueError(f"source is {source.shape[:2]} and size {size}: guided needs them alike")
+    return _guided(source, edited)
 
 
 def _guided(source: Image, edited: Image) -> Image:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, MediaError
 from fairy.jobs.edit import check_words, edit_video
-from fairy.media.frames import resize
+from fairy.media.enlarge import enlarge
 from fairy.media.info import Frame
 from fairy.media.read import probe, read_video
 from fairy.media.threads import QUEUE_FRAMES
@@ -33,13 +35,18 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_file_holds_what_the_pipeline_gives_in_memory(source: Path, pipe: FairyPipeline):
-    edit_video(source, "make it snow", source.with_name("out"), TINY, pipeline=pipe)
+@pytest.mark.parametrize("method", ["guided", "bicubic"])
+def test_file_holds_what_the_pipeline_gives_in_memory(
+    source: Path, pipe: FairyPipeline, method: str
+):
+    config = replace(TINY, enlarge=method)
+    edit_video(source, "make it snow", source.with_name("out"), config, pipeline=pipe)
     frames = read_video(source)
     expected = pipe(
         frames, "make it snow", num_inference_steps=2, generator=4, height=24, width=32
     ).frames
-    assert_same_frames(read_video(source.with_name("out")), resize(expected, (48, 64)))
+    larger = [enlarge(f, e, (48, 64), method=method) for f, e in zip(frames, expected, strict=True)]
+    assert_same_frames(read_video(source.with_name("out")), np.stack(larger))
 
 
 def test_no_more_than_a_batch_and_two_queues_of_frames_is_held(

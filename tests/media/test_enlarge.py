@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fairy.errors import SettingsError
+from fairy.media import enlarge as module
 from fairy.media.colours import Image
-from fairy.media.enlarge import METHODS, enlarge
 from fairy.media.frames import resize
+from fairy.settings import ENLARGERS
 
 
 def picture(height: int, width: int, seed: int = 0) -> Image:
@@ -23,6 +24,11 @@ def picture(height: int, width: int, seed: int = 0) -> Image:
 def shrunk(image: Image, factor: int) -> Image:
     size = (image.shape[1] // factor, image.shape[0] // factor)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def enlarge(source: Image, edited: Image, method: str = "guided") -> Image:
+    size = (source.shape[0], source.shape[1])
+    return module.enlarge(source, edited, size, method=method)
 
 
 def psnr_db(one: Image, other: Image) -> float:
@@ -73,18 +79,14 @@ def test_a_source_of_one_colour_takes_the_colour_of_the_edit():
     assert np.abs(enlarge(source, edited).astype(int) - edited[0, 0]).max() <= 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ENLARGERS)
 def test_an_edit_of_the_source_s_size_comes_back_as_it_is(method: str):
     source = picture(64, 64)
     edited = 255 - source
     assert np.array_equal(enlarge(source, edited, method=method), edited)
 
 
-def test_none_leaves_the_edit_at_its_size():
-    assert enlarge(picture(64, 64), picture(16, 16), method="none").shape == (16, 16, 3)
-
-
-@pytest.mark.parametrize("method", ["guided", "bicubic", "lanczos"])
+@pytest.mark.parametrize("method", ENLARGERS)
 def test_the_result_has_the_source_s_size(method: str):
     assert enlarge(picture(61, 94), picture(16, 24), method=method).shape == (61, 94, 3)
 
@@ -97,3 +99,8 @@ def test_an_edit_larger_than_its_source_is_shrunk():
 def test_an_unknown_method_names_the_known_ones():
     with pytest.raises(SettingsError, match="'nearest' is unknown: use guided, bicubic, lanczos"):
         enlarge(picture(8, 8), picture(4, 4), method="nearest")
+
+
+def test_guided_refuses_a_source_of_another_size():
+    with pytest.raises(ValueError, match="guided needs them alike"):
+        module.enlarge(picture(30, 40), picture(15, 20), (60, 80), method="guided")
