@@ -60,8 +60,9 @@ def enlarge(source: Image, edited: Image, size: tuple[int, int], *, method: str)
 
 
 def _guided(source: Image, edited: Image) -> Image:
-    size = (source.shape[1], source.shape[0])  # OpenCV's order
-    small = cv2.resize(source, edited.shape[1::-1], interpolation=cv2.INTER_AREA)
+    small = np.asarray(
+        cv2.resize(source, edited.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8
+    )
     guide, target, full = _unit(small), _unit(edited), _unit(source)
     whole = _fit_whole(guide, target)
     rest = target - _with_one(guide) @ whole
@@ -69,17 +70,18 @@ def _guided(source: Image, edited: Image) -> Image:
     rest -= _apply(slopes, offsets, guide)
     rest *= rest * rest / (rest * rest + NOISE * NOISE)
     result = _with_one(full) @ whole
-    result += _apply(
-        [cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR) for slope in slopes],
-        cv2.resize(offsets, size, interpolation=cv2.INTER_LINEAR),
-        full,
-    )
-    result += cv2.resize(rest, size, interpolation=cv2.INTER_CUBIC)
+    result += _apply([_larger(one, full) for one in slopes], _larger(offsets, full), full)
+    result += _larger(rest, full, cv2.INTER_CUBIC)
     return np.asarray((result * 255).round().clip(0, 255), dtype=np.uint8)
 
 
 def _unit(image: Image) -> _Floats:
-    return image.astype(np.float32) / 255
+    return np.asarray(image, dtype=np.float32) / np.float32(255)
+
+
+def _larger(values: _Floats, like: _Floats, way: int = cv2.INTER_LINEAR) -> _Floats:
+    """Return values (h,w,3) at the height and width of `like`."""
+    return np.asarray(cv2.resize(values, like.shape[1::-1], interpolation=way), dtype=np.float32)
 
 
 def _mean(values: _Floats) -> _Floats:
