@@ -174,7 +174,7 @@ def test_outputs(run: Run, out: str, words: str):
         ("--compare gone/side.mp4", "make it first"),
         ("--report clip.mp4", "give it another name"),
         ("--report empty", "name a file, as in empty/report.json"),
-        ("--report thesis.doc", "give --overwrite or another name"),
+        ("--report thesis.doc", "use --overwrite or another name"),
         ("--preview 0", "give the number of frames to edit, as in 8"),
         ("--model gone", "use mini, a folder"),
         ("--model empty", "use mini, a folder"),

@@ -1,4 +1,4 @@
-"""Many edits by one command: one model load, one line of JSON per job, a failure stops no other.
+"""Many edits by one command: one model load, one line of JSON per job; a failure stops no other.
 
 Jobs of one clip run one after another and share its decoding and its latents. A job whose output
 is there already is left alone, so the same command again does only what is missing.
@@ -111,7 +111,7 @@ class _Runner:
                     if len(missing) > 1 and shared is None:
                         shared = stack.enter_context(self._share(job))
                     num_frames = self._edit(job, shared)
-                # One broken job, whatever breaks it, must not cost the others.
+                # No error of one job may end the others
                 except Exception as error:
                     self._fail(job, error, time.perf_counter() - began)
                 else:
@@ -142,7 +142,7 @@ class _Runner:
         return self._pipe
 
     def _is_kept(self, job: Job) -> bool:
-        """Say of a job whose output is there that it is; of one that stopped at the end: no."""
+        """Report a job whose output exists as kept, unless it was stopped before its end."""
         if job.run.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
             return False
         if job.out.resolve() == job.source.resolve():

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from fairy.cli.app import app
+from fairy.cli.evaluate import EvalOptions
+from fairy.evaluation.pair import Fit, PairBy
 from fairy.evaluation.results import read_results
+from fairy.evaluation.suite import SUITES
 from fairy.media.write import write_video
+from fairy.options import options_of
 from tests.evaluation.conftest import make_results
 from tests.tiny import make_frames, save_tiny_pipeline
 
@@ -45,6 +50,12 @@ def refused(result: Result, words: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_the_choices_are_those_of_the_library():
+    choices = {field.name: field.option.choices for field in options_of(EvalOptions)}
+    assert choices["suite"] == tuple(SUITES)
+    assert (choices["pair_by"], choices["fit"]) == (get_args(PairBy), get_args(Fit))
+
+
 def test_an_edit_by_any_tool_gets_a_report_by_one_line(run, source, tmp_path):
     result = run(negative(tmp_path), "--source", source)
     assert result.exit_code == 0, result.output
@@ -53,7 +64,7 @@ def test_an_edit_by_any_tool_gets_a_report_by_one_line(run, source, tmp_path):
     assert read_results(tmp_path / "edit-eval.json").cases[1].scores.values["change"] > 0.1
 
 
-def test_what_was_aligned_is_said(run, source, tmp_path):
+def test_alignment_is_reported(run, source, tmp_path):
     result = run(negative(tmp_path, num_frames=4), "--source", source)
     assert "source.mp4: its last 2 of 6 frames are left out" in result.stdout
 
@@ -88,7 +99,7 @@ def test_the_exact_result_is_measured_against(run, source, tmp_path):
 def test_reports_are_not_overwritten_unasked(run, source, tmp_path):
     (tmp_path / "edit-eval.json").write_text("mine")
     edited = negative(tmp_path)
-    refused(run(edited, "--source", source), "edit-eval.json exists")
+    refused(run(edited, "--source", source), "edit-eval.json: already there")
     assert (tmp_path / "edit-eval.json").read_text() == "mine"
     assert run(edited, "--source", source, "--overwrite").exit_code == 0
 
