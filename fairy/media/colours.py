@@ -14,6 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from fairy.media.compat import (
+    ACCURATE_BICUBIC,
+    primaries_and_transfer,
+    rgb_matrix,
+    set_primaries_and_transfer,
+)
+
 Image = npt.NDArray[np.uint8]
 
 RGB = 0
@@ -35,15 +42,6 @@ TRANSFERS = {
 
 # What players assume of a clip that names no matrix: standard definition below 576 lines.
 SD_HEIGHT = 576
-
-# Chroma interpolated at full resolution and rounded, not truncated: without these flags greys
-# come back up to 2 levels off.
-_ACCURATE = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
 
 
 @dataclass(frozen=True)
@@ -86,10 +84,11 @@ def frame_colours(frame: av.VideoFrame) -> Colours:
         matrix = MATRICES[SMPTE170M]
     companion = "bt2020" if matrix == "bt2020nc" else matrix
     transfer = "bt2020-10" if matrix == "bt2020nc" else matrix
+    primaries_code, transfer_code = primaries_and_transfer(frame)
     return Colours(
         matrix=matrix,
-        primaries=PRIMARIES.get(frame.color_primaries, companion),
-        transfer=TRANSFERS.get(frame.color_trc, transfer),
+        primaries=PRIMARIES.get(primaries_code, companion),
+        transfer=TRANSFERS.get(transfer_code, transfer),
         full_range=_source_range(frame) == ColorRange.JPEG,
     )
 
@@ -131,14 +130,16 @@ def on_black(rgba: Image) -> Image:
 
 def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.VideoFrame:
     yuv = _is_yuv(frame)
+    matrix = _swscale_matrix(_source_matrix(frame)) if yuv else None
     return frame.reformat(
         width=width,
         height=height,
         format=pix_fmt,
-        src_colorspace=_swscale_matrix(_source_matrix(frame)) if yuv else None,
+        src_colorspace=matrix,
+        dst_colorspace=rgb_matrix(matrix),
         src_color_range=_source_range(frame) if yuv else None,
         dst_color_range=ColorRange.JPEG,
-        interpolation=_ACCURATE,
+        interpolation=ACCURATE_BICUBIC,
     )
 
 
@@ -153,8 +154,6 @@ class SmallYuv:
     The result is yuv444p in limited range, with the frame's own matrix.
     """
 
-    PIX_FMT = "yuv444p"
-
     def __init__(self, height: int, width: int) -> None:
         self._height, self._width = height, width
         # Kept from frame to frame: its tables take longer to make than a frame to shrink
@@ -166,7 +165,7 @@ class SmallYuv:
             frame,
             width=self._width,
             height=self._height,
-            format=self.PIX_FMT,
+            format="yuv444p",
             src_color_range=_source_range(frame) if _is_yuv(frame) else None,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA,
@@ -203,10 +202,10 @@ def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
         src_color_range=ColorRange.JPEG,
         dst_colorspace=None if tags.matrix == RGB else _swscale_matrix(tags.matrix),
         dst_color_range=tags.range,
-        interpolation=_ACCURATE,
+        interpolation=ACCURATE_BICUBIC,
     )
     coded.colorspace, coded.color_range = tags.matrix, tags.range
-    coded.color_primaries, coded.color_trc = tags.primaries, tags.transfer
+    set_primaries_and_transfer(coded, tags.primaries, tags.transfer)
     return coded
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairy.media.colours import Image
+from fairy.media.compat import primaries_and_transfer
 from fairy.media.decoding.side_data import unpack_side_data
 
 Array = npt.NDArray[np.float32]
@@ -51,7 +52,12 @@ _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 def is_hdr(frame: av.VideoFrame) -> bool:
     """Return whether `frame` is coded with PQ or HLG."""
-    return frame.color_trc in NAMES
+    return transfer_of(frame) in NAMES
+
+
+def transfer_of(frame: av.VideoFrame) -> int:
+    """Return the H.273 number of the frame's transfer curve."""
+    return primaries_and_transfer(frame)[1]
 
 
 def pq_to_light(code: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -127,7 +133,8 @@ class ToneMap:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> ToneMap:
         """Return the tone map of the clip whose first picture is `frame`."""
-        return cls(frame.color_trc, USUAL_PEAK if frame.color_trc == HLG else _peak(frame))
+        curve = transfer_of(frame)
+        return cls(curve, USUAL_PEAK if curve == HLG else _peak(frame))
 
     def apply(self, codes: npt.NDArray[np.uint16]) -> Image:
         """Return uint16 (H,W,3) RGB, full range, BT.2020, as uint8 (H,W,3) RGB, SDR, BT.709."""

@@ -1,4 +1,4 @@
-"""Where a clip is cut: FFmpeg's scdet on small pictures, and shots as frame ranges.
+"""Where a clip is cut: the score of FFmpeg's scdet on small pictures, and shots as frame ranges.
 
 A shot is (first frame, frame after the last); a clip's shots follow each other without a gap.
 What the detector was measured against: docs/shots.md. Tests: tests/media/test_shots.py.
@@ -7,11 +7,11 @@ What the detector was measured against: docs/shots.md. Tests: tests/media/test_s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from fairy.errors import SettingsError
 from fairy.media.colours import SmallYuv
@@ -82,6 +82,8 @@ class CutFinder:
     def __init__(self, threshold: float = THRESHOLD) -> None:
         self._threshold = threshold
         self._small: SmallYuv | None = None
+        self._last: npt.NDArray[np.int16] | None = None
+        self._last_difference = 0.0
         self._cuts: list[int] = []
         self.num_frames = 0
 
@@ -90,15 +92,24 @@ class CutFinder:
         if self._small is None:
             height = max(2, round(frame.height * WIDTH_PX / frame.width))
             self._small = SmallYuv(height, WIDTH_PX)
-            self._graph = _scdet(height)
-        small = self._small.of(frame)
-        # scdet needs growing times, and the clip's own may jump
-        small.pts, small.time_base = self.num_frames, _TIME_BASE
-        self._graph.push(small)
-        score = float(self._graph.pull().metadata["lavfi.scd.score"])
-        if score >= self._threshold:
+        if self._score(self._small.of(frame)) >= self._threshold:
             self._add_cut(self.num_frames)
         self.num_frames += 1
+
+    def _score(self, small: av.VideoFrame) -> float:
+        """Return scdet's score, as FFmpeg's vf_scdet.c computes it (PyAV 16 cannot read it).
+
+        It is the mean difference of luma to the frame before, in percent, or the change of that
+        difference if it is less: motion makes every frame differ, a cut only one.
+        """
+        now = np.asarray(small.to_ndarray()[0], dtype=np.int16)
+        if self._last is None:
+            self._last = now
+            return 0.0
+        difference = 100 * float(np.abs(now - self._last).mean()) / 256
+        score = min(difference, abs(difference - self._last_difference))
+        self._last, self._last_difference = now, difference
+        return score
 
     def _add_cut(self, index: int) -> None:
         before = self._cuts[-1] if self._cuts else 0
@@ -134,9 +145,6 @@ def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:
     return tuple(zip(starts, [*cuts, num_frames], strict=True))
 
 
-_TIME_BASE = Fraction(1, 25)
-
-
 def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
     """Yield the clip's frames as they are coded, stand-ins included."""
     images = clip_images(path)
@@ -147,14 +155,3 @@ def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
     with open_video(path, media.video_stream) as (container, stream):
         for picture in Pictures(stream, readable_packets(container, stream), strict=media.strict):
             yield picture.frame
-
-
-def _scdet(height: int) -> av.filter.Graph:
-    """Return FFmpeg's filter that compares frames (height, WIDTH_PX), never a cut by itself."""
-    graph = av.filter.Graph()
-    pix_fmt = av.VideoFormat(SmallYuv.PIX_FMT, WIDTH_PX, height)
-    source = graph.add_buffer(width=WIDTH_PX, height=height, format=pix_fmt, time_base=_TIME_BASE)
-    graph.link_nodes(
-        source, graph.add("scdet", "threshold=100"), graph.add("buffersink")
-    ).configure()
-    return graph

@@ -1,4 +1,4 @@
-"""Where the real clips lie, and what a file holds when asked without our own reader."""
+"""Where the real clips are, and what a file holds when asked without our own reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-CLIPS = Path(__file__).parents[2].parent / "shared" / "clips"
+SHARED = Path(__file__).parents[2].parent / "shared"
+CLIPS, FAILING = SHARED / "clips", SHARED / "failing"
 
 
 @pytest.fixture
@@ -21,6 +22,19 @@ def clip() -> Callable[[str], Path]:
         path = CLIPS / name
         if not path.exists():
             pytest.skip(f"no {path}: the real clips are not part of the repository")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def failing() -> Callable[[str], Path]:
+    """Give the path of a file at which Fairy once failed; skip the test where it is not at hand."""
+
+    def find(name: str) -> Path:
+        path = FAILING / name
+        if not path.exists():
+            pytest.skip(f"no {path}: these files are not part of the repository")
         return path
 
     return find

@@ -53,6 +53,26 @@ def test_cut_short_with_its_index_lost(clip, tmp_path):
     assert "cut short" in one_line(cut(clip("d01_wolf.mp4"), tmp_path / "clip.mp4", 0.5))
 
 
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.99])
+def test_a_fragmented_file_that_is_cut_short_is_read_as_far_as_it_goes(tmp_path, share):
+    path, images = tmp_path / "clip.mp4", np.random.default_rng(0).integers(0, 256, (24, 48, 64, 3))
+    with av.open(str(path), "w", options={"movflags": "frag_keyframe+empty_moov"}) as file:
+        stream = file.add_stream("libx264", rate=10, options={"g": "4"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for image in images.astype(np.uint8):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        file.mux(stream.encode(None))
+    path = cut(path, tmp_path / f"cut{share}.mp4", share)
+    num_frames = probe(path).num_frames
+    assert 24 * share - 5 <= num_frames <= 24
+    assert len(list(read_frames(path))) == num_frames
+
+
+def test_a_real_fragmented_file_cut_by_a_crash_shows_all_its_pictures(failing):
+    assert probe(failing("frag_cut.mp4")).num_frames == 60
+    assert sum(not frame.stands_in for frame in read_frames(failing("frag_cut.mp4"))) == 60
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -18,6 +18,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
+from fairy.media.compat import index_end, open_input
+from fairy.media.decoding.boxes import top_boxes
 
 # Playlists, which name other files (one that names itself never ends), and text as pictures of it.
 _NO_CLIPS = {"hls", "concat", "sdp", "tty", "bin", "xbin", "adf", "idf"}
@@ -47,12 +49,10 @@ def open_container(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
     try:
-        # "file:" keeps a colon in the name from being taken for a protocol, and the white lists
-        # keep what is read to this file. Real phones write metadata that is not UTF-8.
-        return av.open(
-            f"file:{path}",
-            options={"protocol_whitelist": "file", "format_whitelist": _formats()},
-            metadata_errors="replace",
+        # "file:" keeps a colon in the name from being taken for a protocol, and the allow lists
+        # keep FFmpeg from reading other files.
+        return open_input(
+            f"file:{path}", {"protocol_whitelist": "file", "format_whitelist": _formats()}
         )
     # An argument is wrong, says FFmpeg, where the format is none of those that are tried.
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
@@ -93,12 +93,15 @@ def _why_unreadable(path: Path) -> str:
 
 
 def _check_whole(path: Path, container: InputContainer) -> None:
-    """Refuse a file that ends before the packets which its own index names."""
-    end = max(
-        (entry.pos + entry.size for stream in container.streams for entry in stream.index_entries),
-        default=0,
-    )
-    size = path.stat().st_size
+    """Refuse a file that ends before the packets which its own index names.
+
+    A fragmented one has an index in each fragment: all but the last can be read.
+    """
+    found = top_boxes(path) if container.format.name.startswith("mov,") else []
+    if any(box.kind == b"moof" for box in found):
+        return
+    ends = [index_end(stream) for stream in container.streams] + [box.end for box in found]
+    end, size = max(ends, default=0), path.stat().st_size
     if end > size:
         raise MediaError(
             f"{path}: the file is cut short ({size} bytes, its index needs {end}): "

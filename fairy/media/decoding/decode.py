@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
+from fairy.media.compat import keep_colours
 from fairy.media.decoding.clock import AnyPacket, packets_of
 from fairy.media.decoding.container import shown_name
 
@@ -141,7 +142,9 @@ class Pictures:
             self.is_damaged = True
             return []
         self._expect(packet, refused=False)
-        self.is_damaged |= any(frame.is_corrupt for frame in frames)
+        for frame in frames:
+            keep_colours(frame, self._decoder)
+            self.is_damaged |= frame.is_corrupt
         return [frame for frame in frames if not self._is_too_early(frame.pts)]
 
     def _is_too_early(self, pts: int | None) -> bool:

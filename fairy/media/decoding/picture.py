@@ -20,7 +20,7 @@ from fairy.media.colours import (
     to_rgb16,
 )
 from fairy.media.decoding.orientation import frame_orientation
-from fairy.media.hdr import NAMES, ToneMap, is_hdr
+from fairy.media.hdr import NAMES, ToneMap, is_hdr, transfer_of
 
 # Mean loss in levels of 255. Filmed pictures lose 0.05 to 0.5, bars and text of pure colours 2.
 MAX_CHROMA_LOSS = 1.0
@@ -67,7 +67,7 @@ def _shown_colours(frame: av.VideoFrame) -> Colours:
 def _notes(frame: av.VideoFrame) -> list[str]:
     notes = []
     if is_hdr(frame):
-        notes.append(f"HDR ({NAMES[frame.color_trc]}): toned down to SDR, BT.709")
+        notes.append(f"HDR ({NAMES[transfer_of(frame)]}): toned down to SDR, BT.709")
     if frame.interlaced_frame:
         notes.append("interlaced: made into whole pictures (bwdif)")
     if is_transparent(frame):

@@ -20,7 +20,6 @@ from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.encoding.codecs import Encoding, Options
 from fairy.media.encoding.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
 from fairy.media.encoding.other_streams import OtherTracks, copy_description
-from fairy.media.frames import resize
 from fairy.media.info import VideoInfo
 
 # Frames between a frame's decoding and its showing, as x265 puts B-frames
@@ -83,7 +82,11 @@ class VideoEncoder:
         self, image: Image, pts: int, time_base: Fraction, duration: int
     ) -> list[VideoPacket]:
         """Return the packets that are ready once this frame, as for `write`, is added."""
-        image = resize(image, self._size)
+        if image.shape[:2] != self._size:
+            # Torch resizes, and reading and writing shall do without it where they can
+            from fairy.media.frames import resize
+
+            image = resize(image, self._size)
         if self._palette is not None:
             frame = self._palette.apply(image)
         else:

@@ -20,6 +20,7 @@ from av.container import OutputContainer
 from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
+from fairy.media.compat import copy_disposition
 from fairy.media.decoding.clock import AnyPacket, packets_of
 from fairy.media.decoding.container import open_container, shown_name
 from fairy.media.encoding.codecs import Container
@@ -217,7 +218,7 @@ def _describe_like(stream: Stream, source: Stream) -> None:
     for key in ("language", "title", "handler_name"):
         if key in source.metadata:
             stream.metadata[key] = source.metadata[key]
-    stream.disposition = source.disposition
+    copy_disposition(stream, source)
 
 
 def _encoder_rate(encoder: str, rate: int) -> int:
