@@ -1,4 +1,4 @@
-"""`make demo`: edit a rendered clip, or your own, and show where the pictures lie.
+"""`make demo`: edit a rendered clip, or your own, and print where the results are.
 
 python examples/demo.py
 python examples/demo.py --clip in.mp4 --instruction "black and white" --out out/demo
@@ -26,7 +26,7 @@ NUM_COLUMNS = 5
 
 
 def main() -> None:
-    """Render or take a clip, edit it, draw the sheet, say where everything is."""
+    """Render or take a clip, edit it, draw the sheet and print where everything is."""
     parser = argparse.ArgumentParser(description="Edit a clip and compare.")
     parser.add_argument("--clip", type=Path, help="your clip (default: one is rendered)")
     parser.add_argument("--instruction", default=INSTRUCTION)

@@ -1,7 +1,7 @@
-"""What can go wrong for a user, as exceptions the command line prints as one line.
+"""Errors that a user can act on; the command line prints each as one line.
 
-Every message says what it was, what is allowed and what to do. Wrong arguments of a Python call
-are `ValueError`; these are for what a user meets: files, models, instructions and settings.
+Every message states what was wrong, what is allowed and what to do. Wrong arguments of a Python
+call are `ValueError`; these are for files, models, instructions and settings.
 """
 
 
@@ -14,7 +14,7 @@ class MediaError(FairyError):
 
 
 class OutputExistsError(FairyError):
-    """The output is already there and overwriting was not asked for."""
+    """The output exists and overwriting was not asked for."""
 
 
 class ModelError(FairyError):
@@ -22,7 +22,7 @@ class ModelError(FairyError):
 
 
 class InstructionError(FairyError):
-    """The instruction is empty or says nothing that the model knows."""
+    """The instruction is empty or has no word that the model knows."""
 
 
 class JobInterrupted(KeyboardInterrupt):

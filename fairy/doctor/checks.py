@@ -26,7 +26,7 @@ EXTRAS = {"train": ("accelerate", "kornia", "yaml"), "lora": ("peft",)}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: "ok", "note" (runs without it) or "missing" (an edit cannot run)."""
+    """One check: "ok", "note" (edits run without it) or "missing" (an edit cannot run)."""
 
     name: str
     state: Literal["ok", "note", "missing"]
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Return what an edit would run on here, and what is missing."""
+    """Return all checks: what an edit would run on here, and what is missing."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return [
         Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
@@ -50,7 +50,7 @@ def examine() -> list[Check]:
 
 
 def _libraries() -> list[str]:
-    """Return names and versions of the libraries that do the work."""
+    """Return names and versions of the libraries, without those that have a check of their own."""
     apart = ("python", "platform", "triton")
     return [f"{name} {version}" for name, version in versions().items() if name not in apart]
 

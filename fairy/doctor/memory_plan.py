@@ -1,6 +1,6 @@
 """What fits into memory: what `fairy doctor --plan 1280x720` prints.
 
-No model is loaded and no clip is needed: the formula is `fairy.editors.ip2p.memory`'s, the one that
+No model is loaded and no clip is needed: the formula of `fairy.editors.ip2p.memory` also
 chooses how many frames an edit takes at a time. Sizes are (height, width), "8 GB" is 8 GiB.
 Tests: tests/doctor/test_memory_plan.py; figures and what they were checked against: docs/memory.md.
 """
@@ -24,8 +24,8 @@ from fairy.settings import EditConfig
 from fairy.system import GIB
 
 CARDS_GB = (8, 12, 16, 24, 48, 80)
-# What is taken before the first tensor. CUDA's context and libraries: a usual figure, not measured
-# here. A process on the CPU, codecs included: benchmarks/memory/memory_peaks.py
+# Memory in use before the first tensor. For CUDA's context and libraries a usual figure, not
+# measured here; for a process on the CPU, with codecs: benchmarks/memory/memory_peaks.py
 TAKEN_BYTES = {"cuda": GIB // 2, "cpu": 600 * 10**6}
 
 
@@ -39,15 +39,15 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """What an edit takes on one kind of device.
+    """The memory that an edit needs on one kind of device.
 
     Attributes:
         device_type: "cuda" or "cpu".
         shape: size, anchors, steps, guidance and precision of the edit.
         weights: bytes of the models.
-        near: what the edit takes besides, with the anchors' cache on the device.
+        near: what the edit needs besides, with the anchors' cache on the device.
         far: the same with the cache in the host's memory; on the CPU as `near`.
-        num_frames: frames at a time that were asked for; None for as many as fit.
+        num_frames: frames at a time that the user asked for; None for as many as fit.
     """
 
     device_type: str
@@ -77,7 +77,7 @@ class MemoryPlan:
 def plan_memory(
     clip_size: tuple[int, int], config: EditConfig, device_type: str = "cuda"
 ) -> MemoryPlan:
-    """Return what an edit of a clip of `clip_size` takes on a "cuda" or "cpu" device.
+    """Return the memory that an edit of a clip of `clip_size` needs on a "cuda" or "cpu" device.
 
     Raises:
         ModelError: no such model, or its configuration cannot be read.
@@ -125,7 +125,7 @@ def _shape(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "1280x720", which people write width first.
+    """Return (height, width) of "1280x720", which is written width first.
 
     Raises:
         SettingsError: another form, or a side of 0.

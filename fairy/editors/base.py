@@ -198,6 +198,12 @@ class Editor(Protocol):
             ValueError: anchors that are not sorted, or a size off the grid.
         """
 
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the latents (F,C,h,w), float32 on the CPU, of images (F,3,H,W) in [-1,1].
+
+        Several edits of one clip can take them instead of its pictures.
+        """
+
     def identity(self) -> EditorIdentity:
         """Return what decides, besides the settings, what an edit looks like."""
 

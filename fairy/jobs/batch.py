@@ -1,7 +1,7 @@
 """Many edits by one command: one model load, one line of JSON per job; a failure stops no other.
 
 Jobs of one clip run one after another and share its decoding and its latents. A job whose output
-is there already is left alone, so the same command again does only what is missing.
+exists is skipped, so the same command does only what is missing.
 Tests: tests/jobs/test_batch.py.
 """
 
@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.base import Editor
+from fairy.editors.loading import load_editor
 from fairy.errors import FairyError, SettingsError
 from fairy.interrupt import Cancel
-from fairy.jobs.edit import load, run_edit
+from fairy.jobs.edit import run_edit
 from fairy.jobs.joblist import Job, make_job, read_lines
 from fairy.jobs.plan import EditRequest
 from fairy.jobs.segment import model_size
@@ -40,9 +41,9 @@ class JobResult:
         input: the clip.
         instruction: what was asked.
         output: the result.
-        state: "done", "kept" (the output was there already) or "failed".
-        num_frames: frames of the result; None unless done now.
-        seconds: the job took; the model's loading apart.
+        state: "done", "kept" (the output existed) or "failed".
+        num_frames: frames of the result; None unless it was made now.
+        seconds: that the job took, without loading the model.
         error: what was wrong, in one line.
     """
 
@@ -56,7 +57,7 @@ class JobResult:
     error: str | None = None
 
     def to_json(self) -> str:
-        """Return the result as one line of JSON, without what does not apply."""
+        """Return the result as one line of JSON, without entries that are None."""
         entries = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(entries, ensure_ascii=False)
 
@@ -72,7 +73,7 @@ def run_batch(
 
     Args:
         path: a .csv or .jsonl file (`fairy.jobs.joblist`).
-        defaults: settings of what a line leaves out.
+        defaults: settings that a line does not name.
         on_result: called with each job's result as soon as it is known.
         cancel: stops the job that runs, and with it the list, once frames in work are kept.
 
@@ -97,7 +98,7 @@ class _Runner:
 
     def __init__(self, add: Callable[[JobResult], None], cancel: Cancel | None) -> None:
         self._add, self._cancel = add, cancel
-        self._pipe: FairyPipeline | None = None
+        self._editor: Editor | None = None
         self._loaded: tuple[object, ...] | None = None
 
     def run(self, group: Sequence[Job]) -> None:
@@ -111,7 +112,7 @@ class _Runner:
                     if len(missing) > 1 and shared is None:
                         shared = stack.enter_context(self._share(job))
                     num_frames = self._edit(job, shared)
-                # No error of one job may end the others
+                # A job that fails, also by a bug, must not stop the others.
                 except Exception as error:
                     self._fail(job, error, time.perf_counter() - began)
                 else:
@@ -130,23 +131,23 @@ class _Runner:
         return run_edit(request, editor=editor, cancel=self._cancel, shared=shared).num_frames_out
 
     def _share(self, job: Job) -> SharedClip:
-        info, pipe = probe(job.source, job.config), self._model(job)
-        size = model_size(info, job.config, pipe)
-        return SharedClip(read_frames(job.source, job.config), pipe, size)
+        info, editor = probe(job.source, job.config), self._model(job)
+        size = model_size(info, job.config, editor)
+        return SharedClip(read_frames(job.source, job.config), editor, size)
 
-    def _model(self, job: Job) -> FairyPipeline:
+    def _model(self, job: Job) -> Editor:
         wanted = _model_key(job)
-        if self._pipe is None or wanted != self._loaded:
-            self._pipe = None
-            self._pipe, self._loaded = load(job.config), wanted
-        return self._pipe
+        if self._editor is None or wanted != self._loaded:
+            self._editor = None
+            self._editor, self._loaded = load_editor(job.config), wanted
+        return self._editor
 
     def _is_kept(self, job: Job) -> bool:
-        """Report a job whose output exists as kept, unless it was stopped before its end."""
+        """Return whether a job is done, and report it; one that stopped at its very end is not."""
         if job.run.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
             return False
         if job.out.resolve() == job.source.resolve():
-            # The edit refuses it, and says why
+            # The edit refuses it with the reason
             return False
         self._add(_result(job, "kept"))
         return True

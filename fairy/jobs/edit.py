@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, TypedDict
 import torch
 
 from fairy.editors.base import Editor
-from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
-from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import InstructionError, JobInterrupted, MediaError
 from fairy.interrupt import Cancel, Progress
@@ -88,7 +86,7 @@ def edit_video(
     Raises:
         FairyError: the clip, the instruction, the settings, the model or an output cannot be
             used. No output exists then.
-        JobInterrupted: Ctrl-C, SIGTERM or `cancel`; the message says what is kept.
+        JobInterrupted: Ctrl-C, SIGTERM or `cancel`; its message names what is kept.
     """
     request = EditRequest.of(source, instruction, out, config, **options)
     return run_edit(request, editor=pipeline, progress=progress, cancel=cancel)
@@ -161,7 +159,7 @@ def ready(
     if request.config.anchor_cache_device is not None:
         resolve_device(request.config.anchor_cache_device)
     with watch("load"):
-        editor = editor or load(request.config)
+        editor = editor or load_editor(request.config)
     check_words(request.instruction, editor.defaults)
     if request.restart:
         workspace.clear()
@@ -208,30 +206,8 @@ def _kept(workspace: Workspace, plan: EditPlan) -> str:
     return f"{done} of {total} frames are done and kept in {workspace.path}"
 
 
-def load(config: EditConfig) -> FairyPipeline:
-    """Return the pipeline that the settings name, on its device.
-
-    Raises:
-        ModelError: the model or the decoder cannot be found or loaded.
-        SettingsError: the device is not there or lacks float8 or a compiler, or the decoder is for
-            another model.
-    """
-    if config.fp8:
-        check_fp8(resolve_device(config.device))
-    if config.compile:
-        check_compile(resolve_device(config.device))
-    pipe = FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
-    if config.decoder is not None:
-        pipe.decoder = load_decoder(config.decoder, pipe, config.model)
-    if config.fp8:
-        to_fp8(pipe.unet)
-    if config.compile:
-        compile_unet(pipe.unet)
-    return pipe
-
-
 def check_words(instruction: str, defaults: ModelDefaults) -> None:
-    """Warn of words that the model never learnt, and say what it knows.
+    """Warn of words that the model never learnt, and list what it knows.
 
     Raises:
         InstructionError: it knows none of the words, apart from "the", "it" and the like.

@@ -1,4 +1,4 @@
-"""What a clip holds, in words for a person: what `fairy info` prints.
+"""What a clip contains, in words: what `fairy info` prints.
 
 Tests: tests/jobs/test_info.py.
 """

@@ -106,7 +106,7 @@ class ClipOutputs:
         try:
             self._encoder.__exit__(kind, error, trace)
             if kind is None:
-                # Still open if the clip ended before its headers say
+                # Still open if the clip has fewer frames than its headers promise
                 self._end_segment()
         except BaseException:
             self._abandon()
@@ -186,7 +186,7 @@ class SegmentedOutput:
     def publish(self, spans: list[tuple[int, int]]) -> None:
         """Join the segments (first frame, frame after the last) to the output."""
         parts = {(part.first, part.end): part.path for part in self._workspace.parts(self._role)}
-        # A clip that ended before its headers say has no last segments
+        # A clip with fewer frames than its headers promise lacks the last segments
         with self._writer as writer:
             for packet in join_packets([parts[span] for span in spans if span in parts]):
                 writer.copy(packet)

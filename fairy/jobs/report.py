@@ -18,7 +18,7 @@ from fairy.system import versions
 
 
 def provenance(instruction: str, config: EditConfig) -> str:
-    """Return how an edit was made, as one line of JSON for the metadata of its output."""
+    """Return how an edit was made as one line of JSON, for the metadata of its output."""
     return json.dumps(
         {
             "tool": "fairy",
@@ -34,7 +34,7 @@ def provenance(instruction: str, config: EditConfig) -> str:
 
 
 def _not_exact(config: EditConfig) -> dict[str, object]:
-    """Return what of the settings departs from an exact edit."""
+    """Return the settings that differ from an exact edit."""
     chosen = asdict(config.shortcuts) | {"fp8": config.fp8, "decoder": config.decoder}
     exact = asdict(EXACT) | {"fp8": False, "decoder": None}
     return {name: value for name, value in chosen.items() if value != exact[name]}
@@ -49,8 +49,8 @@ class EditReport:
         out: the file or folder that was written.
         compare: the side-by-side clip, when one was asked for.
         instruction: what was asked.
-        settings: as they were given; None there means the model's default.
-        used: what they came to: anchors, steps, scales, batch, device, backend and why it runs.
+        settings: as they were given; None is the model's default.
+        used: the values that ran: anchors, steps, scales, batch, device, backend and its reason.
         num_frames: frames read.
         num_frames_out: frames written.
         fps: average frames per second of the clip, as a fraction ("30000/1001").
@@ -107,7 +107,7 @@ class EditReport:
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
-        """Write the report to `path`, whole or not at all; as `VideoWriter` says `when_whole`."""
+        """Write the report to `path`, whole or not at all; `when_whole` is as for `VideoWriter`."""
         partial = path.with_name(f".{path.name}.partial")
         # Names of files may hold bytes that are no text
         partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")

@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairy.editors.base import Editor
 from fairy.editors.images import read_at_size
-from fairy.editors.ip2p.latents import encode_images
-from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.media.colours import Image
 from fairy.media.info import Frame
 
@@ -31,13 +30,13 @@ class SharedClip:
 
     Args:
         frames: all frames of the clip, in order.
-        pipe: its autoencoder makes the latents.
+        editor: its autoencoder makes the latents.
         size: (height, width) at which the model works.
     """
 
-    def __init__(self, frames: Iterable[Frame], pipe: FairyPipeline, size: tuple[int, int]) -> None:
-        self._frames, self._pipe, self.size = frames, pipe, size
-        # Closed, and so deleted, by `__exit__`
+    def __init__(self, frames: Iterable[Frame], editor: Editor, size: tuple[int, int]) -> None:
+        self._frames, self._editor, self.size = frames, editor, size
+        # `__exit__` closes it, which deletes it
         self._file = tempfile.TemporaryFile(prefix="fairy-latents-")  # noqa: SIM115
         self._times: list[Frame] = []
         self._shape: tuple[int, ...] = ()
@@ -70,11 +69,9 @@ class SharedClip:
         values = np.frombuffer(self._file.read(4 * count), np.float32)
         return torch.from_numpy(values.reshape(self._shape).copy())
 
-    @torch.no_grad()
     def _add(self, batch: list[Frame]) -> None:
         images = torch.stack(list(read_at_size((frame.image for frame in batch), self.size)))
-        vae = self._pipe.vae
-        latents = encode_images(vae, images.to(vae.device)).float().cpu()
+        latents = self._editor.encode(images)
         self._shape = tuple(latents.shape[1:])
         self._file.write(latents.numpy().tobytes())
         self._times += [

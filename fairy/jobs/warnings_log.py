@@ -1,4 +1,4 @@
-"""What Fairy warns of while something is done, kept for a report. Imports nothing heavy.
+"""Fairy's warnings during a piece of work, collected for a report. Imports nothing heavy.
 
 Tests: tests/jobs/test_warnings_log.py.
 """
@@ -9,7 +9,7 @@ import logging
 
 
 class Notes(logging.Handler):
-    """Collects what Fairy warns of inside the `with` block.
+    """Collects Fairy's warnings inside the `with` block.
 
     >>> with Notes() as notes:
     ...     logging.getLogger("fairy.media").warning("%d frames lost", 2)

@@ -181,7 +181,7 @@ class Workspace:
         return self.path / f"{role}-{span}.{SUFFIXES[role]}"
 
     def seal(self, path: Path) -> None:
-        """Give a whole part, written at `new_path`, the name that says so."""
+        """Give a whole part, written at `new_path`, the name with its hash."""
         sealed = path.with_name(f"{path.stem}.{_hash(path)}{path.suffix}")
         for other in self.path.glob(f"{path.stem}.*{path.suffix}"):
             if other != sealed:

@@ -95,7 +95,7 @@ def serve() -> None:
     from tests.tiny import make_tiny_pipeline
 
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
-    fairy.jobs.edit.load = lambda config: pipe
+    fairy.jobs.edit.load_editor = lambda config: pipe
     answers, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

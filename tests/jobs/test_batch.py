@@ -32,7 +32,7 @@ def num_loads(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> list[Edit
         loads.append(config)
         return pipe
 
-    monkeypatch.setattr(fairy.jobs.batch, "load", load)
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", load)
     return loads
 
 

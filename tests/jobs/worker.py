@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Collection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -20,18 +21,25 @@ from fairy.cli.app import app
 SEGMENT_FRAMES = 5
 
 
-def start(arguments: list[object], output: Path) -> BaseProcess:
-    """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`."""
+def start(
+    arguments: list[object], output: Path, cores: Collection[int] | None = None
+) -> BaseProcess:
+    """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`.
+
+    With `cores`, the process may use these processor cores only.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
     process = context.Process(
-        target=_run, args=([str(part) for part in arguments], output), daemon=True
+        target=_run, args=([str(part) for part in arguments], output, cores), daemon=True
     )
     process.start()
     return process
 
 
-def _run(arguments: list[str], output: Path) -> None:
+def _run(arguments: list[str], output: Path, cores: Collection[int] | None) -> None:
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, sys.stdout.fileno())
     os.dup2(file, sys.stderr.fileno())
@@ -40,5 +48,5 @@ def _run(arguments: list[str], output: Path) -> None:
     # Here and not above: only the server and its children are to load the model
     from tests.jobs.preloaded import PIPE
 
-    fairy.jobs.edit.load = lambda config: PIPE
+    fairy.jobs.edit.load_editor = lambda config: PIPE
     app(arguments)

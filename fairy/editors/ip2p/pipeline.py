@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.utils.outputs import BaseOutput
+from torch import Tensor
 
 from fairy.anchors.attention import self_attention_head_dims
 from fairy.anchors.backends import Backend, choose_backend
@@ -32,7 +33,7 @@ from fairy.editors.images import (
 )
 from fairy.editors.ip2p.arguments import Callback, refuse_unsupported, step_callback
 from fairy.editors.ip2p.identity import identity_of
-from fairy.editors.ip2p.latents import make_generator
+from fairy.editors.ip2p.latents import encode_images, make_generator
 from fairy.editors.ip2p.memory import EditShape, edit_memory
 from fairy.editors.ip2p.session import CallOptions, Ip2pSession
 from fairy.media.shots import shots_from
@@ -141,6 +142,11 @@ class FairyPipeline(SafePipeline):
             anchor_store=anchor_store,
             options=options,
         )
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the latents (F,C,h,w), float32 on the CPU, of images (F,3,H,W) in [-1,1]."""
+        return encode_images(self.vae, images.to(self.vae.device)).float().cpu()
 
     def identity(self) -> EditorIdentity:
         """Return what decides, besides the settings, what an edit looks like."""
