@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,16 +67,21 @@ def train(
 
 
 def draw_preview(config: TrainConfig) -> Path:
-    """Draw what the first step learns from, source and target, as OUTPUT/preview.png."""
+    """Draw what a step learns from, source and target, as OUTPUT/preview.png."""
     import torch
 
     from fairy.training.data.pairs import Parts
     from fairy.training.run.contact_sheet import write_sheet
     from fairy.training.stages import build_stage
 
+    # A whole pool would be rendered for one batch of it.
+    config = replace(config, pool_batches=0)
     stage = build_stage(config, torch.device("cpu"), Parts())
     sheet = config.output / "preview.png"
-    write_sheet(sheet, *stage.examples(1, 0))
+    try:
+        write_sheet(sheet, *stage.examples(1, 0))
+    finally:
+        stage.close()
     return sheet
 
 

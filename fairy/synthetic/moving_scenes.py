@@ -36,7 +36,7 @@ class Clip:
         scene: T scenes, one per frame.
         frames: (T,3,H,W) in [0,1].
         labels: (T,H,W) int64, the layer in front: 0 background, o + 1 object o.
-        flow: (T-1,2,H,W), where pixel (x, y) of frame t lies in frame t + 1, minus (x, y), in px.
+        flow: (T-1,2,H,W), where pixel (x, y) of frame t is in frame t + 1, minus (x, y), in px.
         visible: (T-1,H,W) bool, whether it is seen there.
     """
 
@@ -92,7 +92,7 @@ def _camera_poses(num_frames: int, generator: torch.Generator) -> Tensor:
 
 
 def _object_poses(pose: Tensor, num_frames: int, generator: torch.Generator) -> Tensor:
-    """Let each object (O,4) drift and turn on its own: (T,O,4) in canvas coordinates."""
+    """Return the objects (O,4) drifting and turning: (T,O,4) in canvas coordinates."""
     time = torch.linspace(-1, 1, num_frames)[:, None]
     uniform = torch.rand(len(pose), 4, generator=generator)
     heading = 2 * math.pi * uniform[:, 0]

@@ -16,6 +16,7 @@ from fairy.training.data.pairs import ScenePairs, draw_size
 from fairy.training.loss import psnr_db, reconstruction_loss
 from fairy.training.model.build import build_autoencoder
 from fairy.training.model.pca_encoder import fit_code
+from fairy.training.model.start import start_code
 from fairy.training.run.contact_sheet import Columns
 from fairy.training.run.seeding import generator
 
@@ -43,7 +44,11 @@ class AutoencoderStage:
         self.config = config
         self.source = source
         self.autoencoder = build_autoencoder(config).to(source.device)
-        fit_code(self.autoencoder, source.code_images(config.num_component_images, config.sizes[0]))
+        if config.start is not None:
+            start_code(self.autoencoder, config.start)
+        else:
+            images = source.code_images(config.num_component_images, config.sizes[0])
+            fit_code(self.autoencoder, images)
         self.model: nn.Module = AutoencoderModel(self.autoencoder, config.latent_noise)
 
     def loss(self, model: nn.Module, step: int, part: int) -> dict[str, Tensor]:
@@ -73,6 +78,10 @@ class AutoencoderStage:
     def export(self, folder: Path, card: str) -> None:
         """Save the autoencoder in diffusers' format; it is a part, and gets no card."""
         self.autoencoder.save_pretrained(folder)
+
+    def close(self) -> None:
+        """End what the pairs were rendered or read with."""
+        self.source.close()
 
     def _images(self, step: int, part: int) -> Tensor:
         size = draw_size(self.config, step)

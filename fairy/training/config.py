@@ -13,6 +13,7 @@ from fairy.errors import SettingsError
 from fairy.options import Option, Settings
 
 STAGES = ("autoencoder", "editor", "finetune")
+PRECISIONS = ("auto", "float32", "bf16")
 # Settings that must be at least 1.
 COUNTS = (
     "batch_size",
@@ -25,6 +26,8 @@ COUNTS = (
     "num_validation",
     "shuffle_window",
     "patch_size",
+    "pool_uses",
+    "pool_workers",
 )
 SHARES = (
     "change_share",
@@ -48,18 +51,26 @@ class TrainConfig(Settings):
         output: folder of the run: checkpoints, metrics, validation sheets, the finished model.
         images: folder of photographs mixed into the rendered scenes; only scenes when None.
         autoencoder: folder of the trained autoencoder; the editor stage needs it.
+        start: weights that a new model starts from: a folder in diffusers' format, or a safetensors
+            file with `unet.*` and `text.*` and a folder `tokenizer` beside it. Embeddings of words
+            that both tokenizers know are kept. The autoencoder stage takes its linear code from
+            there (`vae/`, or `pca.*` in the file). Random weights when None.
         model: the model that the finetune stage starts from: "mini", a folder, a file or a hub id.
         data: pairs to finetune on: a folder or a hub id of a data set; rendered scenes when None.
         shuffle_window: examples of a data set that are mixed with each other; that many encoded
             pairs, twice, are kept in memory by every process.
-        device: "auto", "cpu", "cuda", "cuda:1". bf16 mixed precision on CUDA, float32 elsewhere.
+        device: "auto", "cpu", "cuda", "cuda:1".
         seed: everything random depends on (seed, step) alone.
         clear_share: share of scenes with few, large, distinct objects, so that "the circle" is
             never ambiguous; the rest is crowded.
         photo_share: share of scenes with a photograph behind, if there are any.
         scope_weights: how often looks of the whole picture, local changes and one-to-many edits of
             rendered scenes are drawn, relative to each other.
-        sizes: (height, width) of the training images; one is drawn per step.
+        pool_batches: batches of pairs of rendered scenes that worker processes render ahead as one
+            pool, held as uint8; 0 renders each batch when it is needed. A pool has one size.
+        pool_uses: how often each pool is used, each time in another order.
+        pool_workers: processes that render the pools of each training process.
+        sizes: (height, width) of the training images; one is drawn per step or pool.
         resize_scale: images are loaded this much larger than `sizes`, for a random crop.
         affine_rotation_deg: source and target are turned by the same random angle, up to this.
         affine_translation: they are moved by up to this share of the size, along both axes.
@@ -72,6 +83,11 @@ class TrainConfig(Settings):
             pseudo-clip and copies of a pair count.
         global_batch_size: images per optimizer step on all processes together; reached by
             accumulating gradients. batch_size times processes when None.
+        average_every: steps after which processes average their weights, each with an optimizer of
+            its own; 0 exchanges gradients every step.
+        precision: "auto", "float32" or "bf16". bf16 weights with float32 masters on CPUs, mixed
+            precision on CUDA; auto takes it on CUDA, and on CPUs with AMX or AVX512-BF16 for the
+            editor, but not for a LoRA.
         draws_per_pair: noised copies of each pair in a batch; 2 halve the cost of rendering
             and encoding.
         max_steps: optimizer steps of the whole run.
@@ -136,6 +152,7 @@ class TrainConfig(Settings):
     output: Annotated[Path, Option(short="-o")]
     images: Path | None = None
     autoencoder: Path | None = None
+    start: Path | None = None
     model: Annotated[str | None, Option(flag="from")] = None
     data: str | None = None
     shuffle_window: int = 1_000
@@ -144,6 +161,9 @@ class TrainConfig(Settings):
     clear_share: float = 0.0
     photo_share: float = 0.7
     scope_weights: tuple[float, float, float] = (0.6, 4.0, 1.4)
+    pool_batches: int = 0
+    pool_uses: int = 3
+    pool_workers: int = 1
     sizes: tuple[tuple[int, int], ...] = ((64, 64),)
     resize_scale: float = 1.0
     affine_rotation_deg: float = 0.0
@@ -154,6 +174,8 @@ class TrainConfig(Settings):
     clip_anchors: int = 3
     batch_size: int = 32
     global_batch_size: int | None = None
+    average_every: int = 0
+    precision: str = "auto"
     draws_per_pair: int = 1
     max_steps: int = 10_000
     max_minutes: float | None = None
@@ -208,6 +230,11 @@ class TrainConfig(Settings):
         """Rows of a batch that come from one pair."""
         return self.draws_per_pair * self.clip_frames
 
+    def pool_of(self, step: int) -> int:
+        """Return the pool that a step (1 is the first) draws from; without pools, its own."""
+        steps = self.pool_batches * self.pool_uses if self.data is None else 0
+        return (step - 1) // max(steps, 1)
+
     def __post_init__(self) -> None:
         """Validate the settings."""
         super().__post_init__()
@@ -227,13 +254,18 @@ class TrainConfig(Settings):
         for name, used in only_finetune.items():
             if used and self.stage != "finetune":
                 raise SettingsError(f"{name} is for the finetune stage, not for {self.stage}")
+        if self.start is not None and self.stage == "finetune":
+            raise SettingsError("start is for new models; a finetune names its own with --from")
+        if self.precision not in PRECISIONS:
+            raise SettingsError(f"precision {self.precision!r} is unknown: {', '.join(PRECISIONS)}")
 
     def _check_counts(self) -> None:
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if self.lora_rank < 0:
-            raise SettingsError(f"lora_rank is {self.lora_rank}: use 0 for none")
+        for name in ("lora_rank", "pool_batches", "average_every"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} is {getattr(self, name)}: use 0 for none")
         if self.batch_size % self.rows_per_pair:
             raise SettingsError(
                 f"draws_per_pair {self.draws_per_pair} times clip_frames {self.clip_frames} must "

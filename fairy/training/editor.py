@@ -54,8 +54,10 @@ class EditorModel(nn.Module):
             timesteps: (B,).
             token_ids: (B,L).
         """
-        prompt_embeds = self.text_encoder(token_ids)[0]
-        latents = torch.cat([noisy, image_latents], dim=1)
+        # The UNet's weights may be bf16 while a text encoder that is not trained is float32.
+        dtype = next(self.unet.parameters()).dtype
+        prompt_embeds = self.text_encoder(token_ids)[0].to(dtype)
+        latents = torch.cat([noisy, image_latents], dim=1).to(dtype)
         prediction: Tensor = self.unet(latents, timesteps, prompt_embeds, return_dict=False)[0]
         return prediction
 
@@ -142,6 +144,10 @@ class EditorStage:
         """Write the full pipeline."""
         with image_attention(self.pipeline.unet):
             export_pipeline(self.parts, folder, card)
+
+    def close(self) -> None:
+        """End what the pairs were rendered or read with."""
+        self.source.close()
 
     def _pairs(self, step: int, part: int) -> PairBatch:
         """Return P pairs as P*F frames, moved and cropped where the recipe says so."""

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from fairy.training.autoencoder import AutoencoderStage
 from fairy.training.config import TrainConfig
 from fairy.training.data.dataset import DatasetPairs
-from fairy.training.data.pairs import Parts, ScenePairs
+from fairy.training.data.pairs import PairSource, Parts, ScenePairs
+from fairy.training.data.pools import PooledPairs
 from fairy.training.editor import EditorStage
 from fairy.training.model.editor_parts import load_editor, new_editor
 from fairy.training.run.contact_sheet import Columns
@@ -40,12 +41,22 @@ class Stage(Protocol):
     def export(self, folder: Path, card: str) -> None:
         """Write the finished model into `folder`, with its card."""
 
+    def close(self) -> None:
+        """End what the stage has started, such as worker processes."""
+
 
 def build_stage(config: TrainConfig, device: torch.device, parts: Parts) -> Stage:
     """Build the stage that the recipe names, with its data."""
     if config.stage == "autoencoder":
         return AutoencoderStage(config, ScenePairs(config, device))
-    if config.stage == "editor":
-        return EditorStage(config, ScenePairs(config, device), new_editor(config))
-    source = DatasetPairs(config, device, parts) if config.data else ScenePairs(config, device)
-    return EditorStage(config, source, load_editor(config))
+    new = config.stage == "editor"
+    editor = new_editor(config) if new else load_editor(config)
+    return EditorStage(config, _pair_source(config, device, parts), editor)
+
+
+def _pair_source(config: TrainConfig, device: torch.device, parts: Parts) -> PairSource:
+    if config.data:
+        return DatasetPairs(config, device, parts)
+    if config.pool_batches:
+        return PooledPairs(config, device, parts)
+    return ScenePairs(config, device)

@@ -10,7 +10,7 @@ import pytest
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe
 from fairy.training.run.trainer import train
-from tests.tiny import save_tiny_pipeline
+from tests.tiny import make_tiny_mini, save_tiny_pipeline
 from tests.training.pairs_on_disk import write_pairs
 
 
@@ -28,6 +28,12 @@ def tiny_autoencoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as people have them: of the SD kind, with a convolutional autoencoder."""
     return save_tiny_pipeline(tmp_path_factory.mktemp("model"), size=32, guidance_scale=3.0)
+
+
+@pytest.fixture(scope="session")
+def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the bundled model's kind."""
+    return save_tiny_pipeline(tmp_path_factory.mktemp("mini"), make=make_tiny_mini, size=32)
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +81,8 @@ def finetune_config(tiny_model: Path, tiny_pairs: Path) -> MakeConfig:
             "own_guess_share": 0,
             "channel_weight_power": 0,
             "timestep_set": [],
+            "pool_batches": 0,
+            "average_every": 0,
         }
         return load_recipe("mini-equivariant", {**settings, **overrides})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
 
 from fairy.errors import SettingsError
@@ -15,6 +16,7 @@ from fairy.synthetic.edits import EDITS_BY_NAME
 from fairy.training.data.pairs import Parts, ScenePairs
 from fairy.training.editor import EditorStage
 from fairy.training.model.editor_parts import new_editor
+from fairy.training.run.trainer import train
 from fairy.training.stages import build_stage
 from tests.training.conftest import MakeConfig
 
@@ -22,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 class Recorder(torch.nn.Module):
-    """Stands for the model; keeps what it was given."""
+    """Replaces the model; keeps its inputs."""
 
     def forward(self, noisy: Tensor, image: Tensor, timesteps: Tensor, ids: Tensor) -> Tensor:
         self.noisy, self.image, self.timesteps, self.ids = noisy, image, timesteps, ids
@@ -77,7 +79,7 @@ def test_pairs_without_text_see_the_empty_instruction(
 
 
 class Oracle(torch.nn.Module):
-    """Stands for a model of the SD kind that knows the noise: it solves for it."""
+    """Replaces a model of the SD kind by one that solves for the noise."""
 
     def __init__(self, stage: EditorStage, latents: Tensor) -> None:
         super().__init__()
@@ -134,7 +136,7 @@ def test_pixels_of_pixel_art_stay_on_the_screen_s_grid(
 
 
 class Clean(torch.nn.Module):
-    """Stands for a model that knows the clean latents."""
+    """Replaces the model by one that knows the clean latents."""
 
     def __init__(self, latents: Tensor) -> None:
         super().__init__()
@@ -171,6 +173,29 @@ def test_own_guesses_replace_the_target_in_deterministic_edits_only(
     changed = (plain.noisy != guessed.noisy).any(3).any(2).any(1)
     assert torch.equal(changed, deterministic & (plain.timesteps < 999))
     assert changed.any() and not changed.all()
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_minis_kind_is_finetuned_on_images_and_clips(
+    finetune_config: MakeConfig, tiny_mini: Path, tmp_path: Path, frames: int
+) -> None:
+    settings = {
+        "model": str(tiny_mini),
+        "data": None,
+        "batch_size": 8,
+        "clip_frames": frames,
+        "own_guess_share": 1.0,
+        "channel_weight_power": 0.5,
+        "timestep_set": [999, 499],
+    }
+    config = finetune_config(tmp_path, clip_anchors=2, max_steps=2, **settings)
+    folder = train(config)
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder)
+    before = StableDiffusionInstructPix2PixPipeline.from_pretrained(tiny_mini)
+    assert pipeline.scheduler.config.prediction_type == "sample"
+    assert not torch.allclose(
+        pipeline.unet.conv_out.weight, before.unet.conv_out.weight.half().float(), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("setting", ["own_guess_share", "channel_weight_power"])

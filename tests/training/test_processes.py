@@ -1,4 +1,4 @@
-"""Two processes that exchange gradients do what one does that accumulates them."""
+"""Two processes: exchanging gradients equals accumulating them; averaging resumes exactly."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fairy.training.config import TrainConfig
 from fairy.training.run.trainer import train
 from tests.training.conftest import MakeConfig
 
@@ -21,6 +22,29 @@ def read(output: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]
     return list(map(json.loads, lines)), load_file(output / "checkpoint-000002" / "ema.safetensors")
 
 
+def train_on_two(config: TrainConfig, output: Path, *words: str) -> None:
+    """Train a finetuning recipe in two processes, with more words on the command line."""
+    settings = [
+        f"{name}={json.dumps(getattr(config, name))}"
+        for name in ("sizes", "validation_size", "batch_size", "global_batch_size", "warmup_steps",
+                     "decay_steps", "log_every", "num_validation", "validate_every",
+                     "own_guess_share", "channel_weight_power", "timestep_set", "average_every",
+                     "pool_batches")
+    ]  # fmt: skip
+    words = (
+        *("mini-equivariant", "--from", str(config.model), "--data", str(config.data)),
+        *("--output", str(output)),
+        *(word for setting in settings for word in ("--set", setting)),
+        *words,
+    )
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, "-m", "fairy.training", *words],
+        capture_output=True, text=True, timeout=850,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 # Three interpreters that import torch: seconds on free cores, minutes on busy ones.
 @pytest.mark.timeout(900)
 def test_two_gloo_processes_equal_one_with_the_same_global_batch(
@@ -28,22 +52,7 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(
 ) -> None:
     config = finetune_config(tmp_path / "one", global_batch_size=4, max_steps=2)
     train(config)
-    settings = [
-        f"{name}={json.dumps(getattr(config, name))}"
-        for name in ("sizes", "validation_size", "batch_size", "global_batch_size", "warmup_steps",
-                     "decay_steps", "log_every", "num_validation", "validate_every")
-    ]  # fmt: skip
-    words = [
-        *("mini-equivariant", "--from", str(config.model), "--data", str(config.data)),
-        *("--output", str(tmp_path / "two"), "--max-steps", "2"),
-        *(word for setting in settings for word in ("--set", setting)),
-    ]
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    trainer = ["-m", "fairy.training", *words]
-    done = subprocess.run(
-        [sys.executable, "-m", *torchrun, *trainer], capture_output=True, text=True, timeout=850
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    train_on_two(config, tmp_path / "two", "--max-steps", "2")
     (one, weights), (two, weights_of_two) = read(tmp_path / "one"), read(tmp_path / "two")
     for first, second in zip(one, two, strict=True):
         assert second["gradient_norm"] == pytest.approx(first["gradient_norm"], rel=1e-4)
@@ -52,3 +61,27 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(
         difference = (weight - weights_of_two[name]).abs()
         assert difference.max() <= 5e-4
         assert difference.mean() < 1e-5
+
+
+@pytest.mark.timeout(900)
+def test_processes_that_average_agree_now_and_then_and_resume_exactly(
+    finetune_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Averages after steps 2 and 4; in between, at step 3, each has weights of its own."""
+    config = finetune_config(tmp_path, average_every=2, global_batch_size=4)
+    train_on_two(config, tmp_path / "whole", "--max-steps", "4")
+    train_on_two(config, tmp_path / "halves", "--max-steps", "3")
+    first, second = weights_of_both(tmp_path / "halves" / "checkpoint-000003")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    train_on_two(config, tmp_path / "halves", "--max-steps", "4", "--resume")
+    whole = weights_of_both(tmp_path / "whole" / "checkpoint-000004")
+    halves = weights_of_both(tmp_path / "halves" / "checkpoint-000004")
+    for name, weight in whole[0].items():
+        assert torch.equal(weight, whole[1][name])
+        for other in halves:
+            torch.testing.assert_close(other[name], weight, atol=1e-6, rtol=1e-5)
+
+
+def weights_of_both(checkpoint: Path) -> list[dict[str, torch.Tensor]]:
+    folders = (checkpoint, checkpoint / "process-1")
+    return [load_file(folder / "model.safetensors") for folder in folders]

@@ -1,7 +1,7 @@
 """The paper's equivariant augmentation: one random affine map for the source and the target.
 
 The model that learns I -> I' is shown g(I) -> g(I') for random maps g: rotation, translation, scale
-and shear (section 3 of the Fairy paper; its ranges stand in the recipes). Then both are cropped at
+and shear (section 3 of the Fairy paper; its ranges are in the recipes). Then both are cropped at
 the same place. Map and crop are one bilinear sampling, so pictures are blurred once.
 
 Borders: where the crop reaches outside the picture, both pictures are reflected at their edges.

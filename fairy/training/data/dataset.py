@@ -72,6 +72,11 @@ class DatasetPairs:
         source, target = batch.source.to(self.device), batch.target.to(self.device)
         return PairBatch(source, target, batch.instructions)
 
+    def close(self) -> None:
+        """End the threads that read and decode ahead."""
+        for executor in (self._reader, self._decoders):
+            executor.shutdown(wait=False, cancel_futures=True)
+
     def _take(self, wanted: Wanted) -> PairBatch:
         """Return a batch, made ahead if it was foreseen, and begin with the one after it."""
         batch = self._ahead.pop(wanted, None) or self._reader.submit(self._make, wanted)

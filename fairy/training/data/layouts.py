@@ -163,7 +163,7 @@ class TarLayout:
             return [_tar_example(fields, content) for fields in examples]
 
     def _index(self, path: str) -> Iterable[tuple[str, list[dict[str, tuple[int, int]]]]]:
-        """Walk a shard's headers: where each example's fields lie, as (offset, bytes)."""
+        """Walk a shard's headers: where each example's fields are, as (offset, bytes)."""
         examples: dict[str, dict[str, tuple[int, int]]] = {}
         with self._files.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:

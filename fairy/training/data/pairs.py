@@ -49,6 +49,9 @@ class PairSource(Protocol):
     ) -> PairBatch:
         """Return a part's pairs; `split="test"` gives pairs that no step trains on."""
 
+    def close(self) -> None:
+        """End worker processes and threads, if any."""
+
 
 class MixedSampler(scenes.SceneSampler):
     """Draws clear scenes for a share of the calls, crowded ones for the rest."""
@@ -84,10 +87,10 @@ class ScenePairs:
         """Return (count,3,H,W) in [-1,1] to fit the code to: photographs, or scenes without any."""
         gen = generator(self.seed, 0, "code")
         if self.photos is not None:
-            return _to_model(self.photos.crops(count, size, gen).to(self.device))
+            return to_model_range(self.photos.crops(count, size, gen).to(self.device))
         num_objects = torch.randint(scenes.MAX_OBJECTS + 1, (count,), generator=gen)
         scene = self.sampler.sample(num_objects, size, gen)
-        return _to_model(scenes.render(scene).image.to(self.device))
+        return to_model_range(scenes.render(scene).image.to(self.device))
 
     def images(
         self,
@@ -114,7 +117,7 @@ class ScenePairs:
             parts.append(edits.sample_pairs(self.sampler, num_targets, size, gen).target)
         if self.photos is not None and num_photos:
             parts.append(self.photos.crops(num_photos, size, gen))
-        return _to_model(torch.cat([images.to(self.device) for images in parts]))
+        return to_model_range(torch.cat([images.to(self.device) for images in parts]))
 
     def pairs(
         self,
@@ -131,7 +134,12 @@ class ScenePairs:
             self.sampler, batch_size, size, gen, split=split, scope_weights=self.scope_weights
         )
         source, target = pairs.source.to(self.device), pairs.target.to(self.device)
-        return PairBatch(_to_model(source), _to_model(target), pairs.instructions, pairs.names)
+        return PairBatch(
+            to_model_range(source), to_model_range(target), pairs.instructions, pairs.names
+        )
+
+    def close(self) -> None:
+        """Nothing to end."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +168,8 @@ class Parts:
 
 
 def draw_size(config: TrainConfig, step: int) -> tuple[int, int]:
-    """Draw the step's (height, width) from the recipe's `sizes`, the same on every process."""
-    gen = generator(config.seed, step, "size")
+    """Draw the (height, width) of a step, or of its pool, the same on every process."""
+    gen = generator(config.seed, config.pool_of(step), "size")
     return config.sizes[int(torch.randint(len(config.sizes), (), generator=gen))]
 
 
@@ -183,10 +191,10 @@ def edited_after_motion(source: Tensor, target: Tensor, names: Sequence[str]) ->
     for row, name in enumerate(names):
         if name in edits.SCREEN_LOOKS:
             look = edits.SCREEN_LOOKS[name]
-            target[row] = _to_model(look((source[row : row + 1] + 1) / 2))[0]
+            target[row] = to_model_range(look((source[row : row + 1] + 1) / 2))[0]
     return target
 
 
-def _to_model(images: Tensor) -> Tensor:
+def to_model_range(images: Tensor) -> Tensor:
     """Map [0,1] to [-1,1]."""
     return images.clamp(0, 1) * 2 - 1

@@ -1,8 +1,8 @@
-"""The order in which a data set is gone through: a function of (seed, position), nothing else.
+"""The order in which a data set is read: a function of (seed, position) and nothing else.
 
 Blocks are shuffled, neighbouring blocks form windows, and the examples of a window are shuffled. So
 files are read block by block, and still any position of any epoch can be looked up: a resumed
-run goes on exactly, and any number of processes share one order.
+run continues exactly, and any number of processes share one order.
 Tests: tests/training/data/test_shuffle.py.
 """
 
@@ -17,7 +17,7 @@ from fairy.training.run.seeding import generator
 
 
 class ShuffledOrder:
-    """Which example stands at which position, epoch after epoch.
+    """The example at each position, epoch after epoch.
 
     Args:
         block_sizes: examples in each block, in the order of the data set.

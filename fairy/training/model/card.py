@@ -18,9 +18,13 @@ from fairy.training.config import TrainConfig
 from fairy.training.data.affine import STILL, AffineRanges
 
 # Folders of this machine and settings of one call say nothing about the model.
-PRIVATE = {"output", "images", "autoencoder", "model", "data", "resume", "max_minutes", "device"}
+PRIVATE = {"output", "images", "autoencoder", "start", "model", "data", "resume", "max_minutes"}
+PRIVATE |= {"device", "pool_workers"}
 # Sizes of new models, which a finetuned one has from its model.
-SIZES = ("latent_", "num_component_", "decoder_", "unet_", "head_", "text_", "edit_size")
+SIZES = (
+    *("latent_", "patch_", "correction_", "num_component_"),
+    *("unet_", "head_", "text_", "edit_size"),
+)
 
 CARD = """---
 library_name: diffusers
@@ -108,7 +112,8 @@ def changed_settings(config: TrainConfig) -> dict[str, Any]:
 
 def _what(config: TrainConfig) -> str:
     if config.stage == "editor":
-        return "A small InstructPix2Pix-type model, trained from random weights on rendered scenes."
+        start = f"the weights `{_name(str(config.start))}`" if config.start else "random weights"
+        return f"A small InstructPix2Pix-type model, trained from {start} on rendered scenes."
     data = f"`{_name(config.data)}`" if config.data else "rendered scenes"
     part = f"a LoRA of rank {config.lora_rank} of the UNet" if config.lora_rank else "the UNet"
     how = " equivariantly (Fairy, arXiv 2312.13834)" if _is_equivariant(config) else ""

@@ -21,6 +21,7 @@ from fairy.synthetic.phrases import all_phrases, known_instruction, training_tem
 from fairy.training.config import TrainConfig
 from fairy.training.model.build import build_sampler, build_text_encoder, build_unet
 from fairy.training.model.identity_init import initialise
+from fairy.training.model.start import start_editor
 from fairy.training.model.tokenizer import load_tokenizer, words_of, write_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ def new_editor(config: TrainConfig) -> EditorParts:
         requires_safety_checker=False,
     )
     initialise(pipeline.unet)
+    if config.start is not None:
+        start_editor(pipeline, config.start)
     return EditorParts(pipeline, new_defaults(config), tokenizer_folder)
 
 

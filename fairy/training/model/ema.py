@@ -5,20 +5,23 @@ Tests: tests/training/model/test_ema.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Ema:
-    """Averaged copies of the parameters that are trained; all others are left alone."""
+    """Averaged copies of weights.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """Start at the model's weights."""
+    Args:
+        weights: float32, by name; the average starts at them.
+        decay: its highest value.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
         self.decay = decay
-        self._live = {n: value for n, value in model.named_parameters() if value.requires_grad}
+        self._live = dict(weights)
         self._mean = {name: value.detach().clone() for name, value in self._live.items()}
 
     @torch.no_grad()
@@ -32,16 +35,6 @@ class Ema:
         live: list[Tensor] = [self._live[name] for name in self._mean]
         torch._foreach_lerp_(list(self._mean.values()), live, 1 - decay)
 
-    @contextmanager
-    def weights_in(self) -> Iterator[None]:
-        """Put the average into the model; put its own weights back at the end, always."""
-        own = {name: value.detach().clone() for name, value in self._live.items()}
-        self._copy(self._mean)
-        try:
-            yield
-        finally:
-            self._copy(own)
-
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averages by parameter name."""
         return dict(self._mean)
@@ -52,8 +45,3 @@ class Ema:
             raise RuntimeError("the averaged weights have other names than the model's")
         for name, value in self._mean.items():
             value.copy_(state[name])
-
-    @torch.no_grad()
-    def _copy(self, values: dict[str, Tensor]) -> None:
-        for name, parameter in self._live.items():
-            parameter.copy_(values[name])

@@ -17,7 +17,7 @@ from tokenizers import Regex, pre_tokenizers
 from transformers import CLIPTokenizer
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
-# What CLIP counts as a word: Radford et al. 2021, their `simple_tokenizer.py`.
+# CLIP's word boundaries: Radford et al. 2021, their `simple_tokenizer.py`.
 WORDS = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
 END_OF_WORD = "</w>"
 
@@ -37,7 +37,7 @@ def write_tokenizer(phrases: Iterable[str], folder: Path, max_tokens: int) -> No
     """Train a vocabulary on `phrases` and write the tokenizer's files into `folder`.
 
     Args:
-        phrases: instructions whose words shall be one token each.
+        phrases: instructions; each of their words becomes one token.
         folder: made if missing.
         max_tokens: length to which instructions are padded and cut.
     """

@@ -2,7 +2,8 @@
 
 `checkpoint-000500/` holds `model.safetensors`, `ema.safetensors`, `optimizer.safetensors` and
 `state.json`. No random state: every step draws from its own seed. Only the newest is kept.
-Weights that a finetuning run takes unchanged from its model are not saved again.
+Weights that a finetuning run takes unchanged from its model are not saved again. Processes that
+average their weights differ between two averages: `process-1/` holds what is process 1's own.
 Tests: tests/training/run/test_checkpoint.py.
 """
 
@@ -44,6 +45,8 @@ def save_checkpoint(
     save_file(_contiguous(_saved(config.stage, model)), hidden / "model.safetensors")
     save_file(_contiguous(ema.state_dict()), hidden / "ema.safetensors")
     save_file(_flatten(optimizer), hidden / "optimizer.safetensors")
+    for folder in config.output.glob(f"{hidden.name}-process-*"):
+        os.replace(folder, hidden / folder.name.removeprefix(f"{hidden.name}-"))
     state = {"step": step, "config": asdict(config)}
     (hidden / "state.json").write_text(json.dumps(state, default=str, indent=1) + "\n")
     os.replace(hidden, final)
@@ -53,22 +56,50 @@ def save_checkpoint(
     return final
 
 
+def save_process(
+    config: TrainConfig,
+    step: int,
+    process: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write what differs in a process other than the first; `save_checkpoint` takes it in."""
+    folder = config.output / f".{PREFIX}{step:06d}-process-{process}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_file(_contiguous(_saved(config.stage, model)), folder / "model.safetensors")
+    save_file(_flatten(optimizer), folder / "optimizer.safetensors")
+
+
 def load_checkpoint(
-    folder: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
+    folder: Path,
+    model: nn.Module,
+    ema: Ema,
+    optimizer: torch.optim.Optimizer,
+    process: int = 0,
 ) -> int:
     """Load a checkpoint into a run's parts; return the number of steps done.
+
+    Args:
+        folder: the checkpoint.
+        model: of the run.
+        ema: of the run.
+        optimizer: of the run.
+        process: whose own weights are loaded; the first's if it left none.
 
     Raises:
         SettingsError: the checkpoint is of a model with other sizes.
     """
+    own = folder / f"process-{process}"
+    own = own if own.is_dir() else folder
     try:
-        _load_weights(model, load_file(folder / "model.safetensors"))
+        _load_weights(model, load_file(own / "model.safetensors"))
         ema.load_state_dict(load_file(folder / "ema.safetensors"))
     except RuntimeError as error:
         raise SettingsError(
             f"{folder}: not of a model with these sizes; resume with the recipe it was made with"
         ) from error
-    _unflatten(optimizer, load_file(folder / "optimizer.safetensors"))
+    _unflatten(optimizer, load_file(own / "optimizer.safetensors"))
     return int(read_state(folder)["step"])
 
 

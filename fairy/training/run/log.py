@@ -21,7 +21,7 @@ class MetricsLog:
 
     Args:
         folder: of the run.
-        step: where the run stands; lines of later steps, which are done again, are dropped.
+        step: steps done so far; lines of later steps, which are repeated, are dropped.
         images_per_step: images of a step, on all processes together.
         active: False on all processes but one, which then write nothing.
 
@@ -49,7 +49,7 @@ class MetricsLog:
         self._count += 1
 
     def means(self) -> dict[str, float]:
-        """Return the means since the last call, with the speed, and begin anew."""
+        """Return the means since the last call, with the speed, and start over."""
         means = {name: float(value) / self._count for name, value in self._sums.items()}
         now_s = time.monotonic()
         means["seconds_per_step"] = (now_s - self._since_s) / max(self._count, 1)

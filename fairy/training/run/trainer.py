@@ -3,8 +3,8 @@
 A run's folder holds `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
 `tensorboard/`, `curves.png`, `validation/*.png` and the finished model (`autoencoder/` or
 `pipeline/`). Step n depends on the weights before it and on (seed, n) only, so a resumed run
-equals an uninterrupted one, and two processes equal one that accumulates. Tests:
-tests/training/run/test_trainer.py.
+equals an uninterrupted one, and two processes that exchange gradients equal one that accumulates.
+Tests: tests/training/run/test_trainer.py.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ from fairy.training.run.checkpoint import (
     load_checkpoint,
     read_state,
     save_checkpoint,
+    save_process,
 )
 from fairy.training.run.contact_sheet import save_examples, write_sheet
 from fairy.training.run.log import MetricsLog
 from fairy.training.run.loss_guard import LossGuard
+from fairy.training.run.precision import MasterWeights, choose_precision
 from fairy.training.stages import Stage, build_stage
 
 logger = logging.getLogger(__name__)
 
-# Settings that a resumed run may change without a word.
-FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "device"}
+# Settings that a resumed run may change without a warning.
+FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "start", "device"}
+FREE_SETTINGS |= {"pool_workers"}
 EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline", "finetune": "pipeline"}
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -63,7 +66,11 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> Path:
             round, or the loss exploded or is no longer a number.
         JobInterrupted: SIGTERM or Ctrl-C came; a checkpoint was written.
     """
-    return Trainer(config).run(progress)
+    trainer = Trainer(config)
+    try:
+        return trainer.run(progress)
+    finally:
+        trainer.stage.close()
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -85,8 +92,12 @@ class Trainer:
         self.parts = _parts(config, self.accelerator)
         torch.manual_seed(config.seed)
         self.stage: Stage = build_stage(config, self.accelerator.device, self.parts)
-        self.ema = Ema(self.stage.model, config.ema_decay)
-        self.weights = [w for w in self.stage.model.parameters() if w.requires_grad]
+        precision = choose_precision(config, on_cuda=self.accelerator.device.type == "cuda")
+        logger.info("training on %s in %s", self.accelerator.device, precision)
+        self.masters = MasterWeights(self.stage.model, precision)
+        self.ema = Ema(self.masters.weights, config.ema_decay)
+        self.weights = list(self.masters.weights.values())
+        self.averages = config.average_every > 0 and self.accelerator.num_processes > 1
         # Fused: one pass over each weight instead of one per operation.
         optimizer = torch.optim.AdamW(
             self.weights,
@@ -97,9 +108,14 @@ class Trainer:
         )
         self.step = 0
         if checkpoint is not None:
-            self.step = load_checkpoint(checkpoint, self.stage.model, self.ema, optimizer)
+            with self.masters.in_model():
+                self.step = load_checkpoint(
+                    checkpoint, self.stage.model, self.ema, optimizer, self._own_process
+                )
             _log_changes(checkpoint, config)
-        self.model, self.optimizer = self.accelerator.prepare(self.stage.model, optimizer)
+        # Processes that average their weights exchange no gradients: no wrapper for that.
+        self.model = self.accelerator.prepare_model(self.stage.model, evaluation_mode=self.averages)
+        self.optimizer = self.accelerator.prepare(optimizer)
         self.guard = LossGuard(config.max_loss_rise)
         self.images_per_step = config.batch_size * self.parts.count
         self.log = MetricsLog(
@@ -125,7 +141,7 @@ class Trainer:
             raise JobInterrupted(
                 cancel.signal_number,
                 f"stopped by {signal.Signals(cancel.signal_number).name} after step {self.step} of "
-                f"{self.config.max_steps}; {self.config.output} holds a checkpoint, go on with "
+                f"{self.config.max_steps}; {self.config.output} holds a checkpoint; continue with "
                 "--resume",
             )
         return self._finish()
@@ -135,11 +151,29 @@ class Trainer:
             group["lr"] = learning_rate(self.config, self.step)
         metrics = self._accumulate()
         self._check(metrics["loss"])
+        self.masters.take_gradients()
         norm = self.accelerator.clip_grad_norm_(self.weights, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.averages and self.step % self.config.average_every == 0:
+            self._average()
+        self.masters.publish()
         self.ema.update(self.step)
         return {**metrics, "gradient_norm": norm.detach()}
+
+    @property
+    def _own_process(self) -> int:
+        """Number of the process whose weights and optimizer this one has; 0: the same on all."""
+        return self.accelerator.process_index if self.averages else 0
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Set the weights of all processes to their mean: one exchange of one vector."""
+        flat = torch.cat([weight.flatten() for weight in self.weights])
+        mean = self.accelerator.reduce(flat, reduction="mean")
+        parts = mean.split([weight.numel() for weight in self.weights])
+        for weight, part in zip(self.weights, parts, strict=True):
+            weight.copy_(part.view_as(weight))
 
     def _accumulate(self) -> dict[str, Tensor]:
         """Sum the gradients of this process's parts, and the means of their metrics."""
@@ -155,7 +189,7 @@ class Trainer:
         return totals
 
     def _check(self, loss: Tensor) -> None:
-        """Stop the run, on all processes alike, if the loss is lost; keep what it was made of."""
+        """Stop the run on all processes if the loss exploded; keep the pictures it was made of."""
         mean = float(self.accelerator.reduce(loss, reduction="mean"))
         complaint = self.guard.complaint(mean)
         if complaint is None:
@@ -166,7 +200,7 @@ class Trainer:
         raise SettingsError(
             f"step {self.step}: {complaint}; the weights were left as they were before it. Its "
             f"pictures are in {folder}: look whether one is odd. Otherwise lower learning_rate "
-            f"(now {self.config.learning_rate:g}) or raise warmup_steps, and go on with --resume"
+            f"(now {self.config.learning_rate:g}) or raise warmup_steps, and continue with --resume"
         )
 
     def _write_what_is_due(self) -> None:
@@ -183,7 +217,7 @@ class Trainer:
         """Write the sheet and the metrics of the averaged weights."""
         if not self.accelerator.is_main_process:
             return
-        with self.ema.weights_in():
+        with self.masters.in_model(self.ema.state_dict()):
             columns, labels, metrics = self.stage.validate()
         sheet = self.config.output / "validation" / f"{self.step:06d}.png"
         write_sheet(sheet, columns, labels)
@@ -192,24 +226,28 @@ class Trainer:
         logger.info("step %d: validation %s, sheet %s", self.step, metrics, sheet)
 
     def _save(self) -> None:
-        if self.accelerator.is_main_process:
-            model, optimizer = self.stage.model, self.optimizer.optimizer
-            save_checkpoint(self.config, self.step, model, self.ema, optimizer)
+        model, optimizer = self.stage.model, self.optimizer.optimizer
+        with self.masters.in_model():
+            if self._own_process:
+                save_process(self.config, self.step, self._own_process, model, optimizer)
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                save_checkpoint(self.config, self.step, model, self.ema, optimizer)
         self.accelerator.wait_for_everyone()
 
     def _finish(self) -> Path:
-        """Checkpoint and export; say how to go on if there is more to do."""
+        """Checkpoint and export; log how to continue if steps are left."""
         self._save()
         folder = self.config.output / EXPORT_FOLDERS[self.config.stage]
         if self.accelerator.is_main_process:
             card = model_card(self.config, self.step, self.images_per_step, self.log.newest)
-            with self.ema.weights_in():
+            with self.masters.in_model(self.ema.state_dict()):
                 self.stage.export(folder, card)
         self.log.draw()
         self.log.close()
         if self.step < self.config.max_steps:
             logger.warning(
-                "time is up (%g minutes) after step %d of %d; go on with --resume",
+                "time is up (%g minutes) after step %d of %d; continue with --resume",
                 self.config.max_minutes,
                 self.step,
                 self.config.max_steps,
@@ -231,17 +269,14 @@ class Trainer:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    """Choose device and precision: bf16 on CUDA, float32 elsewhere; logged once."""
+    """Choose the device, and mixed precision on CUDA."""
     on_cuda = torch.cuda.is_available() and config.device != "cpu"
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise SettingsError(f"device {config.device}: torch finds no CUDA device; use cpu or auto")
     if config.device.startswith("cuda:"):
         torch.cuda.set_device(config.device)
-    precision = "bf16" if on_cuda else "no"
-    accelerator = Accelerator(mixed_precision=precision, cpu=not on_cuda)
-    name = "bf16 mixed precision" if on_cuda else "float32"
-    logger.info("training on %s in %s", accelerator.device, name)
-    return accelerator
+    mixed = choose_precision(config, on_cuda=on_cuda) == "bf16 mixed precision"
+    return Accelerator(mixed_precision="bf16" if mixed else "no", cpu=not on_cuda)
 
 
 def _parts(config: TrainConfig, accelerator: Accelerator) -> Parts:
@@ -258,19 +293,19 @@ def _parts(config: TrainConfig, accelerator: Accelerator) -> Parts:
 
 
 def _checkpoint_to_resume(config: TrainConfig) -> Path | None:
-    """Return the checkpoint to go on from; None for a new run."""
+    """Return the checkpoint to continue from; None for a new run."""
     checkpoint = find_checkpoint(config.output)
     if config.resume and checkpoint is None:
         raise SettingsError(f"{config.output}: no checkpoint to resume; leave --resume out")
     if checkpoint is not None and not config.resume:
         raise SettingsError(
-            f"{config.output}: holds a run already; add --resume to go on, or name a new folder"
+            f"{config.output}: holds a run already; add --resume to continue, or name a new folder"
         )
     return checkpoint
 
 
 def _log_changes(checkpoint: Path, config: TrainConfig) -> None:
-    """Say which settings are not those that the checkpoint was made with."""
+    """Log which settings differ from those that the checkpoint was made with."""
     before = read_state(checkpoint)["config"]
     now = json.loads(json.dumps(vars(config), default=str))
     # A setting that is younger than the checkpoint had its default.

@@ -54,7 +54,7 @@ def blob(x: float, y: float, size: int = 72) -> torch.Tensor:
 
 
 def centroid(images: torch.Tensor) -> torch.Tensor:
-    """Where the spots of images (B,3,H,W) lie: (B,2), (x, y)."""
+    """Return the positions of the spots of images (B,3,H,W): (B,2), (x, y)."""
     weight = images.mean(1)
     rows, columns = torch.meshgrid(*map(torch.arange, weight.shape[1:]), indexing="ij")
     places = torch.stack([(weight * columns).sum((1, 2)), (weight * rows).sum((1, 2))], dim=-1)

@@ -11,7 +11,16 @@ from torch import nn
 from fairy.errors import SettingsError
 from fairy.training.config import TrainConfig
 from fairy.training.model.ema import Ema
-from fairy.training.run.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from fairy.training.run.checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_process,
+)
+
+
+def _trained(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 class Run:
@@ -21,7 +30,7 @@ class Run:
         self.config = TrainConfig(stage=stage, model="mini", output=output)
         self.model = nn.Sequential(nn.Linear(2, width), nn.Linear(width, 1))
         self.model[0].requires_grad_(False)
-        self.ema = Ema(self.model, 0.9)
+        self.ema = Ema(_trained(self.model), 0.9)
         self.optimizer = torch.optim.AdamW([w for w in self.model.parameters() if w.requires_grad])
         self.model(torch.ones(1, 2)).sum().backward()
         self.optimizer.step()
@@ -60,6 +69,17 @@ def test_frozen_weights_are_saved_unless_they_are_the_finetuned_models(tmp_path:
         first, second = Run(tmp_path / stage, stage), Run(tmp_path / stage, stage)
         second.load(first.save(1))
         assert torch.equal(first.model[0].weight, second.model[0].weight) == saved
+
+
+def test_each_process_gets_its_own_weights_back(tmp_path: Path) -> None:
+    first, second = Run(tmp_path), Run(tmp_path)
+    save_process(second.config, 3, 1, second.model, second.optimizer)
+    folder = first.save(3)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000003"]
+    for process, expected in ((0, first), (1, second), (2, first)):
+        again = Run(tmp_path)
+        load_checkpoint(folder, again.model, again.ema, again.optimizer, process)
+        assert torch.equal(again.model[1].weight, expected.model[1].weight)
 
 
 def test_other_sizes_are_named(tmp_path: Path) -> None:

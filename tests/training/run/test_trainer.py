@@ -44,7 +44,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
 
 
 class Stop(Exception):
-    """Stands for a crash."""
+    """A simulated crash."""
 
 
 class StopAfter:

@@ -1,0 +1,99 @@
+"""In which precision a run computes, and float32 masters of weights that are held in bf16.
+
+A CPU with AMX or AVX512-BF16 trains about twice as fast in bf16; others are slower in it. bf16
+alone would lose most updates, which are smaller than its steps, so the optimizer and the average
+work on float32 masters. Tests: tests/training/run/test_precision.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fairy.errors import SettingsError
+from fairy.system import CPU_INFO
+from fairy.training.config import TrainConfig
+
+Precision = Literal["float32", "bf16 weights", "bf16 mixed precision"]
+FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+
+
+def choose_precision(config: TrainConfig, *, on_cuda: bool) -> Precision:
+    """Return the precision that a recipe means on this machine.
+
+    Raises:
+        SettingsError: bf16 weights for a stage whose other weights stay in float32.
+    """
+    if config.precision == "float32":
+        return "float32"
+    if on_cuda:
+        return "bf16 mixed precision"
+    whole_network = config.stage != "autoencoder" and not config.lora_rank
+    if config.precision == "bf16" and not whole_network:
+        raise SettingsError("precision bf16 on a CPU is for whole editors; use float32 or auto")
+    if config.precision == "bf16" or (whole_network and has_fast_bf16()):
+        return "bf16 weights"
+    return "float32"
+
+
+def has_fast_bf16(cpu_info: Path = CPU_INFO) -> bool:
+    """Whether this processor has instructions for bf16 products (Linux; elsewhere unknown: no)."""
+    return cpu_info.exists() and bool(FAST_BF16_FLAGS & set(cpu_info.read_text().split()))
+
+
+class MasterWeights:
+    """What the optimizer works on: the trained weights, or float32 copies of them.
+
+    Args:
+        model: its trained weights become bf16 where `precision` says so.
+        precision: as of `choose_precision`.
+
+    Attributes:
+        weights: float32, by the names of the model's parameters.
+    """
+
+    def __init__(self, model: nn.Module, precision: Precision) -> None:
+        self._live = {n: w for n, w in model.named_parameters() if w.requires_grad}
+        self._copied = precision == "bf16 weights"
+        self.weights: dict[str, nn.Parameter] = dict(self._live)
+        if self._copied:
+            self.weights = {n: nn.Parameter(w.detach().clone()) for n, w in self._live.items()}
+            for weight in self._live.values():
+                weight.data = weight.data.to(torch.bfloat16)
+
+    def take_gradients(self) -> None:
+        """Move the model's gradients to the masters, before the optimizer's step."""
+        if self._copied:
+            for name, weight in self._live.items():
+                gradient = weight.grad
+                self.weights[name].grad = None if gradient is None else gradient.float()
+                weight.grad = None
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Copy the masters into the model, after they have changed."""
+        if self._copied:
+            for name, weight in self._live.items():
+                weight.copy_(self.weights[name])
+
+    @contextmanager
+    def in_model(self, values: Mapping[str, Tensor] | None = None) -> Iterator[None]:
+        """Put float32 weights into the model within this block: the masters, or `values` by name.
+
+        The model's weights share memory with them, so loading into the model loads into them.
+        """
+        held = {name: weight.data for name, weight in self._live.items()}
+        for name, weight in self._live.items():
+            weight.data = (self.weights if values is None else values)[name].data
+        try:
+            yield
+        finally:
+            for name, weight in self._live.items():
+                weight.data = held[name]
+            if values is None:
+                self.publish()
