@@ -29,9 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import ROOT, show
 from benchmarks.lib.sheets import write_sheet
-from benchmarks.quality.ablation import real_clips
 from fairy import FairyPipeline
-from fairy.evaluation.clips import MakeClip, SuiteClip, render_clip
+from fairy.evaluation.clips import MakeClip, SuiteClip, known_edit_clips, render_clip
 from fairy.evaluation.measures import MEASURES_BY_KEY
 from fairy.evaluation.methods import Method, with_anchors
 from fairy.evaluation.suite import ASPECT, NUM_ANCHORS, judge_edit
@@ -42,8 +41,8 @@ from fairy.metrics.temporal import warp_error
 LOOKS = ("winter", "night", "pencil_sketch", "sunset", "comic", "pixel_art", "poster")
 MEASURES = [MEASURES_BY_KEY[key] for key in ("psnr_db", "warp_error", "sharpness")]
 WARP_SCALE = MEASURES_BY_KEY["warp_error"].scale
-# The grid of the bundled models: pixels of a latent
-MULTIPLE = 4
+# The grid of the bundled models, the old and the new: pixels of a latent
+MULTIPLE = 8
 NUM_SHOWN = 3
 Row = dict[str, Any]
 
@@ -118,7 +117,10 @@ def sheet_of(args: argparse.Namespace, number: int, look: str) -> Path | None:
 def plan_clips(args: argparse.Namespace, look: str) -> list[MakeClip]:
     """Return what makes each clip for a look."""
     if args.clips:
-        return real_clips(args.clips, (look,), args.frames, args.size, MULTIPLE)[: args.count]
+        makers = known_edit_clips(
+            args.clips, (look,), num_frames=args.frames, size=args.size, multiple=MULTIPLE
+        )
+        return makers[: args.count]
     size = fit_size(*ASPECT, size=args.size, multiple=MULTIPLE)
     return [partial(render_clip, number, look, args.frames, size) for number in range(args.count)]
 

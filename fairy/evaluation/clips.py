@@ -8,8 +8,8 @@ frame. Tests: tests/evaluation/test_clips.py.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import islice, zip_longest
@@ -128,6 +128,47 @@ def real_clip(
         name=path.name, instruction=instruction, frames=frames, flow=flow,
         visible=visible, flow_method="DIS", fps=info.fps / stride, captions=captions,
     )  # fmt: skip
+
+
+def known_edit_clips(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    num_frames: int,
+    size: int,
+    multiple: int,
+    stride: int = 1,
+) -> list[MakeClip]:
+    """Return what reads each clip of `folder`, once for each of the edits `names`.
+
+    Args:
+        folder: of clips; other files are ignored.
+        names: looks of the whole picture, with an exact result or a free choice.
+        num_frames: of each clip; longer ones are cut.
+        size: longer side at which they are edited and compared.
+        multiple: both sides become multiples of this.
+        stride: every how many frames one is taken.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+    read = partial(real_clip, num_frames=num_frames, size=size, multiple=multiple, stride=stride)
+    return [
+        partial(_known_edit_clip, read, path, number, name)
+        for number, path in enumerate(paths)
+        for name in names
+    ]
+
+
+def _known_edit_clip(
+    read: Callable[[Path, str], SuiteClip], path: Path, number: int, name: str
+) -> SuiteClip:
+    """Read a clip for an edit of the whole picture, with its exact result where there is one."""
+    from fairy.synthetic import looks
+    from fairy.synthetic.edits import EDITS_BY_NAME
+
+    clip = read(path, held_out_instruction(name, number))
+    exact = EDITS_BY_NAME[name].deterministic
+    target = getattr(looks, name)(clip.frames) if exact else None
+    return replace(clip, target=target, nearest=nearest_of(name), edit=name)
 
 
 @dataclass(frozen=True)

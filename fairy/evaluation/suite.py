@@ -92,7 +92,7 @@ SUITES = {
     ),
     # The paper's ablation: frame by frame, anchors, and finetuned models by --also
     "ablation": Suite(
-        name="ablation", num_open=100, num_exact=0, num_frames=8, size_share=0.6,
+        name="ablation", num_open=100, num_exact=0, num_frames=8, size_share=0.5,
         baselines=("own noise", "shared noise"),
     ),
 }  # fmt: skip

@@ -60,7 +60,7 @@ def test_both_models_get_the_same_frames_instruction_and_seed(clip):
         return frames
 
     compare(clip, "night", [Method("before", edit), Method("now", edit)], 7)
-    assert asked[0] == asked[1] == (clip.frames, "make it night", 7)
+    assert asked[0] == asked[1] == (clip.frames, clip.instruction, 7)
 
 
 def test_means_are_over_the_clips_of_a_look_and_over_all():
