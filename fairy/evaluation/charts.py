@@ -63,40 +63,48 @@ class Chart:
     unit_percent: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What a chart's axes show.
+
+    Attributes:
+        x, y: the quantity, with its unit.
+        ticks: of the x axis; whole numbers when empty.
+        from_zero: whether the y axis starts at 0.
+    """
+
+    x: str
+    y: str
+    ticks: Sequence[float] = ()
+    from_zero: bool = True
+
+
 @styled()
 def line_chart(
     lines: Sequence[Line],
+    labels: Labels,
     *,
-    x_label: str,
-    y_label: str,
-    ticks: Sequence[float] = (),
-    from_zero: bool = True,
     dots: bool = True,
     size: tuple[float, float] = SIZE,
 ) -> Chart:
-    """Draw lines over each other.
-
-    Args:
-        lines: at least one point among them.
-        x_label: what x is, with its unit.
-        y_label: what y is, with its unit.
-        ticks: of the x axis; whole numbers when empty.
-        from_zero: whether the y axis starts at 0.
-        dots: whether each point is marked.
-        size: width and height in inches.
-    """
+    """Draw lines over each other; `dots` marks each point, `size` is in inches."""
     figure, (axes,) = new_figure(1, size)
+    draw_lines(axes, lines, labels, dots=dots)
+    svg = svg_text(figure, f"{labels.y} against {labels.x}")
+    zero, one = (axes.transData.transform((x, 0))[0] / figure.bbox.width for x in (0, 1))
+    return Chart(svg, 100 * zero, 100 * (one - zero))
+
+
+def draw_lines(axes: Axes, lines: Sequence[Line], labels: Labels, *, dots: bool = True) -> None:
+    """Draw lines, with at least one point among them, into a panel."""
     for line in lines:
         _draw_line(axes, line, dots=dots)
     values = [v for line in lines for v in (*line.y, *line.low, *line.high) if v is not None]
-    axes.set_ylim(*_range(values, from_zero=from_zero))
+    axes.set_ylim(*_range(values, from_zero=labels.from_zero))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    if ticks:
-        axes.set_xticks(ticks)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    svg = svg_text(figure, f"{y_label} against {x_label}")
-    zero, one = (axes.transData.transform((x, 0))[0] / figure.bbox.width for x in (0, 1))
-    return Chart(svg, 100 * zero, 100 * (one - zero))
+    if labels.ticks:
+        axes.set_xticks(labels.ticks)
+    axes.set(xlabel=labels.x, ylabel=labels.y)
 
 
 @styled()

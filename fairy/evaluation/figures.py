@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairy.evaluation.charts import WIDE, Chart, Line, Spot, line_chart, scatter_chart
+from fairy.evaluation.charts import (
+    WIDE,
+    Chart,
+    Labels,
+    Line,
+    Spot,
+    line_chart,
+    scatter_chart,
+)
 from fairy.evaluation.measures import MEASURES_BY_KEY, Measure
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.results import Case, Results
@@ -20,6 +28,7 @@ from fairy.evaluation.statistics import Estimate, estimate_mean
 SWEPT_STYLE = 3
 # Shorter clips have no time to drift
 LEAST_FRAMES_FOR_DRIFT = 32
+SWEPT_MEASURES = ("warp_error", "psnr_db", "edit_db", "sharpness")
 SETTINGS = {
     "num_anchors": "Number of anchors",
     "num_inference_steps": "Denoising steps",
@@ -46,12 +55,38 @@ def overview_figures(results: Results) -> list[Figure]:
 
 def sweep_figures(results: Results) -> list[Figure]:
     """Return the plots of settings that were varied: the paper's figures 19 and 20."""
-    figures = [
-        _sweep(setting, cases, key)
-        for setting, cases in results.sweeps.items()
-        for key in ("warp_error", "psnr_db", "sharpness")
-    ]
-    return [figure for figure in figures if figure is not None]
+    figures = []
+    for setting, cases in results.sweeps.items():
+        for key in SWEPT_MEASURES:
+            if (swept := swept_lines(setting, cases, key)) is not None:
+                lines, labels = swept
+                num_clips = len(lines) - 1
+                which = f"thin: each of {num_clips} clips" if num_clips > 1 else "one clip"
+                caption = f"{MEASURES_BY_KEY[key].label} by {labels.x.lower()}; {which}."
+                figures.append(Figure(line_chart(lines, labels).svg, caption))
+    return figures
+
+
+def swept_lines(setting: str, cases: Sequence[Case], key: str) -> tuple[list[Line], Labels] | None:
+    """Return a measure against a setting's values: each clip thin, their mean bold, last.
+
+    None where the measure was not taken, or at one value only.
+    """
+    measure = MEASURES_BY_KEY[key]
+    values = sorted({int(case.method) for case in cases})
+    clips: dict[tuple[str, str, int], dict[int, float]] = {}
+    for case in cases:
+        if key in case.scores.values:
+            scaled = case.scores.values[key] * measure.scale
+            clips.setdefault(case.key, {})[int(case.method)] = scaled
+    rows = [[clip[value] for value in values] for clip in clips.values()]
+    if not rows or len(values) < 2:
+        return None
+    lines = [Line(SWEPT_STYLE, values, row, faint=True) for row in rows]
+    lines.append(Line(SWEPT_STYLE, values, np.mean(rows, axis=0).tolist()))
+    from_zero = key == "warp_error"
+    labels = Labels(x=SETTINGS[setting], y=_axis(measure), ticks=values, from_zero=from_zero)
+    return lines, labels
 
 
 def clip_curve(view: ClipView) -> Chart | None:
@@ -64,9 +99,8 @@ def clip_curve(view: ClipView) -> Chart | None:
     ]
     if all(value is None for line in lines for value in line.y):
         return None
-    return line_chart(
-        lines, x_label="frame", y_label=_axis(measure), size=WIDE, dots=view.num_frames <= 48
-    )
+    labels = Labels(x="frame", y=_axis(measure))
+    return line_chart(lines, labels, size=WIDE, dots=view.num_frames <= 48)
 
 
 def _trade_off(results: Results) -> Figure | None:
@@ -101,30 +135,9 @@ def _against_time(results: Results, key: str) -> Figure | None:
     if not lines or max(len(line.x) for line in lines) < least:
         return None
     many = max(len(results.of(method)) for method in results.methods) > 1
-    chart = line_chart(lines, x_label="frame", y_label=_axis(measure), dots=False)
+    chart = line_chart(lines, Labels(x="frame", y=_axis(measure)), dots=False)
     name = f"{measure.label} against time"
     return Figure(chart.svg, f"{name}{', mean over clips and 95 % interval' if many else ''}.")
-
-
-def _sweep(setting: str, cases: Sequence[Case], key: str) -> Figure | None:
-    """Plot a measure against the values of a setting: each clip thin, their mean bold."""
-    label, measure = SETTINGS[setting], MEASURES_BY_KEY[key]
-    values = sorted({int(case.method) for case in cases})
-    clips: dict[tuple[str, str, int], dict[int, float]] = {}
-    for case in cases:
-        if key in case.scores.values:
-            scaled = case.scores.values[key] * measure.scale
-            clips.setdefault(case.key, {})[int(case.method)] = scaled
-    rows = [[clip[value] for value in values] for clip in clips.values()]
-    if not rows or len(values) < 2:
-        return None
-    lines = [Line(SWEPT_STYLE, values, row, faint=True) for row in rows]
-    lines.append(Line(SWEPT_STYLE, values, np.mean(rows, axis=0).tolist()))
-    chart = line_chart(
-        lines, x_label=label, y_label=_axis(measure), ticks=values, from_zero=key == "warp_error"
-    )
-    which = f"thin: each of {len(rows)} clips" if len(rows) > 1 else "one clip"
-    return Figure(chart.svg, f"{measure.label} by {label.lower()}; {which}.")
 
 
 def _line(style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) -> Line:

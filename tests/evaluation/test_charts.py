@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 import pytest
 
 from fairy.analysis.plots import PALETTE
-from fairy.evaluation.charts import Chart, Line, Spot, line_chart, scatter_chart
+from fairy.evaluation.charts import Chart, Labels, Line, Spot, line_chart, scatter_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def chart(*lines: Line, **how: object) -> Chart:
-    return line_chart(lines, x_label="frame", y_label="error", **how)
+    return line_chart(lines, Labels(x="frame", y="error", **how))
 
 
 def marks_of(svg: str) -> list[tuple[float, float]]:
