@@ -10,6 +10,9 @@
 #   make bench-gpu                                the same on a CUDA device (ten minutes); results as files
 #   make bench-gpu DRY=1                          its path on a CPU, with tiny models
 #                 RESULTS=benchmarks/results      where both write; out/bench otherwise
+#   make evidence                                 measure what the documents claim of the bundled model (two hours)
+#   make evidence EVIDENCE=quick                  the same on few clips (15 minutes), pages in out/evidence/quick
+#                 CLIPS=DIR PHOTOS=DIR ALSO=NAME=MODEL     real clips, photographs, a further model
 #   make lint | format | build | clean
 
 PYTHON ?= python3
@@ -18,8 +21,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 RESULTS ?= out/bench
+EVIDENCE ?= full
 
-.PHONY: venv demo test test-full test-gpu fuzz lint format build bench bench-gpu clean
+.PHONY: venv demo test test-full test-gpu fuzz lint format build bench bench-gpu evidence clean
 
 venv: $(STAMP)
 
@@ -69,6 +73,10 @@ bench: $(STAMP)
 
 bench-gpu: $(STAMP)
 	$(BIN)/python benchmarks/run_all.py gpu --out "$(RESULTS)" $(if $(DRY),--dry-run)
+
+evidence: $(STAMP)
+	$(BIN)/python benchmarks/evidence.py $(EVIDENCE) $(if $(CLIPS),--clips "$(CLIPS)") \
+	  $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(ALSO),--also "$(ALSO)")
 
 clean:
 	rm -rf build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,16 +34,10 @@ SHEETS = {
 NUM_SHOWN = 5
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Render, edit, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="mini")
-    parser.add_argument("--frames", type=int, default=13)
-    parser.add_argument("--size", type=int, nargs=2, default=(108, 144), metavar=("H", "W"))
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "sheets")
-    args = parser.parse_args()
-    pipe = FairyPipeline.from_pretrained(args.model, device="auto", dtype="auto")
-    method = with_anchors(pipe)
+    args = parser().parse_args(words)
+    method = with_anchors(FairyPipeline.from_pretrained(args.model, device="auto", dtype="auto"))
     for name, (seed, instructions) in SHEETS.items():
         generator = torch.Generator().manual_seed(seed)
         clip = sample_clip(SceneSampler(), args.frames, tuple(args.size), generator)
@@ -50,6 +45,16 @@ def main() -> None:
         videos |= {f'"{text}"': method.edit(clip.frames, text, 0) for text in instructions}
         write_sheet(args.out / f"{name}.png", videos, NUM_SHOWN)
         print(f"wrote {args.out / name}.png", machine()["commit"])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options."""
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made.add_argument("--model", default="mini")
+    made.add_argument("--frames", type=int, default=13)
+    made.add_argument("--size", type=int, nargs=2, default=(144, 192), metavar=("H", "W"))
+    made.add_argument("--out", type=Path, default=ROOT / "docs" / "sheets")
+    return made
 
 
 if __name__ == "__main__":
