@@ -66,6 +66,8 @@ class VideoEncoder:
             copy_description(info, self._file, comment)
             if info.stream_index is not None:
                 self._tracks = OtherTracks(info, self._file, encoding.container)
+                # Writes the head of the file, which sets the time bases
+                self._file.start_encoding()
         self._palette = GifPalette(*self._size) if self._is_gif else None
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:

@@ -28,6 +28,8 @@ from fairy.media.info import VideoInfo
 
 logger = logging.getLogger(__name__)
 
+# FFmpeg's AVFMT_TS_NONSTRICT: several packets of a stream may have one decoding time.
+_TS_NONSTRICT = 0x20000
 # Bits per second and channel: no loss that is heard, by the encoders' own listening tests.
 TRANSCODED_BIT_RATE = 96_000
 # Layouts that every encoder here takes; a file may say "2 channels" and no more.
@@ -140,18 +142,36 @@ class _Track(Protocol):
 
 
 class _Copied:
-    """Packets as they are; those out of order, which no muxer takes, are dropped."""
+    """Every packet as it is, its times in the output's ticks.
+
+    Where two packets fall on one tick that the output holds only one on, as in MP4 and MOV, the
+    later one moves to the next.
+    """
 
     def __init__(self, source: AudioStream | SubtitleStream, output: OutputContainer) -> None:
         self._stream = output.add_stream_from_template(source)
         _describe_like(self._stream, source)
-        self._last_dts: int | None = None
+        shares_ticks = bool(output.format.flags & _TS_NONSTRICT) or source.type == "subtitle"
+        self._least_step = 0 if shares_ticks else 1
+        self._next_dts: int | None = None
 
     def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        if packet.dts is not None:
-            if self._last_dts is not None and packet.dts <= self._last_dts:
-                return
-            self._last_dts = packet.dts
+        # Set by the muxer when it wrote the file's head
+        assert self._stream.time_base is not None
+        scale = packet.time_base / self._stream.time_base
+        times = [time for time in (packet.dts, packet.pts) if time is not None]
+        dts = round(times[0] * scale) if times else self._next_dts
+        duration = round((packet.duration or 0) * scale)
+        if dts is not None:
+            dts = dts if self._next_dts is None else max(dts, self._next_dts)
+            pts = dts if packet.pts is None else max(round(packet.pts * scale), dts)
+            if not duration and self._least_step and self._next_dts is not None:
+                # MP4 and MOV would hide a last packet of no duration: it lasts as the one before
+                duration = dts + self._least_step - self._next_dts
+            packet.pts, packet.dts = pts, dts
+            self._next_dts = dts + self._least_step
+        packet.duration = duration
+        packet.time_base = self._stream.time_base
         packet.stream = self._stream
         yield packet
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from fairy.media import VideoWriter, probe
 from fairy.media.encoding.other_streams import _Transcoded
@@ -124,7 +125,7 @@ def test_transcoded_sound_stays_in_time(sounding, tmp_path, codec, out):
 def test_speakers_of_every_layout_are_transcoded(layout, codec):
     source = SimpleNamespace(
         codec_context=SimpleNamespace(sample_rate=RATE, layout=av.AudioLayout(layout)),
-        metadata={}, disposition=0,
+        metadata={}, disposition=Disposition(0),
     )  # fmt: skip
     with av.open(io.BytesIO(), "w", format="matroska") as file:
         _Transcoded(source, file, codec)
