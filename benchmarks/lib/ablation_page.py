@@ -145,7 +145,7 @@ def _measure_rows(results: Results, measure: Measure) -> list[list[str]]:
     """Return a row of means and rows of tests against the first method and the control."""
     methods = results.methods
     estimates = [estimate_mean(by_clip(results, method, measure.key)) for method in methods]
-    cells = [f"{show(measure, e.mean)} ({show_interval(measure, e)})" for e in estimates]
+    cells = [f"{show(measure, e.mean)} ({show_interval(measure, e) or 'one'})" for e in estimates]
     rows = [[f"{measure.label}{ARROWS[measure.better]} {measure.unit}".rstrip(), *cells]]
     if measure.better == "neither":
         return rows
@@ -159,8 +159,8 @@ def _measure_rows(results: Results, measure: Measure) -> list[list[str]]:
 
 def _edits_table(results: Results) -> str:
     """Return by edit and method: PSNR to the best choice by frame / by clip, and warp error."""
-    by_frame, by_clip_db, warp = (
-        means_by_edit(results, key) for key in ("edit_db", "hold_db", "warp_error")
+    by_frame, by_clip_db, warp, unedited = (
+        means_by_edit(results, key) for key in ("edit_db", "hold_db", "warp_error", "unedited_db")
     )
     measure = MEASURES_BY_KEY["warp_error"]
     rows = []
@@ -170,12 +170,14 @@ def _edits_table(results: Results) -> str:
             found = [means.get(edit, {}).get(method) for means in (by_frame, by_clip_db)]
             psnrs = " / ".join("–" if value is None else f"{value:.1f}" for value in found)
             cells.append(f"{psnrs} dB, {show(measure, errors[method])}")
-        rows.append([edit.replace("_", " "), *cells])
+        of_source = unedited.get(edit, {}).get(results.methods[0])
+        source = "–" if of_source is None else f"{of_source:.1f} dB"
+        rows.append([edit.replace("_", " "), source, *cells])
     heading = (
         "By edit: PSNR to the edit with the best choice for each frame / for the clip, and warp "
-        f"error, {measure.unit}"
+        f"error, {measure.unit}. The source: what a clip that was not edited gets by frame."
     )
-    return f"{heading}\n\n{markdown_table(['edit', *results.methods], rows)}"
+    return f"{heading}\n\n{markdown_table(['edit', 'the source', *results.methods], rows)}"
 
 
 def by_clip(results: Results, method: str, key: str) -> list[float]:

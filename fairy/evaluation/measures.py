@@ -194,6 +194,10 @@ def _hold_db(pair: Pair, encoder: Encoder | None) -> float:
     return hold_psnr_db(pair.edited, pair.source, _nearest(pair))
 
 
+def _unedited_db(pair: Pair, encoder: Encoder | None) -> float:
+    return edit_psnr_db(pair.source, pair.source, _nearest(pair))
+
+
 def _nearest(pair: Pair) -> Nearest:
     if pair.nearest is None:
         raise NotMeasured("the edit leaves no choice open that can be fitted")
@@ -295,6 +299,11 @@ MEASURES = (
         "Energy of fine detail over the target's, else the source's; 1 is as sharp. "
         "Blur lowers every error of steadiness: below 1, distrust them.",
         _sharpness,
+    ),
+    Measure(
+        "unedited_db", "The source's PSNR to the best choice", "neither", 1, "dB", 2,
+        "What a clip that was not edited gets: a PSNR to the best choice near it proves no edit.",
+        _unedited_db,
     ),
     Measure(
         "change", "Change from the source", "neither", 1, "", 3,

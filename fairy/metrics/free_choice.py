@@ -23,7 +23,8 @@ def edit_psnr_db(frames: Tensor, source: Tensor, nearest: Nearest) -> float:
     """PSNR to the edit with the best choice for each frame: is it the edit that was asked for?
 
     Range 0 to 100; higher is better; about 10 for noise. It does not see flicker: every frame may
-    have another choice. Source: own.
+    have another choice. Dark or plain pictures are near to any look that leaves colours open, so
+    compare with what the source itself gets. Source: own.
 
     Args:
         frames: (T,3,H,W) in [0,1].

@@ -112,4 +112,5 @@ def test_a_free_choice_is_judged_by_frame_and_by_clip(pan):
     ]
     values = measure(make_pair(torch.cat(frames), pan, nearest=look.nearest)).values
     assert values["edit_db"] > 40 > values["hold_db"]
+    assert values["unedited_db"] < 30
     assert "choice" in measure(make_pair(1 - pan, pan)).missing["edit_db"]

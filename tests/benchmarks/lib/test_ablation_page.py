@@ -72,7 +72,7 @@ def test_finding_names_command_and_commit():
 def test_tables_have_every_measure_and_edit(parts):
     text = full_tables(parts)
     assert "Warp error ↓" in text and "PSNR to the target ↑" in text
-    assert "| neon light |" in text
+    assert "| neon light | – |" in text
     assert "better than the first in" in text
 
 
