@@ -175,7 +175,7 @@ def write_pages(out: Path, pages: Path) -> None:
 
 
 def copied_pages(folder: Path) -> Path:
-    """Copy the pages to `folder`, which then stands for the root; return it."""
+    """Copy the pages to `folder`, which then takes the place of the root; return it."""
     for name in PAGES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)

@@ -1,10 +1,10 @@
-"""Results of run_all.py as Markdown tables, in README.md between its marks, and as a plot.
+"""Results of run_all.py as Markdown tables, between marks in README.md, and as a plot.
 
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl                  print the tables
     python benchmarks/report.py benchmarks/results/*/rows.jsonl --write            into README.md
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl --plot speed.png
 
-A file's rows are those of one run of one plan: one machine, one commit.
+A file has the rows of one run of one plan: one machine, one commit.
 Tests: tests/benchmarks/test_report.py.
 """
 
@@ -59,7 +59,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def picture(results: Path) -> str:
-    """Return the line that shows the plot beside a file of results, if there is one."""
+    """Return a line with the plot in the folder of the results, if there is one."""
     plot = results.resolve().with_name("speed.png")
     if not (plot.exists() and plot.is_relative_to(ROOT)):
         return ""
@@ -67,7 +67,7 @@ def picture(results: Path) -> str:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """Return all tables of one run, each under a sentence that says what it shows."""
+    """Return all tables of one run, each under a sentence about it."""
     parts = [where(rows[-1])]
     for benchmark, table in (("edit", edits), ("baselines", baselines), ("memory", memory)):
         chosen = [row for row in rows if row["benchmark"] == benchmark]
@@ -77,7 +77,7 @@ def tables(rows: Sequence[Row]) -> str:
 
 
 def where(row: Row) -> str:
-    """Return a sentence on the machine and the commit."""
+    """Return a line with the machine and the commit."""
     device = row["processor"] if row["device"] == "cpu" else row["device"]
     if row["card"] is not None:
         device += f" (driver {row['card']['driver_version']}, {row['card']['clocks.sm']})"
@@ -89,7 +89,7 @@ def where(row: Row) -> str:
 
 
 def edits(rows: Sequence[Row]) -> str:
-    """Return the table of whole edits by stage; those of many batch sizes are for the plot."""
+    """Return the table of whole edits by stage, without the batch sizes that the plot shows."""
     sweep = by_batch(rows)
     rows = [row for row in rows if row not in sweep]
     columns: dict[str, Callable[[Row], str]] = {
@@ -104,8 +104,8 @@ def edits(rows: Sequence[Row]) -> str:
         "peak, MB": lambda row: f"{row['peak_mb']:.0f}",
     }
     return (
-        "**A whole edit, file to file**, seconds by stage (\\* beside the model, not part of the "
-        "total; idle: the model waits).\n\n" + markdown(columns, rows)
+        "**A whole edit, file to file**, seconds by stage (\\* in parallel to the model, not part "
+        "of the total; idle: the model waits).\n\n" + markdown(columns, rows)
     )
 
 
@@ -145,12 +145,12 @@ def markdown(columns: dict[str, Callable[[Row], str]], rows: Sequence[Row]) -> s
 
 
 def by_key(key: str) -> Callable[[Row], str]:
-    """Return what writes a row's number under `key`."""
+    """Return a function that writes a row's number under `key`."""
     return lambda row: number(row[key])
 
 
 def number(value: float | None) -> str:
-    """Return a number in three digits; None was not measured.
+    """Return a number with three digits; None is "not measured".
 
     >>> number(12345.6), number(0.01234), number(None)
     ('12346', '0.0123', 'not measured')

@@ -1,7 +1,7 @@
-"""The least time that an edit can take on a device: FLOPs over the rate of matrix products.
+"""Lower bound of an edit's time on a device: FLOPs over the rate of matrix products.
 
-FLOPs are counted by torch on the meta device, 1 multiply-add = 2 FLOP, for the plain way: every
-frame, step and guidance branch computed once, nothing shared, merged or left out.
+FLOPs are counted by torch on the meta device, 1 multiply-add = 2 FLOP, for the plain computation:
+every frame, step and guidance branch once, nothing shared, merged or left out.
 Tests: tests/benchmarks/lib/test_bound.py.
 """
 
@@ -31,7 +31,7 @@ def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict
 
     Args:
         pipe: the model.
-        used: what the edit's settings came to.
+        used: the settings that the edit ran with.
         num_frames: of the clip, anchors included.
     """
     num_anchors = len(used.anchor_indices)
@@ -40,7 +40,7 @@ def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict
     rows = used.num_groups * used.num_inference_steps
     return {
         "vae_encode": num_frames * vae_encode,
-        # Each attends to the anchors, itself among them
+        # Each attends to all anchors, including itself
         "anchors": num_anchors * rows * (row + (num_anchors - 1) * self_part),
         # Each attends to itself and to the anchors
         "frames": (num_frames - num_anchors) * rows * (row + num_anchors * self_part),
@@ -49,7 +49,7 @@ def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict
 
 
 def unet_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the FLOPs of one row of the UNet, and of these the scores and sums of self-attention.
+    """Return the FLOPs of one row of the UNet, and the part of self-attention's scores and sums.
 
     Args:
         pipe: the model.
@@ -90,9 +90,9 @@ def _vae_flops(
 
 
 def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
-    """Return how fast the device multiplies large square matrices, at its best in half a second.
+    """Return the device's fastest rate of large square matrix products within half a second.
 
-    At its best, since it is to be a bound: other work on the machine makes it only slower.
+    The fastest, since it is a bound: other work on the machine only makes it slower.
     """
     size = MATRIX_SIZE.get(device.type, MATRIX_SIZE["cpu"])
     matrix = torch.randn(size, size, device=device, dtype=dtype)

@@ -22,7 +22,7 @@ FPS = 30
 
 
 def write_rendered_clip(path: Path, num_frames: int, size: tuple[int, int]) -> None:
-    """Write a rendered clip of size (height, width) that runs to and fro for `num_frames`."""
+    """Write a rendered clip of size (height, width), forwards and backwards, of `num_frames`."""
     clip = sample_clip(SceneSampler(), NUM_RENDERED, size, torch.Generator().manual_seed(0))
     there_and_back = [*range(NUM_RENDERED), *range(NUM_RENDERED - 2, 0, -1)]
     order = [there_and_back[i % len(there_and_back)] for i in range(num_frames)]

@@ -1,4 +1,4 @@
-"""One edit by the command line, in a process of its own: its peak of memory is then its own.
+"""Run one edit by the command line in a process of its own, to measure its own peak memory.
 
 Tests: tests/benchmarks/lib/test_edits.py.
 """
@@ -13,10 +13,10 @@ from typing import Any
 
 
 def report_of_edit(clip: Path, instruction: str, *options: object) -> dict[str, Any]:
-    """Edit a clip, as one shot, into the folder it lies in; return `fairy edit --report`'s report.
+    """Edit a clip, as one shot, into its own folder; return the report of `fairy edit --report`.
 
     Raises:
-        subprocess.CalledProcessError: the edit failed; it has said why.
+        subprocess.CalledProcessError: the edit failed and printed the reason.
     """
     report = clip.with_suffix(".json")
     words = ["edit", clip, instruction, "-o", clip.with_name("edited.mp4"), "--overwrite"]

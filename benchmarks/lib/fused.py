@@ -1,9 +1,9 @@
 """Candidates for `fairy_kernels`: GroupNorm with SiLU, and GEGLU, each as Triton kernels.
 
-No edit uses them: they move there if benchmarks/speed/bench_fusions.py finds them faster on a GPU
-than what torch.compile makes of the same layers, and go if it does not.
+No edit uses them. They move there if benchmarks/speed/bench_fusions.py finds them faster on a GPU
+than the same layers by torch.compile, and are deleted if it does not.
 
-GroupNorm: x (B,C,H,W) in channels_last, where a pixel's channels lie side by side. Three launches:
+GroupNorm: x (B,C,H,W) in channels_last: a pixel's channels are adjacent in memory. Three launches:
 sums by channel over runs of pixels; from them a factor and an offset for each channel; x read again
 and written. The sums are of differences from the channel's first pixel, so that a mean far from
 zero does not cancel the spread. GEGLU: x (M,2W), value and gate side by side, to (M,W).

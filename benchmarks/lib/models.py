@@ -1,7 +1,7 @@
-"""The models that benchmarks run: one by name, or an architecture with random weights.
+"""The models that benchmarks run: any by name, or an architecture with random weights.
 
 `sd15` is the UNet, autoencoder and text encoder of Stable Diffusion 1.5's InstructPix2Pix with
-random weights: the same arithmetic on the same shapes, where no checkpoint can be fetched; its
+random weights: the same arithmetic on the same shapes where no checkpoint can be downloaded; its
 pictures mean nothing. `sd15-tiny` has the same levels with few layers and channels, for dry runs.
 Tests: tests/benchmarks/lib/test_models.py.
 """

@@ -1,4 +1,4 @@
-"""A picture of one run's results: time by stage, memory against length, speed against F.
+"""Plot one run's results: time by stage, memory against length, speed against F.
 
 Tests: tests/benchmarks/lib/test_plots.py.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from fairy.analysis.plots import colour, new_figure, styled
 
 Row = dict[str, Any]
 
@@ -18,14 +19,14 @@ STAGES = {
     "vae_encode_s": "VAE encode", "anchors_s": "anchors", "frames_s": "frames",
     "vae_decode_s": "VAE decode", "idle_s": "idle",
 }  # fmt: skip
-# Colours that also those who see few tell apart (Okabe and Ito)
-COLOURS = ("#56B4E9", "#D55E00", "#0072B2", "#009E73", "#BBBBBB")
+# Numbers of colours, one for each stage
+COLOURS = (2, 6, 3, 4, 0)
 
 
+@styled()
 def draw_speed(rows: Sequence[Row], picture: Path) -> None:
-    """Draw the three panels as a PNG; a panel without rows says so."""
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3)
+    """Draw the three panels as a PNG; a panel without rows has a note instead."""
+    figure, panels = new_figure(3, (4, 3.8))
     edits = [row for row in rows if row["benchmark"] == "edit"]
     _draw_stages(panels[0], whole_edits(edits))
     _draw_memory(panels[1], by_length(rows))
@@ -35,7 +36,7 @@ def draw_speed(rows: Sequence[Row], picture: Path) -> None:
 
 
 def whole_edits(edits: Sequence[Row]) -> list[Row]:
-    """Return the exact edits with all steps that were run more than once, first and steady."""
+    """Return the first and steady runs of exact edits with all steps that were repeated."""
     steady = {_settings(row) for row in edits if row["run"] == "steady"}
     most = max((row["steps"] for row in edits), default=0)
     return [
@@ -73,13 +74,13 @@ def _settings(row: Row) -> tuple[Any, ...]:
 
 def _draw_stages(axes: Axes, rows: Sequence[Row]) -> None:
     if not rows:
-        _say_nothing(axes, "time by stage")
+        _note_missing(axes, "time by stage")
         return
     names = [f"{row['size']}\n{row['num_frames']} frames\n{row['run']} run" for row in rows]
     left = [0.0] * len(rows)
-    for (key, name), colour in zip(STAGES.items(), COLOURS, strict=True):
+    for (key, name), number in zip(STAGES.items(), COLOURS, strict=True):
         widths = [row[key] for row in rows]
-        axes.barh(names, widths, left=left, color=colour, label=name)
+        axes.barh(names, widths, left=left, color=colour(number), label=name)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.invert_yaxis()
     axes.set_xlabel("seconds")
@@ -89,7 +90,7 @@ def _draw_stages(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _draw_memory(axes: Axes, rows: Sequence[Row]) -> None:
     if not rows:
-        _say_nothing(axes, "memory against length")
+        _note_missing(axes, "memory against length")
         return
     axes.plot([row["num_frames"] for row in rows], [row["peak_mb"] for row in rows], "o-")
     axes.set_xticks([row["num_frames"] for row in rows])
@@ -103,7 +104,7 @@ def _draw_memory(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _draw_batches(axes: Axes, rows: Sequence[Row]) -> None:
     if not rows:
-        _say_nothing(axes, "speed against F")
+        _note_missing(axes, "speed against F")
         return
     sizes = [row["F"] for row in rows]
     axes.plot(sizes, [row["fps"] for row in rows], "o-")
@@ -116,6 +117,6 @@ def _draw_batches(axes: Axes, rows: Sequence[Row]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _say_nothing(axes: Axes, what: str) -> None:
+def _note_missing(axes: Axes, what: str) -> None:
     axes.set_axis_off()
     axes.text(0.5, 0.5, f"{what}: not measured", ha="center")

@@ -1,4 +1,4 @@
-"""TokenFlow's schedule of work, re-created as its sequence of UNet calls; not its pictures.
+"""TokenFlow's amount of work, reproduced as its sequence of UNet calls, without its pictures.
 
 After Geyer et al., "TokenFlow: Consistent Diffusion Features for Consistent Video Editing" (2023),
 and the settings of its public code: every frame is inverted by DDIM (one branch, `inversion_steps`
@@ -6,7 +6,7 @@ steps); then every sampling step takes one pass over the pivots, one frame of ea
 attention extended over all of them, and one pass over every batch, in which self-attention is
 replaced by reading the outputs of the nearest tokens of the two neighbouring pivots. Three branches
 [source, unconditional, text] in both. With an InstructPix2Pix UNet the calls have the same number
-of rows and tokens; conditions and injected features, which cost next to nothing, are left out.
+of rows and tokens; conditions and injected features, which cost almost nothing, are left out.
 Tests: tests/benchmarks/lib/test_tokenflow.py.
 """
 
@@ -36,7 +36,7 @@ INVERSION_STEPS = 50
 
 @dataclass
 class Propagation:
-    """What the processors of all layers share: the pass that runs, None while inverting.
+    """State that the processors of all layers share: which pass runs.
 
     Attributes:
         pivots: the two pivots that a batch reads, as positions among all; None in the pivots' pass.
@@ -47,7 +47,7 @@ class Propagation:
 
 @dataclass
 class TokenFlowAttnProcessor(JointAttnProcessor):
-    """Self-attention extended over the pivots, or their outputs carried over to a batch."""
+    """Self-attention over all pivots, or a batch that takes over the pivots' outputs."""
 
     state: Propagation = field(default_factory=Propagation)
     seen: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -60,7 +60,7 @@ class TokenFlowAttnProcessor(JointAttnProcessor):
         """Return the layer's output (B,N,C), B = 3*F."""
         if self.state.pivots is None:
             self.out = super().__call__(attn, hidden_states).unflatten(0, (NUM_GROUPS, -1))
-            # The source's branch decides which tokens belong together
+            # The source's branch decides which tokens match
             self.seen = hidden_states.unflatten(0, (NUM_GROUPS, -1))[0]
             return self.out.flatten(0, 1)
         source = hidden_states.unflatten(0, (NUM_GROUPS, -1))[0]
@@ -131,7 +131,7 @@ class Schedule:
                 self.latents[rows] = step.prev_sample
 
     def sample(self, num_steps: int) -> None:
-        """Run all sampling steps: the pivots, then every batch; decode what comes out."""
+        """Run all sampling steps: the pivots, then every batch; decode the results."""
         scheduler = DDIMScheduler.from_config(self._pipe.scheduler.config)
         scheduler.set_timesteps(num_steps, device=self.latents.device)
         state, batches = Propagation(), list(self._batches())

@@ -1,7 +1,7 @@
-"""Ways to edit a clip besides ours, on the same weights: what bench_baselines.py compares.
+"""Other ways to edit a clip with the same weights, for bench_baselines.py.
 
-Attention of other methods is put in place of the UNet's self-attention for a while, as processors
-of diffusers: hidden states (B,N,C), B = G*F, group-major, G the branches that diffusers computes.
+The attention of other methods replaces the UNet's self-attention temporarily, as processors of
+diffusers: hidden states (B,N,C), B = G*F, group-major, G the branches that diffusers computes.
 Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/lib/test_ways.py.
 """
 
@@ -21,7 +21,7 @@ from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.evaluation.methods import edit_alone
 
-# diffusers computes all three branches or none, whatever their weights are
+# diffusers computes three branches or one, whatever their weights are
 BRANCHES = 3
 
 
@@ -54,7 +54,7 @@ class JointAttnProcessor(AttnProcessor2_0):
 
 @contextmanager
 def self_attention_by(unet: UNet2DConditionModel, make: Any) -> Iterator[None]:
-    """Put `make()` in place of every self-attention layer's processor in this block."""
+    """Replace every self-attention layer's processor by `make()` in this block."""
     layers = self_attention_layers(unet).values()
     before = [layer.processor for layer in layers]
     try:
@@ -69,7 +69,7 @@ def self_attention_by(unet: UNet2DConditionModel, make: Any) -> Iterator[None]:
 def edit_with_first_frame(
     pipe: FairyPipeline, frames: Tensor, instruction: str, num_at_once: int, **settings: Any
 ) -> Tensor:
-    """Return frames edited in batches that each begin with the first frame, computed anew."""
+    """Return frames edited in batches that each start with the first frame, computed again."""
     batches = frames[1:].split(num_at_once - 1) if len(frames) > 1 else [frames[1:]]
     groups = num_groups(pipe, **settings)
     done = []

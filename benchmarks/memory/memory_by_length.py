@@ -1,4 +1,4 @@
-r"""Whether memory grows with a clip's length: peak memory of a short and of a long edit.
+r"""Does memory grow with a clip's length? Peak memory of a short and of a long edit.
 
     python benchmarks/memory/memory_by_length.py              120 and 960 frames
     python benchmarks/memory/memory_by_length.py --lengths 120 10000 --size 16x16 \

@@ -1,4 +1,4 @@
-"""The memory that edits took against what `fairy doctor --plan` says they take.
+"""The memory that edits used, compared with what `fairy doctor --plan` predicts.
 
     python benchmarks/memory/memory_peaks.py                on the CPU: resident size of the process
     python benchmarks/memory/memory_peaks.py --device cuda --model timbrooks/instruct-pix2pix \
@@ -29,7 +29,7 @@ from fairy.settings import EditConfig
 def row_of_edit(
     clip: Path, size: tuple[int, int], num_frames: int, cache_far: bool, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Edit the clip, whose size is (height, width), and return what was said and what came."""
+    """Edit the clip of size (height, width); return the predicted and the measured memory."""
     options = ["--size", max(size), "--frame-batch-size", num_frames, "--device", args.device]
     options += ["--model", args.model, "--steps", args.steps, "--num-anchors", args.num_anchors]
     options += ["--anchor-cache-device", "cpu"] if cache_far else []
@@ -56,7 +56,7 @@ def row_of_edit(
 
 
 def main(words: list[str] | None = None) -> None:
-    """Edit at every size with every number of frames at a time; show both figures of each."""
+    """Edit at every size with every number of frames at a time; show both values of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

@@ -1,8 +1,8 @@
-"""docs/memory.md's table: size x anchors x card -> frames at a time that fit, by the formula.
+"""The table of docs/memory.md: frames at a time that fit, by size, anchors and card.
 
     python benchmarks/memory/memory_table.py
 
-Rows are printed as Markdown; `fairy doctor --plan` says the same of one size in detail.
+Prints Markdown; `fairy doctor --plan` has the details of one size.
 """
 
 from __future__ import annotations

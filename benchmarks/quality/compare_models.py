@@ -1,14 +1,14 @@
-r"""The bundled model beside another version of it: the same clips, instructions and seeds.
+r"""Compare the bundled model with another version: the same clips, instructions and seeds.
 
     git archive b7c35b6 fairy/models/mini | tar x -C out     its first version, into out/fairy/
     python benchmarks/quality/compare_models.py out/fairy/models/mini
     python benchmarks/quality/compare_models.py out/fairy/models/mini \
         --clips ../shared/clips --sheets 10
 
-Ten rendered clips, or the first ten of a folder, each edited by looks whose exact result their
-operator tells. Both models are at their own defaults (steps, guidance scales, scheduler), at one
-size. Writes a sheet for each pair of clip and look that is shown, and prints both models' scores,
-for each pair and as means; warp errors are x 10^-3, sharpness is a share of the target's.
+Ten rendered clips, or the first ten of a folder, each edited by looks with an exact result. Both
+models run with their own defaults (steps, guidance scales, scheduler) at one size. Writes sheets of
+some pairs of clip and look, and prints both models' scores for each pair and as means; warp errors
+are x 10^-3, sharpness is relative to the target's.
 Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/quality/test_compare_models.py.
 """
 
@@ -97,7 +97,7 @@ def do(models: Mapping[str, FairyPipeline], task: Task) -> Row:
 
 
 def plan(args: argparse.Namespace) -> list[Task]:
-    """Return what is to be done: every look of a clip, then the next clip."""
+    """Return all tasks: every look of a clip, then the next clip."""
     by_look = {look: plan_clips(args, look) for look in args.looks}
     return [
         Task(number, look, make, sheet_of(args, number, look))
@@ -107,7 +107,7 @@ def plan(args: argparse.Namespace) -> list[Task]:
 
 
 def sheet_of(args: argparse.Namespace, number: int, look: str) -> Path | None:
-    """Return where a sheet goes; each look shows other clips, as long as there are enough."""
+    """Return the path of a sheet; each look shows other clips if there are enough."""
     if (number - list(args.looks).index(look)) % args.count >= args.sheets:
         return None
     path: Path = args.out / f"{look}_{number + 1}.png"
@@ -115,7 +115,7 @@ def sheet_of(args: argparse.Namespace, number: int, look: str) -> Path | None:
 
 
 def plan_clips(args: argparse.Namespace, look: str) -> list[MakeClip]:
-    """Return what makes each clip for a look."""
+    """Return functions that make each clip for a look."""
     if args.clips:
         makers = known_edit_clips(
             args.clips, (look,), num_frames=args.frames, size=args.size, multiple=MULTIPLE
@@ -141,7 +141,7 @@ def compare(
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Return the means of each look and of all, and in how many cases the model is better now."""
+    """Return the means of each look and of all, and the number of cases that are better now."""
     looks = dict.fromkeys(row["look"] for row in rows)
     groups = {look: [row for row in rows if row["look"] == look] for look in looks}
     return [_mean(name, members) for name, members in {**groups, "all": rows}.items()]

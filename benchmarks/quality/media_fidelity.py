@@ -1,4 +1,4 @@
-r"""What of a clip survives being read and written again without an edit: a table over many clips.
+r"""What survives reading and writing a clip without an edit? A table over many clips.
 
     python benchmarks/quality/media_fidelity.py --clips CLIPS [--clips MORE ...] \
         [--write docs/media.md]
@@ -38,7 +38,7 @@ MARK = "fidelity"
 
 @dataclass(frozen=True)
 class Row:
-    """One clip: what it was, what came back."""
+    """One clip, before and after."""
 
     clip: str
     frames: str = ""
@@ -63,7 +63,7 @@ class Warnings(logging.Handler):
 
 
 def main() -> None:
-    """Measure, print the table, and put it into a document if asked to."""
+    """Measure, print the table, and write it into a document with `--write`."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, action="append", required=True)
     parser.add_argument("--write", type=Path, help="document whose table is replaced")
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(path: Path) -> Row:
-    """Return what of the clip at `path` comes back."""
+    """Read and write the clip at `path`; return what changed."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             suffix = KINDS.get(path.suffix, path.suffix)
@@ -133,12 +133,12 @@ def _compare(info: VideoInfo, out: Path, error: float, warnings: list[str]) -> R
         turned=f"{mirrored}{info.rotation}°" if info.rotation or info.mirrored else "–",
         colour_error=f"{error:.2f}",
         audio=sound,
-        result=("as it was" if good else "**differs**") + (f"; {damaged[0]}" if damaged else ""),
+        result=("unchanged" if good else "**differs**") + (f"; {damaged[0]}" if damaged else ""),
     )
 
 
 def frame_times(path: Path) -> list[Fraction]:
-    """Return the times of the frames shown, in seconds, sorted, as PyAV alone tells them.
+    """Return the times of the frames shown, in seconds, sorted, read by PyAV alone.
 
     Packets are counted; for VP8, whose packets may hide pictures, decoded frames.
     """
@@ -151,7 +151,7 @@ def frame_times(path: Path) -> list[Fraction]:
 
 
 def _audio(path: Path, out: Path) -> tuple[str, bool]:
-    """Return what became of the sound in words, and whether all of it is there."""
+    """Return what happened to the sound in words, and whether all of it is there."""
     words, kept = [], True
     before, after = list(_sound(path)), list(_sound(out))
     for index, (codec, packets) in enumerate(before):

@@ -1,10 +1,10 @@
-"""Which cut detector finds made cuts: FFmpeg's scdet, or PySceneDetect's detectors if installed.
+"""Which cut detector finds artificial cuts? FFmpeg's scdet, and PySceneDetect's if installed.
 
     python benchmarks/quality/shot_detection.py --clips FOLDER    clips without a cut of their own
 
-Excerpts of the clips, each brought to one size, are cut together at random: every cut is known to
-the frame. Each clip alone, uncut, shows what motion and light are mistaken for a cut. PySceneDetect
-is no dependency: `pip install scenedetect` for its rows.
+Excerpts of the clips, scaled to one size, are joined at random: every cut is known exactly. Each
+clip alone, uncut, shows which motion and light are mistaken for a cut. PySceneDetect is not a
+dependency: `pip install scenedetect` for its rows.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What anchors per shot gain: warp error of clips with cuts, edited with and without shots.
+"""What anchors per shot gain: warp error of clips with cuts, with and without shots.
 
     python benchmarks/quality/shots_matter.py                6 clips of three rendered shots
 
 Without shots the anchors are spread over the whole clip, so a frame attends to pictures of other
 scenes. Warp error: `fairy.metrics.temporal.warp_error` within each shot, where the motion is known
-exactly; lower is steadier. As blur and doing nothing also score low, the table carries the mean
-absolute change from the source and the sharpness relative to it.
+exactly; lower is steadier. Since blur and not editing score low as well, the table also has the
+mean absolute change from the source and the sharpness relative to it.
 """
 
 from __future__ import annotations

@@ -1,23 +1,23 @@
-r"""Our edit against others of the same clip, by time and by steadiness: same weights, steps, seed.
+r"""Our edit and others of the same clip, by time and steadiness: same weights, steps and seed.
 
     python benchmarks/speed/bench_baselines.py                        mini, 64x48, 120 frames
     python benchmarks/speed/bench_baselines.py --model sd15 --size 512x384 --device cuda \
         --frames 120
 
-Ways, in turns in one run, the median of `--repeats`; frames in memory, no files. On a CPU others
-may be at work: `cpu_times_plain` is the ratio of the processor's seconds that the process got.
+Ways, alternating in one run, the median of `--repeats`; frames in memory, no files. Where other
+processes run on the CPU, read `cpu_times_plain`, the ratio of processor times.
     diffusers, frame by frame    its own InstructPix2Pix, one image a call: what a user would write
     diffusers, F at a time       the same, F images a call
     first-frame attention        the same, keys and values of the first frame, which every batch
-                                 computes anew (Text2Video-Zero's Video InstructPix2Pix)
+                                 computes again (Text2Video-Zero's Video InstructPix2Pix)
     joint attention over F       the same, every frame attends to all of its batch
     TokenFlow's schedule         its sequence of UNet calls (benchmarks/lib/tokenflow.py): the work
                                  is TokenFlow's, the picture is not, so it is not scored
     ours                         anchors, F frames at a time
-diffusers always computes three guidance branches, ours those whose weight is not 0: at mini's own
-image guidance of 1 that is two. So the first and the last ways are also timed at an image guidance
-at which all three count. Speed never stands alone: warp error (x 1000, exact motion; lower is
-steadier), change from the source and sharpness (over the source's) are in each row.
+diffusers always computes three guidance branches, ours those whose weight is not 0: two at an image
+guidance of 1. So the first and the last ways are also timed at an image guidance at which all three
+count. Each row also has quality: warp error (x 1000, exact motion; lower is steadier), change from
+the source and sharpness (relative to the source's).
 Tests: tests/benchmarks/speed/test_bench_baselines.py.
 """
 
@@ -58,15 +58,15 @@ COLUMNS = (
 
 @dataclass
 class Way:
-    """One row: how to edit, and what came of it.
+    """One row: how to edit, and its results.
 
     Attributes:
         name: as the table calls it.
         image_guidance_scale: of this row.
         branches: guidance branches that are computed.
         num_at_once: frames in one call, F.
-        run: edits the clip once and returns its seconds and, where they mean something, its frames.
-        note: what to know when reading the row.
+        run: edits the clip once; returns its seconds and, unless weights are random, its frames.
+        note: for the reader of the row.
         seconds: of each run.
         edited: frames (T,3,H,W) in [0,1] of the last run.
     """
@@ -207,7 +207,7 @@ def others(
 def settings_of(
     pipe: FairyPipeline, args: argparse.Namespace, image_guidance_scale: float
 ) -> dict[str, Any]:
-    """Return what all ways have in common."""
+    """Return the settings that all ways share."""
     return {
         "num_inference_steps": steps_of(pipe, args),
         "guidance_scale": pipe.defaults.guidance_scale,
@@ -221,12 +221,12 @@ def steps_of(pipe: FairyPipeline, args: argparse.Namespace) -> int:
 
 
 def instruction_of(clip: SuiteClip, args: argparse.Namespace) -> str:
-    """Return the clip's instruction; one that its tokenizer holds, where weights are random."""
+    """Return the clip's instruction; with random weights one that the tokenizer knows."""
     return INSTRUCTION if has_random_weights(args.model) else clip.instruction
 
 
 def timed(edit: Callable[[], Tensor]) -> Callable[[], tuple[Seconds, Tensor]]:
-    """Return `edit` with its seconds; results lie on the CPU, so the device is done with them."""
+    """Return `edit` with its seconds; results on the CPU mean that the device has finished."""
 
     def run() -> tuple[Seconds, Tensor]:
         began = Seconds.now()
@@ -280,7 +280,7 @@ def median(way: Way) -> Seconds:
 
 
 def scores(edited: Tensor | None, clip: SuiteClip) -> dict[str, float | None]:
-    """Return how steady the frames are, how far from the source, and how sharp beside it."""
+    """Return warp error, change from the source and sharpness relative to it."""
     if edited is None:
         return dict.fromkeys(("warp_error_1000", "change", "sharpness"))
     return {

@@ -1,4 +1,4 @@
-"""A whole edit, from file to file, by stage: where the time goes, and how near the bound it is.
+"""A whole edit, from file to file, by stage: where the time goes, and how close to the bound.
 
     python benchmarks/speed/bench_edit.py                                    mini, 96x72, 120 frames
     python benchmarks/speed/bench_edit.py --model sd15 --sizes 512x384 512x512 --device cuda
@@ -7,10 +7,10 @@
     python benchmarks/speed/bench_edit.py --modes exact balanced fast compile+fp8      faster modes
 
 Every edit is `fairy.jobs.edit.edit_video` of a rendered clip, as `fairy edit` does it; the stages'
-seconds are those of its report. Decoding and encoding run beside the model; `idle` is the time in
-which the model did nothing. The first run of each row's settings stands apart from the later ones,
-of which the median by total time is kept. The bound is the FLOPs of the plain computation, counted
-by torch, over the rate at which this device multiplies large matrices, measured in the same run.
+seconds are those of its report. Decoding and encoding run in parallel to the model; `idle` is the
+time in which the model did nothing. The first run of each setting has a row of its own; of the
+later ones the median by total time is kept. The bound is the FLOPs of the plain computation,
+counted by torch, over the rate at which this device multiplies large matrices in the same run.
 A mode is a quality of `fairy edit --quality`, `compile`, `fp8`, or several joined by +. Models:
 `mini`, `sd15` (random weights: benchmarks/lib/models.py), a folder or a hub id.
 Tests: tests/benchmarks/speed/test_bench_edit.py.
@@ -122,7 +122,7 @@ def configs(args: argparse.Namespace, mode: str, size: tuple[int, int]) -> Itera
             backend=args.backend,
             frame_batch_size=frame_batch_size,
             quality=quality_of(mode),
-            # The clip runs to and fro without a cut
+            # The clip runs forwards and backwards without a cut
             shots="off",
         )
 
@@ -146,7 +146,7 @@ def run(pipe: FairyPipeline, clip: Path, config: EditConfig) -> EditReport:
 
 
 def reset_peak_memory() -> None:
-    """Have Linux count this process's largest resident size anew; elsewhere it is of all runs."""
+    """Reset this process's peak resident size on Linux; elsewhere the peak is of all runs."""
     counter = Path("/proc/self/clear_refs")
     if counter.exists():
         counter.write_text("5")
@@ -155,7 +155,7 @@ def reset_peak_memory() -> None:
 def row_of(
     pipe: FairyPipeline, report: EditReport, which: str, flops_per_s: float
 ) -> dict[str, Any]:
-    """Return what one edit took, and how near its bound it was."""
+    """Return the time of one edit, and how close to its bound it was."""
     used, seconds = report.used, stage_seconds(report)
     flops = edit_flops(pipe, used, report.num_frames)
     bound_s = sum(flops.values()) / flops_per_s
@@ -195,7 +195,7 @@ def stage_seconds(report: EditReport) -> dict[str, float]:
 
 
 def h200_bound(flops: float) -> dict[str, float]:
-    """Return the bound at the rate stated for an H200, if this is one."""
+    """Return the bound at an H200's measured rate, if this is one."""
     if not (torch.cuda.is_available() and "H200" in torch.cuda.get_device_name()):
         return {}
     return {"bound_at_790_tflops_s": flops / H200_FLOPS_PER_S}

@@ -1,12 +1,12 @@
-"""GroupNorm with SiLU and GEGLU on a CUDA device: is a kernel of our own worth having?
+"""GroupNorm with SiLU and GEGLU on a CUDA device: does a kernel of our own pay?
 
 Ways, on the same random data in one run, at Stable Diffusion 1.5's shapes at 512×384:
     eager         torch, as an edit computes it without --compile
     compiled      the same through torch.compile, as with --compile
     candidate     benchmarks/lib/fused.py
-A candidate whose error from float64 is over twice eager's is refused. Each row has the time, and
-how much of a plain copy's rate its least traffic makes: GroupNorm reads twice and writes once,
-GEGLU reads once and writes half.
+A candidate whose error from float64 is more than twice eager's is refused. Each row has the time
+and its least memory traffic relative to the rate of a plain copy: GroupNorm reads twice and writes
+once, GEGLU reads once and writes half.
 
     python benchmarks/speed/bench_fusions.py            part of make bench-gpu
 Prints a table and, as the last line, one JSON document; --out also writes it to a file.
@@ -35,7 +35,7 @@ from fairy_kernels.testing import ERROR_FACTOR
 NUM_GROUPS = 32
 # A chunk of 8 frames, three branches: 24 images
 IMAGES = 24
-# (channels, height, width) of what SD 1.5 normalises at 512x384: both ways through the UNet
+# (channels, height, width) that SD 1.5 normalises at 512x384: down and up through the UNet
 NORMED = [(320, 48, 64), (640, 48, 64), (960, 48, 64), (640, 24, 32), (1280, 12, 16)]
 # (tokens, width of value and of gate)
 GATED = [(3072, 1280), (768, 2560), (192, 5120)]
@@ -127,7 +127,7 @@ def measure(
 
 
 def refusal(eager: Way, candidate: Way, inputs: tuple[Any, ...]) -> str | None:
-    """Return why a candidate is wrong; None where it is as near to float64 as eager is."""
+    """Return why a candidate is wrong; None if it is as close to float64 as eager."""
     exact = eager(*(part.double() if isinstance(part, Tensor) else part for part in inputs))
     rounding = torch.finfo(inputs[0].dtype).eps * exact.abs().max().item()
     limit = ERROR_FACTOR * max(_error(eager(*inputs), exact), rounding)

@@ -1,4 +1,4 @@
-r"""Each exact way to more speed, on against off in turns in one run: time ratio and difference.
+r"""Each exact lever on speed, alternately on and off in one run: time ratio and difference.
 
     python benchmarks/speed/bench_levers.py                                      mini on the CPU
     python benchmarks/speed/bench_levers.py --model sd15 --device cuda --dtype float16 \
@@ -7,9 +7,9 @@ r"""Each exact way to more speed, on against off in turns in one run: time ratio
 
 An edit of `--frames` frames and 3 anchors in one batch, without decoding and encoding of files.
 `ratio` is the median of on/off over the pairs, `least` and `most` their range: a lever whose range
-holds 1 was not seen to gain. Times are the processor's on the CPU, so that other work there matters
-less, and of the clock on CUDA. `difference` is the largest between the two results, in levels of
-255. What was decided by it stands in NOTES.md. Tests: tests/benchmarks/speed/test_bench_levers.py.
+contains 1 showed no gain. Times are processor times on a CPU, so that other work matters less, and
+wall times on CUDA. `difference` is the largest between the two results, in levels of 255. Decisions
+based on it are in NOTES.md. Tests: tests/benchmarks/speed/test_bench_levers.py.
 """
 
 from __future__ import annotations

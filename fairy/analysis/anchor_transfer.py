@@ -1,7 +1,7 @@
 """How much frames take from the anchors, measured by changing the anchors.
 
-A pipeline with anchors and a clip (T,3,H,W) in [0,1] -> one number. It looks inside the edit, so it
-is for Fairy's pipeline alone; other editors have no anchors to change.
+A pipeline with anchors and a clip (T,3,H,W) in [0,1] -> one number. It changes attention inside the
+edit, so it works with Fairy's pipeline only.
 Tests: tests/analysis/test_anchor_transfer.py.
 """
 
@@ -32,14 +32,14 @@ def anchor_transfer(
     backend: str | Backend = "auto",
     **settings: Any,
 ) -> float:
-    """How much a change of the anchors' values shows in frames far from the anchors.
+    """Return how much a change of the anchors' values shows in frames far from the anchors.
 
     The clip is edited as it is (y); with the anchors' values in every attention of the frames put
     in reverse order of their tokens, at unchanged keys (y_a); and with the frames' own values
-    reversed, too (y_all). `rms(y_a - y) / rms(y_all - y)` over the half of the frames that lies
-    farthest from any anchor. Range from 0 to about 1: 0 says that anchors are not used, 1 that
-    frames take everything from them; more is steadier and less faithful to each frame. It counts
-    what is taken, not whether it is the right thing. Where the values hardly differ between places
+    reversed as well (y_all). `rms(y_a - y) / rms(y_all - y)` over the half of the frames farthest
+    from any anchor. Range from 0 to about 1: at 0 anchors are not used, at 1 frames take everything
+    from them; more is steadier and less faithful to each frame. It measures how much is taken, not
+    whether it is right. Where the values hardly differ between places
     (a plain picture) both changes vanish and the number is noise. Source: own.
 
     Args:
@@ -89,7 +89,7 @@ def far_from_anchors(num_frames: int, anchor_indices: list[int]) -> list[int]:
 
 
 def _reversed_values(backend: Backend, *, own: bool) -> Backend:
-    """Return a backend in which keys stay and values (.,M,H,D) trade places, end for end."""
+    """Return a backend that reverses the order of the values (.,M,H,D) and keeps the keys."""
 
     def attend_anchors(
         q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor

@@ -1,4 +1,4 @@
-"""What a point attends to: each layer's attention from a frame's points to the anchors, as maps.
+"""Maps of each layer's attention from points of a frame to the anchors.
 
 frames (T,3,H,W) in [0,1], points (P,2) in px as (x, y) -> maps (P,A,rows,columns) by frame, step
 and layer. Tests: tests/analysis/test_attention_maps.py.
@@ -31,11 +31,11 @@ class PointAttention:
     """What one layer attends to in one step, for the points of one frame.
 
     Attributes:
-        frame: the frame in which the points lie.
+        frame: the frame of the points.
         step: the denoising step, from 0.
         layer: the layer's name in the UNet.
-        maps: (P,A,rows,columns), weights of the anchors' tokens; with those of the frame's own
-            tokens, which are left out, they add up to 1.
+        maps: (P,A,rows,columns), weights of the anchors' tokens; together with those of the
+            frame's own tokens, which are left out, they add up to 1.
     """
 
     frame: int
@@ -48,27 +48,27 @@ def attend_from_points(
     pipe: FairyPipeline,
     frames: Tensor,
     queries: Mapping[int, Tensor],
-    see: Callable[[PointAttention], None],
+    callback: Callable[[PointAttention], None],
     *,
     anchor_indices: Sequence[int],
     instruction: str | None = None,
     size: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Edit some frames of a clip and show `see` what points in them attend to, layer by layer.
+    """Edit some frames of a clip and pass on what points in them attend to, layer by layer.
 
     Args:
         pipe: the editor.
         frames: (T,3,H,W) in [0,1].
-        queries: points (P,2) in px by frame; frames that are anchors cannot be asked.
-        see: called for every frame, step and layer, layers in the order in which they run.
+        queries: points (P,2) in px by frame; not in frames that are anchors.
+        callback: called for every frame, step and layer, in the order in which layers run.
         anchor_indices: which frames are the anchors, sorted.
         instruction: what to edit; the model's first example when None.
         size: longer side at which the model works; the model's default when None.
         seed: of the noise.
 
     Raises:
-        SettingsError: not enough memory for a few frames at once.
+        SettingsError: not enough memory for `FRAMES_AT_ONCE` frames.
         ValueError: points in an anchor frame.
     """
     check_frames(frames)
@@ -87,7 +87,7 @@ def attend_from_points(
             tokens = tokens_of(queries[frame], shape, frames.shape[2:])
             weights = attention_to_anchors(attended, row, tokens)
             maps = weights.unflatten(1, (len(anchor_indices), *shape))
-            see(PointAttention(frame, attended.step, attended.layer, maps))
+            callback(PointAttention(frame, attended.step, attended.layer, maps))
 
     asked = list(queries)
     inner = choose_backend("auto", pipe._execution_device)
@@ -105,7 +105,7 @@ def attend_from_points(
 
 
 def short_name(layer: str) -> str:
-    """Return a layer's name without what all self-attention layers' names end in.
+    """Return a layer's name without the ending that all self-attention layers share.
 
     >>> short_name("mid_block.attentions.0.transformer_blocks.0.attn1")
     'mid_block.attentions.0'
@@ -114,12 +114,12 @@ def short_name(layer: str) -> str:
 
 
 def default_instruction(pipe: FairyPipeline) -> str:
-    """Return the first instruction that the model names as an example, or a common one."""
+    """Return the model's first example instruction, or a common one."""
     return next(iter(pipe.defaults.instructions), INSTRUCTION)
 
 
 def token_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
-    """Return (rows, columns) of a layer's tokens: the latent grid, halved until it has as many.
+    """Return (rows, columns) of a layer's tokens: the latent grid, halved until it has that many.
 
     Raises:
         ValueError: no halving of the grid has `num_tokens`.
@@ -133,7 +133,7 @@ def token_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
 
 
 def tokens_of(points: Tensor, shape: tuple[int, int], size: Sequence[int]) -> Tensor:
-    """Return the tokens (P,) that hold points (P,2) of a picture of `size` (height, width)."""
+    """Return the tokens (P,) that contain points (P,2) of a picture of `size` (height, width)."""
     rows, columns = shape
     x = ((points[:, 0] + 0.5) * columns / size[1]).long().clamp(0, columns - 1)
     y = ((points[:, 1] + 0.5) * rows / size[0]).long().clamp(0, rows - 1)
@@ -141,7 +141,7 @@ def tokens_of(points: Tensor, shape: tuple[int, int], size: Sequence[int]) -> Te
 
 
 def centres_of(tokens: Tensor, shape: tuple[int, int], size: Sequence[int]) -> Tensor:
-    """Return where tokens (...) have their centres in a picture of `size`: (...,2) in px."""
+    """Return the centres of tokens (...) in a picture of `size`: (...,2) in px."""
     rows, columns = shape
     x = (tokens % columns + 0.5) * size[1] / columns - 0.5
     y = (tokens // columns + 0.5) * size[0] / rows - 0.5

@@ -66,7 +66,7 @@ def svg_text(figure: Figure, label: str) -> str:
     """Return the figure as an <svg> element for a page; `label` is read out to the blind."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(SVG_METADATA))
-    # Without the XML declaration, which stands outside the element
+    # Without the XML declaration in front of the element
     element = file.getvalue()
     opening = f'<svg class="chart" role="img" aria-label="{escape(label)}" '
     return opening + element[element.index("<svg ") + len("<svg ") :]

@@ -1,4 +1,4 @@
-"""Points followed through a clip: known exactly for rendered clips, by hand in TAP-Vid.
+"""Points tracked through a clip: exact for rendered clips, labelled by hand in TAP-Vid.
 
 Points (T,P,2) in px as (x, y), pixel centres at whole numbers; visible (T,P) bool.
 Tests: tests/analysis/test_point_tracks.py.
@@ -20,20 +20,20 @@ from torch import Tensor
 
 from fairy.errors import MediaError
 
-# What a pickle of arrays needs; anything else in one could run code
+# All that a pickle of arrays needs; anything else could run code
 NUMPY_NAMES = {"_reconstruct", "_frombuffer", "scalar", "ndarray", "dtype"}
 NOT_TAPVID = "give a TAP-Vid file: video, points and occluded for each clip, as DeepMind packs them"
 
 
 @dataclass(frozen=True)
 class TrackedClip:
-    """A clip and points whose way through it is known.
+    """A clip and points whose tracks are known.
 
     Attributes:
         name: of the clip.
         frames: (T,3,H,W) in [0,1].
         points: (T,P,2) in px as (x, y).
-        visible: (T,P) bool, whether the point is seen, and its place known.
+        visible: (T,P) bool, whether the point is visible and its place known.
     """
 
     name: str
@@ -50,14 +50,14 @@ class TrackedClip:
 
 
 def follow_flow(flow: Tensor, visible: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Follow points from the first frame along flow, for as long as they are seen.
+    """Follow points from the first frame along flow, as long as they are visible.
 
-    Between pixels flow is read bilinearly, which is exact where all four pixels around move as one
-    (rotation and zoom included); `visible` must be False elsewhere, as rendered clips' is.
+    Between pixels flow is read bilinearly, which is exact where the four pixels around move
+    together (rotation and zoom included); `visible` must be False elsewhere, as in rendered clips.
 
     Args:
         flow: (T-1,2,H,W) in px as (x, y).
-        visible: (T-1,H,W) bool, where a point of frame t is seen in t + 1.
+        visible: (T-1,H,W) bool, where a point of frame t is visible in t + 1.
         start: (P,2) whole pixels in frame 0 as (x, y).
 
     Returns:
@@ -95,7 +95,7 @@ def read_tapvid(path: str | Path) -> Iterator[TrackedClip]:
     could run code.
 
     Raises:
-        MediaError: the file is missing, or is something else.
+        MediaError: the file is missing or not a TAP-Vid file.
     """
     try:
         with open(path, "rb") as file:
@@ -105,7 +105,7 @@ def read_tapvid(path: str | Path) -> Iterator[TrackedClip]:
     except (pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError) as error:
         raise MediaError(f"{path}: {error}; {NOT_TAPVID}") from error
     if not isinstance(content, dict | list):
-        raise MediaError(f"{path}: holds a {type(content).__name__}; {NOT_TAPVID}")
+        raise MediaError(f"{path}: contains a {type(content).__name__}; {NOT_TAPVID}")
     clips = content.items() if isinstance(content, dict) else enumerate(content)
     for name, entry in clips:
         if not isinstance(entry, dict) or not {"video", "points", "occluded"} <= entry.keys():
@@ -132,11 +132,11 @@ def _image(image: Any) -> Any:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles arrays and plain containers; refuses everything else."""
+    """Unpickles arrays and plain containers; anything else is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "numpy" and name in NUMPY_NAMES:
             return super().find_class(module, name)
         if (module, name) == ("_codecs", "encode"):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"holds {module}.{name}, which is not an array")
+        raise pickle.UnpicklingError(f"contains {module}.{name}, which is not an array")

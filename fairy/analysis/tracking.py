@@ -1,7 +1,7 @@
-"""The anchors' attention as a tracker (section 4 of the Fairy paper): which layers know motion.
+"""The anchors' attention as a tracker (section 4 of the Fairy paper): which layers follow motion?
 
-For a point in a frame, each layer's attention of that point's token to the tokens of an anchor,
-averaged over heads, is a map; its largest entry is where the layer sees the point in the anchor.
+For a point in a frame, a layer's attention from that point's token to the tokens of an anchor,
+averaged over heads, is a map; its largest entry is where the layer finds the point in the anchor.
 Maps (P,A,rows,columns): fairy/analysis/attention_maps.py; the chart: tracking_figure.py.
 Tests: tests/analysis/test_tracking.py.
 """
@@ -34,18 +34,18 @@ THRESHOLDS_PX = (4, 8, 16, 32)
 
 @dataclass
 class Hits:
-    """How many points were found within each threshold.
+    """Counts of points found within each threshold.
 
     Attributes:
         within: (4,) counts for `THRESHOLDS_PX`.
-        total: points asked for.
+        total: number of points.
     """
 
     within: Tensor = field(default_factory=lambda: torch.zeros(len(THRESHOLDS_PX)))
     total: int = 0
 
     def add(self, found: Tensor, truth: Tensor, size: Sequence[int]) -> None:
-        """Count places found (P,2) against the truth (P,2), in px of a picture of `size`."""
+        """Compare places found (P,2) with the truth (P,2), in px of a picture of `size`."""
         scale = SIDE_PX / torch.tensor([size[1], size[0]])
         distance = ((found - truth) * scale).norm(dim=-1)
         self.within += (distance[:, None] < torch.tensor(THRESHOLDS_PX)).sum(0)
@@ -60,7 +60,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class LayerAccuracy:
-    """How well one layer tracks in one step.
+    """Tracking accuracy of one layer in one step.
 
     Attributes:
         layer: its name in the UNet.
@@ -79,12 +79,12 @@ class LayerAccuracy:
 
 @dataclass(frozen=True)
 class TrackingAccuracy:
-    """How well each layer tracks.
+    """Tracking accuracy of every layer.
 
     Attributes:
         layers: each layer in each step, in the order in which they run.
-        standing_still: share of points found by taking them not to move.
-        num_points: how many points were asked for, over frames and anchors.
+        standing_still: share of points found by assuming that they do not move.
+        num_points: number of points over frames and anchors.
     """
 
     layers: list[LayerAccuracy]
@@ -113,20 +113,20 @@ def tracking_accuracy(
     seed: int = 0,
     progress: Callable[[int], None] = lambda done: None,
 ) -> TrackingAccuracy:
-    """Share of points that the anchors' attention finds within 4, 8, 16 and 32 px, at 256 px.
+    """Return the share of points that the anchors' attention finds within 4 to 32 px, at 256 px.
 
-    A point seen in a frame t and in an anchor a is asked for in t; the layer's answer is the centre
-    of the anchor's token with the largest weight, `argmax over tokens of a of mean over heads of
+    For a point visible in a frame t and in an anchor a, the layer's answer is the centre of the
+    anchor's token with the largest weight, `argmax over tokens of a of mean over heads of
     attention`. Share of answers within the threshold of the truth, with frames scaled to 256 x 256
-    as in TAP-Vid. Range 0 to 1; higher is better. A coarse layer cannot be exact (`limit`), where
-    little moves standing still is right (`standing_still`), and chance alone finds about
+    as in TAP-Vid. Range 0 to 1; higher is better. A coarse layer cannot be exact (`limit`); where
+    little moves, standing still is right (`standing_still`); chance alone finds about
     pi r^2 / 256^2: 0.1, 0.3, 1.2 and 4.9 %. Source: section 4 and figure 2 of the Fairy paper;
-    there a point is followed from its first frame to all others, here from every frame to the
-    anchors, which is what an edit does.
+    there a point is tracked from its first frame to all others, here from every frame to the
+    anchors, as in an edit.
 
     Args:
         pipe: the editor.
-        clips: with points that are known.
+        clips: with known tracks.
         num_anchors: anchor frames, spread evenly.
         instruction: what to edit; the model's first example when None.
         size: longer side at which the model works; the model's default when None.
@@ -134,7 +134,7 @@ def tracking_accuracy(
         progress: called after each clip with the number done.
 
     Raises:
-        SettingsError: no point is seen in a frame and in an anchor.
+        SettingsError: no point is visible in a frame and in an anchor.
     """
     scores: dict[tuple[str, int], _Score] = {}
     still = Hits()
@@ -157,8 +157,8 @@ def tracking_accuracy(
         progress(number)
     if still.total == 0:
         raise SettingsError(
-            "no point is seen in a frame and in an anchor: nothing can be tracked; use more frames "
-            "than anchors"
+            "no point is visible in a frame and in an anchor: nothing can be tracked; use more "
+            "frames than anchors"
         )
     layers = [
         LayerAccuracy(layer, step, score.grid, score.found.shares, score.limit.shares)
@@ -175,7 +175,7 @@ class _Score:
 
 
 def _seen_points(clip: TrackedClip, anchor_indices: Sequence[int]) -> dict[int, Tensor]:
-    """Return by frame, anchors left out, which points are seen there and in some anchor."""
+    """Return by frame, without anchors, the points that are visible there and in some anchor."""
     in_anchors = clip.visible[list(anchor_indices)].any(0)
     asked = {
         frame: (clip.visible[frame] & in_anchors).nonzero()[:, 0]
@@ -186,7 +186,7 @@ def _seen_points(clip: TrackedClip, anchor_indices: Sequence[int]) -> dict[int, 
 
 
 def _truth(clip: TrackedClip, points: Tensor, anchors: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return where points (P,) lie in each anchor, (P,A,2), and whether seen there, (P,A)."""
+    """Return the places of points (P,) in each anchor, (P,A,2), and whether visible, (P,A)."""
     places = clip.points[list(anchors)][:, points].transpose(0, 1)
     return places, clip.visible[list(anchors)][:, points].T
 
@@ -196,22 +196,22 @@ def _score(
     clip: TrackedClip,
     asked: Mapping[int, Tensor],
     anchor_indices: Sequence[int],
-    seen: PointAttention,
+    attention: PointAttention,
 ) -> None:
-    """Count one layer's answers for the points of one frame."""
-    places, is_seen = _truth(clip, asked[seen.frame], anchor_indices)
-    shape, size = (seen.maps.shape[2], seen.maps.shape[3]), clip.frames.shape[2:]
-    score = scores.setdefault((seen.layer, seen.step), _Score(shape))
-    found = centres_of(seen.maps.flatten(2).argmax(-1), shape, size)
-    score.found.add(found[is_seen], places[is_seen], size)
-    right = centres_of(tokens_of(places[is_seen], shape, size), shape, size)
-    score.limit.add(right, places[is_seen], size)
+    """Add one layer's answers for the points of one frame."""
+    places, is_visible = _truth(clip, asked[attention.frame], anchor_indices)
+    shape, size = (attention.maps.shape[2], attention.maps.shape[3]), clip.frames.shape[2:]
+    score = scores.setdefault((attention.layer, attention.step), _Score(shape))
+    found = centres_of(attention.maps.flatten(2).argmax(-1), shape, size)
+    score.found.add(found[is_visible], places[is_visible], size)
+    right = centres_of(tokens_of(places[is_visible], shape, size), shape, size)
+    score.limit.add(right, places[is_visible], size)
 
 
 def _score_still(
     still: Hits, clip: TrackedClip, frame: int, points: Tensor, anchor_indices: Sequence[int]
 ) -> None:
-    """Count the answer that nothing has moved since `frame`."""
-    places, is_seen = _truth(clip, points, anchor_indices)
+    """Add the answer that nothing has moved since `frame`."""
+    places, is_visible = _truth(clip, points, anchor_indices)
     here = clip.points[frame, points][:, None].expand_as(places)
-    still.add(here[is_seen], places[is_seen], clip.frames.shape[2:])
+    still.add(here[is_visible], places[is_visible], clip.frames.shape[2:])

@@ -1,7 +1,7 @@
 """The clips of a suite: rendered ones with exact motion and results, or a user's folder.
 
-Rendered clips come in two kinds, in turns. *Exact*: the instruction fixes the result, so fidelity
-can be measured. *Open*: it leaves colours to choose, so an editor may choose others in every
+Rendered clips alternate between two kinds. *Exact*: the instruction determines the result, so
+fidelity can be measured. *Open*: it leaves colours open, so an editor may choose others in every
 frame. Tests: tests/evaluation/test_clips.py.
 """
 
@@ -25,7 +25,7 @@ from fairy.media.frames import fit_size, resize, to_model
 from fairy.metrics.flow import estimate_flow
 from fairy.metrics.free_choice import Nearest
 
-# Far from every training seed, which are hashes of small numbers.
+# Far from every training seed, which are hashes of small numbers
 FIRST_SEED = 7_000_000
 RENDERED_FPS = Fraction(12)
 OPEN = (
@@ -57,16 +57,16 @@ class SuiteClip:
     edit: str = ""
 
 
-# Clips are made where and when they are edited, one at a time
+# Clips are made when they are edited, one at a time
 MakeClip = Callable[[], SuiteClip]
 
 
 def plan_rendered(
     num_open: int, num_exact: int, num_frames: int, size: tuple[int, int]
 ) -> list[MakeClip]:
-    """Return what renders each clip of size (height, width): the same ones for the same arguments.
+    """Return what renders each clip of size (height, width), always the same clips.
 
-    Open and exact ones take turns until one kind is used up.
+    Open and exact ones alternate until one kind is used up.
     """
     names = [_names(OPEN, num_open), _names(EXACT, num_exact)]
     in_turns = [name for pair in zip_longest(*names) for name in pair if name is not None]
@@ -76,7 +76,7 @@ def plan_rendered(
 
 
 def rendered_clips(count: int, num_frames: int, size: tuple[int, int]) -> Iterator[SuiteClip]:
-    """Render clips, open and exact ones in turns."""
+    """Render clips, alternately open and exact."""
     for make in plan_rendered((count + 1) // 2, count // 2, num_frames, size):
         yield make()
 
@@ -96,7 +96,7 @@ def folder_clips(
         multiple: both sides become multiples of this.
 
     Raises:
-        SettingsError: no clips, no instructions, or instructions for a clip that is not there.
+        SettingsError: no clips, no instructions, or an instruction for a clip that is not there.
     """
     return [
         partial(
@@ -235,7 +235,7 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
     edit = EDITS_BY_NAME[name]
     targets, words = [], dict[str, str]()
     for t in range(num_frames):
-        # One frame at a time, the same draws for each: the same thing is asked of all
+        # One frame at a time with the same draws, so that the edit is the same in all of them
         frame, same = slice(t, t + 1), torch.Generator().manual_seed(FIRST_SEED + index)
         drawn = Rendered(clip.frames[frame], clip.labels[frame])
         target, (words,) = edit.apply(clip.scene.rows(frame), drawn, same)

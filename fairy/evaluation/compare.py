@@ -1,4 +1,4 @@
-"""Two evaluations of the same clips: what got better, what got worse, and what is only chance.
+"""Compare two evaluations of the same clips: what got better or worse by more than chance.
 
 Tests: tests/evaluation/test_compare.py.
 """
@@ -14,18 +14,18 @@ from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import paired_test
 from fairy.evaluation.tables import SIGNIFICANT, Tested, corrected
 
-# Another processor's rounding is no change, however often it goes the same way.
+# Another processor's rounding is not a change, even where it always goes the same way
 SMALLEST_CHANGE = 0.01
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second evaluation against the first.
+    """The second evaluation compared with the first.
 
     Attributes:
         changes: by method and measure; `Tested.test` is of after minus before.
         relative: each change as a share of the mean before.
-        notes: what was not compared, and which settings differ.
+        notes: what could not be compared, and which settings differ.
     """
 
     changes: list[Tested]
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def improvements(self) -> list[Tested]:
-        """What got better, alike."""
+        """What got better: by the same criteria."""
         return self._moved("better")
 
     def _moved(self, verdict: str) -> list[Tested]:
@@ -77,7 +77,7 @@ def _share(new: float, old: float) -> float:
 
 
 def _differences(before: Results, after: Results) -> list[str]:
-    """Say which methods, clips and measures are in one only, and which settings changed."""
+    """Return which methods, clips and measures are in one only, and which settings changed."""
     notes = []
     for what, old, new in (
         ("methods", before.methods, after.methods),
@@ -97,7 +97,7 @@ def _differences(before: Results, after: Results) -> list[str]:
 
 
 def _power(changes: list[Tested]) -> list[str]:
-    """Say so when there are too few clips for any change to be significant."""
+    """Return a note when there are too few clips for any change to be significant."""
     clips = max(change.test.difference.count for change in changes)
     needed = math.ceil(math.log2(2 * len(changes) / SIGNIFICANT)) + 1
     if clips >= needed - 1 and 2 / 2**clips * len(changes) < SIGNIFICANT:

@@ -1,4 +1,4 @@
-"""Which plots a report holds, drawn by `fairy.evaluation.charts`.
+"""The plots of a report, drawn by `fairy.evaluation.charts`.
 
 Tests: tests/evaluation/test_report.py.
 """

@@ -27,7 +27,7 @@ from fairy.metrics.temporal import (
 Better = Literal["lower", "higher", "neither"]
 Take = Callable[[Pair, Encoder | None], float]
 # A copy through a lossy codec stays below both: 0.015 is 4 levels of 255 on average, and hardly
-# any pixel moves by a tenth of the range.
+# any pixel changes by a tenth of the range
 HARDLY_CHANGED, CLEAR_CHANGE, FEW_PIXELS = 0.015, 0.1, 0.005
 
 
@@ -87,7 +87,7 @@ def measure(pair: Pair, encoder: Encoder | None = None) -> Scores:
 
     Args:
         pair: the edit and what is known of it.
-        encoder: CLIP or its like; without it, what needs it is not measured.
+        encoder: such as CLIP; without it, what needs it is not measured.
     """
     values, missing = dict[str, float](), dict[str, str]()
     for row in MEASURES:
@@ -110,9 +110,9 @@ def warp_errors(pair: Pair) -> list[float | None]:
 
 
 def hardly_edited(source: Tensor, edited: Tensor) -> bool:
-    """Whether a clip is little more than a copy of its source: (T,3,H,W) in [0,1] each.
+    """Return whether a clip is little more than a copy of its source, both (T,3,H,W) in [0,1].
 
-    Steady scores of such a clip say nothing: the source itself is perfectly steady.
+    The steadiness of such a clip means nothing: the source itself is perfectly steady.
     """
     change = (edited - source).abs().mean(1)
     clear = (change > CLEAR_CHANGE).float().mean()
@@ -125,7 +125,7 @@ def _drift(pair: Pair) -> Tensor:
 
 def _warp_error(pair: Pair, encoder: Encoder | None) -> float:
     if not pair.visible.any():
-        raise NotMeasured("no point of a frame is seen in the next")
+        raise NotMeasured("no point of a frame is visible in the next")
     return warp_error(pair.edited, pair.flow, pair.visible)
 
 
@@ -138,7 +138,9 @@ def _interpolation_error(pair: Pair, encoder: Encoder | None) -> float:
 def _high_frequency_power(pair: Pair, encoder: Encoder | None) -> float:
     if len(pair.edited) < LEAST_FRAMES_FOR_POWER:
         raise NotMeasured(f"needs {LEAST_FRAMES_FOR_POWER} frames")
-    return _given(high_frequency_power(pair.edited, pair.source), "nothing in the source is still")
+    return _measured(
+        high_frequency_power(pair.edited, pair.source), "nothing in the source is still"
+    )
 
 
 def _psnr_db(pair: Pair, encoder: Encoder | None) -> float:
@@ -151,7 +153,7 @@ def _ssim(pair: Pair, encoder: Encoder | None) -> float:
 
 def _lpips(pair: Pair, encoder: Encoder | None) -> float:
     reason = "needs the package lpips and its weights"
-    return _given(lpips(pair.edited, _target(pair)), reason)
+    return _measured(lpips(pair.edited, _target(pair)), reason)
 
 
 def _outside_db(pair: Pair, encoder: Encoder | None) -> float:
@@ -163,7 +165,7 @@ def _outside_db(pair: Pair, encoder: Encoder | None) -> float:
 
 def _sharpness(pair: Pair, encoder: Encoder | None) -> float:
     reference = pair.source if pair.target is None else pair.target
-    return _given(sharpness(pair.edited, reference), "the reference has no detail")
+    return _measured(sharpness(pair.edited, reference), "the reference has no detail")
 
 
 def _change(pair: Pair, encoder: Encoder | None) -> float:
@@ -204,7 +206,7 @@ def _nearest(pair: Pair) -> Nearest:
     return pair.nearest
 
 
-def _given(value: float | None, reason: str) -> float:
+def _measured(value: float | None, reason: str) -> float:
     if value is None:
         raise NotMeasured(reason)
     return value
@@ -224,7 +226,7 @@ def _encoder(encoder: Encoder | None) -> Encoder:
 
 def _captions(pair: Pair) -> tuple[str, str]:
     if pair.captions is None:
-        raise NotMeasured("needs captions of the source and of the wanted result: --captions")
+        raise NotMeasured("needs captions of the source and of the intended result: --captions")
     return pair.captions
 
 
@@ -241,7 +243,7 @@ MEASURES = (
     ),
     Measure(
         "high_frequency_power", "Fast flicker", "lower", 1e4, "× 10⁻⁴", 2,
-        "Temporal power above a third of the frame rate, where the source stands still.",
+        "Temporal power above a third of the frame rate, where the source is still.",
         _high_frequency_power,
     ),
     Measure(
@@ -286,7 +288,7 @@ MEASURES = (
     ),
     Measure(
         "frame_acc", "Frame-Acc", "higher", 1, "", 3,
-        "Share of frames nearer to the wanted caption than to the source's.",
+        "Share of frames nearer to the intended caption than to the source's.",
         _frame_acc,
     ),
     Measure(
@@ -296,8 +298,8 @@ MEASURES = (
     ),
     Measure(
         "sharpness", "Sharpness", "neither", 1, "× reference", 2,
-        "Energy of fine detail over the target's, else the source's; 1 is as sharp. "
-        "Blur lowers every error of steadiness: below 1, distrust them.",
+        "Energy of fine detail relative to the target's, else the source's; 1 is as sharp. "
+        "Blur lowers every error of steadiness: below 1, do not trust them.",
         _sharpness,
     ),
     Measure(
@@ -307,7 +309,7 @@ MEASURES = (
     ),
     Measure(
         "change", "Change from the source", "neither", 1, "", 3,
-        "Mean absolute difference on [0, 1]; near 0 nothing was edited: no merit in steadiness.",
+        "Mean absolute difference on [0, 1]; near 0 nothing was edited: steadiness is no merit.",
         _change,
     ),
 )  # fmt: skip

@@ -28,7 +28,7 @@ from fairy.metrics.free_choice import Nearest
 PairBy = Literal["auto", "number", "time"]
 Fit = Literal["refuse", "crop", "stretch"]
 DEFAULT_SIZE = 512
-# Containers round frame rates and durations; half as much again as the slower clip's frame.
+# Relative tolerances: containers round frame rates and durations
 SAME_RATE, SAME_DURATION, SAME_ASPECT = 0.02, 0.05, 0.03
 
 
@@ -94,7 +94,7 @@ def align(
         edited: the edit.
         other: its source or target.
         pair_by: frames with the same number or at the same time; "auto" decides by the files.
-        fit: what the editor did where the shapes differ: cut the middle out, or squeezed.
+        fit: what the editor did where the shapes differ: cropped to the middle, or squeezed.
         size: clips whose longer side is more are compared at this size.
 
     Raises:
@@ -135,7 +135,7 @@ def load_pair(
     """
     others = [other for other in (source, target) if other is not None]
     if any(other.resolve() == edited.resolve() for other in others):
-        raise SettingsError(f"{edited}: given as both clips; an edit is judged by another")
+        raise SettingsError(f"{edited}: given as both clips: give the edit and its source")
     first, *infos = map(probe, (edited, *others))
     hows = [align(first, info, pair_by=pair_by, fit=fit, size=size) for info in infos]
     frames = _read_aligned(first, infos, hows)
@@ -192,7 +192,7 @@ def _pair_frames(
         raise SettingsError(
             f"{describe(edited)} beside {describe(other)}: neither as many frames nor the same "
             "rate nor the same duration, so which frames belong together is unknown: cut the "
-            "clips alike, or say --pair-by number or --pair-by time"
+            "clips alike, or use --pair-by number or --pair-by time"
         )
     return _pair_by_time(edited, other, ratio)
 
@@ -228,8 +228,8 @@ def _crop(
         return (0, 0, height, width), ()
     if fit == "refuse":
         raise SettingsError(
-            f"{describe(edited)} and {describe(other)} differ in shape: if the editor cut the "
-            "middle out say --fit crop, if it squeezed the picture say --fit stretch"
+            f"{describe(edited)} and {describe(other)} differ in shape: if the editor cropped "
+            "to the middle use --fit crop, if it squeezed the picture use --fit stretch"
         )
     if fit == "stretch":
         return (0, 0, height, width), (f"{other.path.name} is squeezed to the edit's shape",)

@@ -1,6 +1,6 @@
 """What a report shows of a clip: all its versions in one video, and the worst frame of each.
 
-One video holds every version side by side, so they cannot fall out of step. Frames (T,3,H,W) in
+All versions are side by side in one video, so that they stay in step. Frames (T,3,H,W) in
 [0,1]; pictures are data URIs. Tests: tests/evaluation/test_pictures.py.
 """
 
@@ -28,21 +28,21 @@ from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_back
 from fairy.settings import MediaConfig
 
-# Small clips are enlarged, as chroma is halved in the video; large ones are for looking only.
+# Small clips are enlarged, since the video halves chroma; large ones are reduced
 SMALL_PX, LARGE_PX = 240, 480
 GAP_PX = 8
 WEBP_QUALITY = 85
-# For looking: half the size of the writer's own, and steps are still hard to see
+# Half the size of the writer's default, and blocks are still hard to see
 CRF = 25
 HIDDEN = (232, 232, 236)
 
 
 @dataclass(frozen=True)
 class Worst:
-    """Where a version breaks with the motion most.
+    """The frame in which a version deviates most from the motion.
 
     Attributes:
-        frame: number of the frame after the break.
+        frame: number of the later of the two frames.
         value: warp error there.
         picture: that frame, as a data URI.
         error_map: error along the motion, black to yellow; hidden points grey.
@@ -60,7 +60,7 @@ class Version:
 
     Attributes:
         name: source, target or the method's name.
-        style: number of its colour; None for what is no method.
+        style: number of its colour; None for source and target.
         scores: what was measured of it; None for source and target.
         worst: its worst frame, if it has scores.
     """
@@ -83,7 +83,7 @@ class ClipView:
         video: all versions side by side, a data URI.
         gap_percent: between two versions, of the video's width.
         versions: in the order of the video.
-        largest_error: at the bright end of the error maps' colours, on [0,1].
+        largest_error: value of the error maps' brightest colour, on [0,1].
     """
 
     name: str
@@ -107,7 +107,7 @@ def view_clip(
 
     Args:
         name: of the clip.
-        instruction: what was asked; empty where nobody said.
+        instruction: of the edit; empty where it is unknown.
         edits: (method, pair, scores) of each.
         first_style: number of the first edit's colour; the others' follow.
     """
@@ -158,7 +158,7 @@ def picture_uri(image: Image) -> str:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Return a file's content as text that a page can hold."""
+    """Return a file's content as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

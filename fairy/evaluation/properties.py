@@ -1,4 +1,4 @@
-"""What is measured of a model rather than of an edit: it needs edits of its own.
+"""Measures of a model rather than of an edit; they need edits of their own.
 
 Frames (T,3,H,W) in [0,1]. Tests: tests/evaluation/test_properties.py.
 """
@@ -16,14 +16,14 @@ from fairy.evaluation.methods import edit_alone
 from fairy.metrics.equivariance import equivariance_error
 
 NUM_MOVED = 4
-# Frames far from the anchors that are edited three times: a mean over more hardly moves
+# Each is edited three times; more frames hardly change the mean
 NUM_FRAMES_FOR_TRANSFER = 8
 # Section 3 of the paper: the maps of its equivariant finetuning
 ROTATION_DEG, TRANSLATION, SCALE, SHEAR_DEG = 5.0, 0.05, 0.05, 5.0
 PROPERTIES = (
     Row(
         "anchor_transfer", "Anchor transfer", "neither", 1, "", 3,
-        "How much a change of the anchors' values shows in frames far from them; 0: unused.",
+        "How much a change of the anchors' values shows in frames far from them; 0: not used.",
     ),
     Row(
         "equivariance_error", "Equivariance error", "lower", 1000, "× 10⁻³", 2,

@@ -1,6 +1,6 @@
-"""The document that an evaluation leaves: every score of every clip, as JSON and CSV.
+"""The results of an evaluation: every score of every clip, as JSON and CSV.
 
-Summaries are computed from it, never stored, so that they cannot disagree.
+Summaries are computed from them and never stored, so that they cannot disagree.
 Tests: tests/evaluation/test_results.py.
 """
 
@@ -29,12 +29,12 @@ def provenance() -> dict[str, str | int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One clip, edited in one way, and its scores.
+    """The scores of one clip edited by one method.
 
     Attributes:
         clip: its name.
-        instruction: what was asked; empty where nobody said.
-        method: the way, or a swept setting's value.
+        instruction: of the edit; empty where it is unknown.
+        method: its name, or the value of a swept setting.
         seed: of the edit's noise.
         seconds: the edit took; None where it was made elsewhere.
         scores: what was measured.
@@ -51,7 +51,7 @@ class Case:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What pairs it with the same clip under another method."""
+        """Identifies the same clip, edited by another method."""
         return self.clip, self.instruction, self.seed
 
 
@@ -60,15 +60,15 @@ class Results:
     """A whole evaluation.
 
     Attributes:
-        title: in a few words.
-        methods: the ways of editing, in table order.
-        reference: the method that the others are tested against; None for a single clip.
-        cases: every clip under every method.
+        title: of the report.
+        methods: in table order.
+        reference: the method that is tested against the others; None for a single clip.
+        cases: every clip by every method.
         sweeps: by setting ("num_anchors"), cases whose `method` is its value ("3").
-        properties: what was measured of each model itself; `method` is its name.
+        properties: measures of each model itself; `method` is the model's name.
         tracking: by model, how well its layers' attention tracks points of rendered clips.
-        settings: what the edits and measures were made with.
-        notes: what a reader must know, such as how clips were aligned.
+        settings: of the edits and measures.
+        notes: such as how clips were aligned.
         origin: versions, machine and commit.
     """
 
@@ -85,17 +85,17 @@ class Results:
 
     @property
     def num_clips(self) -> int:
-        """How many clips, each under an instruction, were judged."""
+        """Number of clips, each counted once for every instruction."""
         return len({case.key for case in self.cases})
 
     @property
     def measures(self) -> list[Measure]:
-        """What was measured of any clip, in table order."""
+        """Measures that were taken of any clip, in table order."""
         return [row for row in MEASURES if any(row.key in c.scores.values for c in self.cases)]
 
     @property
     def missing(self) -> dict[str, list[str]]:
-        """What was measured of no clip: labels by the reason why."""
+        """Measures that were taken of no clip: labels by reason."""
         found: dict[str, list[str]] = {}
         for row in [row for row in MEASURES if row not in self.measures]:
             reasons = [c.scores.missing[row.key] for c in self.cases if row.key in c.scores.missing]
@@ -108,11 +108,11 @@ class Results:
         return [case for case in self.cases if case.method == method]
 
     def estimate(self, method: str, key: str) -> Estimate | None:
-        """Return a method's mean of a measure with its interval; None where nothing was."""
+        """Return a method's mean of a measure with its interval; None where it was not measured."""
         return _estimate(self.of(method), key)
 
     def property_of(self, model: str, key: str) -> Estimate | None:
-        """Return the mean of a model's property with its interval; None where nothing was."""
+        """Return the mean of a model's property with its interval; None if not measured."""
         return _estimate([case for case in self.properties if case.method == model], key)
 
     def test(self, method: str, other: str, key: str) -> PairedTest | None:
@@ -142,7 +142,7 @@ def read_results(path: Path) -> Results:
     """Read the JSON document of an evaluation.
 
     Raises:
-        SettingsError: there is none, or it is another document.
+        SettingsError: no such file, or another kind of document.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -186,7 +186,7 @@ def _cases(documents: list[dict[str, Any]]) -> list[Case]:
 
 
 def _tracking(document: dict[str, Any]) -> TrackingAccuracy:
-    """Return what JSON holds, where numbers that are keys have become text."""
+    """Return the accuracy of a JSON document, in which numeric keys are text."""
     layers = [
         LayerAccuracy(
             row["layer"], row["step"], tuple(row["grid"]), _by_px(row["within"]),

@@ -1,6 +1,6 @@
 """Means with intervals, and tests for "better": over clips, never over frames.
 
-The unit is the clip: frames of one clip are no independent observations. All draws come from a
+The unit is the clip: frames of one clip are not independent observations. All draws come from a
 fixed seed, so that the same scores give the same intervals. Bootstrap and permutation test are
 SciPy's. Tests: tests/evaluation/test_statistics.py.
 """

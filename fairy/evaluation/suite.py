@@ -1,4 +1,4 @@
-"""A fixed set of clips, edited in several ways from the same seeds and measured.
+"""Edit a fixed set of clips by several methods from the same seeds, and measure them.
 
 Tests: tests/evaluation/test_suite.py.
 """
@@ -35,7 +35,7 @@ from fairy.metrics.semantic import Encoder
 NUM_ANCHORS = 3
 # Shape of rendered clips, (height, width)
 ASPECT = (2, 3)
-# What anchors are compared with, by the name that a suite gives
+# Methods that anchors are compared with, by the name that a suite uses
 BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
     "own noise": partial(frame_by_frame, own_noise=True),
     "shared noise": partial(frame_by_frame, own_noise=False),
@@ -45,19 +45,19 @@ BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """What is edited.
+    """Which clips are edited, and how they are judged.
 
     Attributes:
         name: as on the command line.
         num_open: rendered clips whose instruction leaves a choice open.
-        num_exact: rendered clips whose instruction fixes the result.
+        num_exact: rendered clips whose instruction determines the result.
         num_frames: of each clip.
         size_share: longer side, as a share of the size at which the model works best.
-        baselines: what anchors are compared with, of `BASELINES`.
-        num_swept_clips: the first clips, on which settings are varied and models measured.
+        baselines: methods that anchors are compared with, of `BASELINES`.
+        num_swept_clips: of the first clips, on which settings are varied and models measured.
         sweeps: settings of `FairyPipeline` and their values.
-        num_shown_clips: the first clips, which the report shows.
-        num_tracked_clips: rendered clips with exact tracks, on which attention is looked at.
+        num_shown_clips: of the first clips, which the report shows.
+        num_tracked_clips: rendered clips with exact tracks, on which attention is measured.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Suite:
 
 
 SUITES = {
-    # Twelve clips: with fewer, no paired test survives the correction for all that are made
+    # Twelve clips: with fewer, no paired test stays significant after the correction
     "quick": Suite(
         name="quick", num_open=6, num_exact=6, num_frames=8, size_share=0.6, num_swept_clips=2,
         sweeps={"num_anchors": (1, 3, 5), "num_inference_steps": (1, 2, 4)}, num_tracked_clips=2,
@@ -100,20 +100,20 @@ SUITES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that a run needs.
+    """Everything that a run of a suite needs.
 
     Attributes:
         pipe: the model under test.
         name: of the model.
-        clips: what makes each clip.
+        clips: functions that make each clip.
         others: further models, edited with anchors as one more method each, by name.
         baselines: as of `Suite`.
         num_swept_clips: first clips on which settings are varied and models measured.
         sweeps: settings and their values.
         num_shown_clips: first clips of which a view is made.
-        num_tracked_clips: rendered clips on which attention is looked at.
-        encoder: CLIP or its like; without it what needs it is not measured.
-        settings: said in the results.
+        num_tracked_clips: rendered clips on which attention is measured.
+        encoder: such as CLIP; without it what needs it is not measured.
+        settings: shown in the results.
     """
 
     pipe: FairyPipeline
@@ -136,11 +136,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Judged:
-    """What came of one clip.
+    """The results of one clip.
 
     Attributes:
         cases: one for each method, in their order.
-        swept: by setting, one for each value but the default.
+        swept: by setting, one for each value except the default.
         properties: one for each model.
         view: for the report; None for clips that it does not show.
     """
@@ -159,7 +159,7 @@ def run_suite(
     Args:
         plan: what to do.
         title: of the results.
-        progress: told (clips done, clips in all).
+        progress: called with the number of clips done and of all clips.
         workers: processes that share the clips; for a CPU.
     """
     judged: list[Judged] = []
@@ -184,7 +184,7 @@ def run_suite(
 
 
 def judge_clip(plan: Plan, numbered: tuple[int, MakeClip]) -> Judged:
-    """Do all that a plan asks of one clip; its number is the seed."""
+    """Edit and measure one clip as planned; its number is the seed."""
     seed, clip = numbered[0], numbered[1]()
     made = [judge_edit(clip, method, seed, plan.encoder) for method in suite_methods(plan)]
     view, swept, properties = None, dict[str, list[Case]](), list[Case]()
@@ -200,14 +200,14 @@ def judge_clip(plan: Plan, numbered: tuple[int, MakeClip]) -> Judged:
 
 
 def track_model(plan: Plan, name: str) -> TrackingAccuracy:
-    """Measure what one of the models' attention knows of motion: as `fairy track -o` does."""
+    """Measure how well one model's attention tracks, as `fairy track -o` does."""
     return tracking_accuracy(
         plan.models[name], tracked_clips(plan.num_tracked_clips), num_anchors=NUM_ANCHORS
     )
 
 
 def suite_methods(plan: Plan) -> list[Method]:
-    """Return the columns: from every frame alone to anchors, then other models' anchors."""
+    """Return the methods: single frames, then anchors, then other models with anchors."""
     return [
         *(BASELINES[name](plan.pipe) for name in plan.baselines),
         with_anchors(plan.pipe, NUM_ANCHORS),
@@ -247,7 +247,7 @@ def _default(plan: Plan, setting: str) -> int | None:
 
 
 def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[Case]) -> None:
-    """Put the reference's cases among each setting's, under the setting's default."""
+    """Add the reference's cases to each setting's, as its default value."""
     for setting, cases in sweeps.items():
         if (default := _default(plan, setting)) is not None:
             kept = reference[: plan.num_swept_clips]

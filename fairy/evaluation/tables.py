@@ -1,4 +1,4 @@
-"""Results in words and rows: what pages, the terminal and comparisons show.
+"""Results as rows and sentences, for pages, the terminal and comparisons.
 
 Tests: tests/evaluation/test_tables.py.
 """
@@ -14,14 +14,14 @@ from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, holm
 
 SIGNIFICANT = 0.05
-# The source beside a single edit: what a perfectly steady clip of this motion scores
+# The source next to a single edit: what a perfectly steady clip with this motion scores
 UNEDITED = "the source itself"
 Verdict = Literal["better", "worse", "differs", "no clear difference"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A method's mean; `text` is a dash where nothing was measured, `best` only where it counts."""
+    """A method's mean as text, a dash if not measured; `best` only in rows with a direction."""
 
     text: str
     interval: str = ""
@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tested:
-    """A method against another by one measure.
+    """A method compared with another by one measure.
 
     Attributes:
         measure: by which.
@@ -48,7 +48,7 @@ class Tested:
 
     @property
     def verdict(self) -> Verdict:
-        """What the test says of the first."""
+        """The test's verdict on the first method."""
         if self.p >= SIGNIFICANT:
             return "no clear difference"
         if self.measure.better == "neither":
@@ -58,7 +58,7 @@ class Tested:
 
     @property
     def wins(self) -> int:
-        """Clips in which the first is better; in which it is smaller, where neither is good."""
+        """Number of clips in which the first is better, or smaller where neither is good."""
         higher = self.measure.better == "higher"
         return self.test.larger if higher else self.test.smaller
 
@@ -69,7 +69,7 @@ class Tested:
 
 
 def show(measure: Row, value: float, sign: str = "") -> str:
-    """Return a value as people read it: scaled, rounded; "+" for a sign always."""
+    """Return a value scaled and rounded; "+" for `sign` always shows the sign."""
     return f"{value * measure.scale:{sign}.{measure.digits}f}".replace("-", "−")
 
 
@@ -120,7 +120,7 @@ def corrected(tests: list[tuple[Measure, str, str, PairedTest]]) -> list[Tested]
 
 
 def findings(results: Results) -> list[str]:
-    """Return what the tests of warp error say, a sentence each, and what else must be known."""
+    """Return a sentence for each test of warp error, and warnings about copies of the source."""
     tests = reference_tests(results)
     found = [_sentence(results, t) for t in tests if t.measure.key == "warp_error"]
     for method in results.methods:
@@ -142,11 +142,11 @@ def show_p(p: float) -> str:
 
 def _sentence(results: Results, tested: Tested) -> str:
     measure, count = tested.measure, tested.test.difference.count
-    said = {"better": "steadier", "worse": "less steady"}.get(tested.verdict, tested.verdict)
+    verdict = {"better": "steadier", "worse": "less steady"}.get(tested.verdict, tested.verdict)
     own, other = paired_values(results.of(tested.method), results.of(tested.other), measure.key)
     means = [show(measure, estimate_mean(values).mean) for values in (own, other)]
     return (
-        f"{tested.method} against {tested.other}: {said}. {measure.label} {means[0]} instead of "
+        f"{tested.method} against {tested.other}: {verdict}. {measure.label} {means[0]} instead of "
         f"{means[1]} {measure.unit}, lower in {tested.wins} of {count} clips ({show_p(tested.p)})."
     )
 

@@ -1,7 +1,7 @@
-"""The work of an evaluation, one piece at a time or by several processes at once.
+"""Run the work of an evaluation here or in several processes.
 
-A CPU's cores are used better by a few clips at once than by one: small pictures leave most of a
-thread pool waiting. Results come in the order of the work, and do not depend on who did it.
+A few clips at once use a CPU's cores better than one: small pictures leave most of a thread pool
+idle. Results come in the order of the work and do not depend on the number of processes.
 Tests: tests/evaluation/test_workers.py.
 """
 
@@ -21,12 +21,12 @@ Each = Callable[[Callable[[Any, Any], Any], Iterable[Any]], Iterator[Any]]
 
 @contextmanager
 def working(shared: Any, workers: int = 1) -> Iterator[Each]:
-    """Yield `each(function, items)`, which yields function(shared, item) for every item, in order.
+    """Yield `each(function, items)`, an iterator over function(shared, item) in order.
 
     Args:
         shared: what every call needs, such as models; sent to each process once.
-        workers: processes that share the items; 1 does them here. `function` and items must then
-            be picklable, and the processor's cores are divided among them.
+        workers: processes that share the items; 1 works in this process. With more, `function`
+            and items must be picklable, and the cores are divided among the processes.
     """
     if workers == 1:
         yield lambda function, items: (function(shared, item) for item in items)

@@ -1,5 +1,5 @@
-"""How good an edit is, as numbers: one function each, on frames from any editor.
+"""Measures of an edit: one function each, on frames from any editor.
 
 Frames are float (T,3,H,W) in [0,1] everywhere, flow (T-1,2,H,W) in px as (x, y). Formula, source,
-range, direction and known failure stand in each docstring; docs/metrics.md lists them side by side.
+range, direction and known failure are in each docstring; docs/metrics.md has them in one table.
 """

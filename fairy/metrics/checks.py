@@ -1,4 +1,4 @@
-"""Whether frames can be measured: shapes that belong together, said in one line where they do not.
+"""Checks of shapes before a measurement, with errors of one line.
 
 Frames (T,3,H,W) in [0,1]. Tests: tests/metrics/test_checks.py.
 """
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def check_frames(frames: Tensor, *, least: int = 1) -> None:
-    """Refuse what is not a clip of at least `least` frames.
+    """Check that frames are a clip of at least `least` frames.
 
     Raises:
         ValueError: not float (T,3,H,W), or too short.
@@ -23,7 +23,7 @@ def check_frames(frames: Tensor, *, least: int = 1) -> None:
 
 
 def check_pair(frames: Tensor, reference: Tensor, *, least: int = 1) -> None:
-    """Refuse two clips of different length or size.
+    """Check that two clips have the same length and size.
 
     Raises:
         ValueError: the shapes differ, or one is not a clip.
@@ -38,12 +38,12 @@ def check_pair(frames: Tensor, reference: Tensor, *, least: int = 1) -> None:
 
 
 def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Refuse a mask that is not bool of `shape`, or that holds no point.
+    """Check that a mask is bool of `shape` and selects a point.
 
     Raises:
-        ValueError: another shape or type, or nothing to measure.
+        ValueError: another shape or type, or no point to measure.
     """
     if mask.shape != shape or mask.dtype.is_floating_point:
         raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}: give bool {tuple(shape)}")
     if not mask.any():
-        raise ValueError("the mask holds no point: there is nothing to compare")
+        raise ValueError("the mask selects no point: there is nothing to compare")

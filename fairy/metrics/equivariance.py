@@ -1,4 +1,4 @@
-"""Whether moving a picture and editing it can be swapped: edit(g(x)) = g(edit(x)).
+"""Do moving a picture and editing it commute? edit(g(x)) = g(edit(x)).
 
 frames (B,3,H,W) in [0,1], theta (B,2,3). Tests: tests/metrics/test_equivariance.py.
 """
@@ -19,9 +19,9 @@ def equivariance_error(edit: Callable[[Tensor], Tensor], frames: Tensor, theta: 
 
     `mean over p of |edit(g(x))(p) - g(edit(x))(p)|^2` over the points that g takes from inside the
     picture. Range 0 to 1; 0 for an edit that treats every pixel alike; lower is better. The edit
-    must use the same noise both times, else that is what is measured. g resamples, which blurs:
-    an edit that sharpens pays for it, and one that does nothing gets 0. Source: section 3 of the
-    Fairy paper (arXiv 2312.13834), whose finetuning this is the test of.
+    must use the same noise both times, otherwise the noise is measured. g resamples, which blurs:
+    an edit that sharpens is penalised, and one that does nothing gets 0. Source: section 3 of the
+    Fairy paper (arXiv 2312.13834), whose finetuning minimises it.
 
     Args:
         edit: (B,3,H,W) in [0,1] -> the same shape.
@@ -49,7 +49,7 @@ def equivariance_error(edit: Callable[[Tensor], Tensor], frames: Tensor, theta: 
 def move(frames: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Return g(frames) (B,3,H,W), bilinear, and where it shows the picture, (B,H,W) bool.
 
-    Places outside the picture repeat its edge. Args: as of `equivariance_error`.
+    Places outside the picture repeat its edge. Arguments: as of `equivariance_error`.
     """
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     moved = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)

@@ -1,8 +1,8 @@
-"""How near frames are to what they should be, and how sharp: PSNR, SSIM, LPIPS, sharpness.
+"""Distance of frames to their exact result, and sharpness: PSNR, SSIM, LPIPS, detail.
 
-frames and reference (T,3,H,W) in [0,1], mask (T,H,W) bool of what counts: all when None. The
-reference is the exact target where there is one (rendered clips); else the source, with a mask that
-leaves the edited region out. Tests: tests/metrics/test_fidelity.py.
+frames and reference (T,3,H,W) in [0,1], mask (T,H,W) bool of the points that count: all when None.
+The reference is the exact target where there is one (rendered clips); else the source, with a mask
+that leaves the edited region out. Tests: tests/metrics/test_fidelity.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fairy.metrics.checks import check_mask, check_pair
 
 logger = logging.getLogger(__name__)
 
-# Identical frames: a number that averages and that JSON can hold, above any PSNR of 8-bit frames
+# Identical frames: finite, so that it can be averaged and stored, above any PSNR of 8-bit frames
 PSNR_OF_EQUAL_DB = 100.0
 # Wang et al. (2004): Gaussian window of 11 x 11, standard deviation 1.5 px
 SSIM_WINDOW_PX = 11
-# What a Gaussian of this standard deviation takes away is called detail
+# Detail is what a Gaussian of this standard deviation removes
 DETAIL_SIGMA_PX = 1.5
 # One level of 255 is rounding; an edit changes more
 SAME_LEVELS = 2 / 255
@@ -32,16 +32,16 @@ def psnr_db(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> fl
     """Peak signal-to-noise ratio in dB, the mean over the frames.
 
     `mean over t of 10 log10(1 / mean over p of |x_t(p) - r_t(p)|^2)`. Range 0 to 100 (equal frames
-    count 100 instead of infinity); higher is better; from about 40 hardly visible. It punishes a
-    shift by one pixel harder than a visible smear.
+    count 100 instead of infinity); higher is better; from about 40 hardly visible. A shift by one
+    pixel costs more than a visible smear.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         reference: (T,3,H,W) in [0,1].
-        mask: (T,H,W) bool, the points that count; frames without any are left out.
+        mask: (T,H,W) bool, the points that count; frames without any are skipped.
 
     Raises:
-        ValueError: shapes that do not belong together, or an empty mask.
+        ValueError: the shapes do not match, or the mask is empty.
     """
     return float(frame_psnrs_db(frames, reference, mask).mean())
 
@@ -59,7 +59,7 @@ def ssim(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> float
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (2004),
     by kornia: `(2 mu_x mu_r + c1)(2 s_xr + c2) / ((mu_x^2 + mu_r^2 + c1)(s_x^2 + s_r^2 + c2))`
     under a Gaussian window of 11 px. Range -1 to 1, 1 for equal frames; higher is better. It
-    forgives changes of brightness, and plain regions give nearly 1 whatever their colour.
+    tolerates changes of brightness, and plain regions give nearly 1 in any colour.
 
     Args and errors: as of `psnr_db`. With a mask, windows still reach 5 px over its edge.
     """
@@ -78,7 +78,7 @@ def lpips(
 
     Zhang et al., "The Unreasonable Effectiveness of Deep Features" (2018), by their package with
     AlexNet. Range 0 to about 1, 0 for equal frames; lower is better. It was trained on small
-    distortions of photographs: for drawings and strong styles its order is less sure.
+    distortions of photographs: it is less reliable for drawings and strong styles.
 
     Args:
         frames: (T,3,H,W) in [0,1].
@@ -87,7 +87,7 @@ def lpips(
         network: (frames, reference) in [-1,1] -> (1,1,H,W); `load_lpips()` when None.
 
     Raises:
-        ValueError: shapes that do not belong together, or an empty mask.
+        ValueError: the shapes do not match, or the mask is empty.
     """
     check_pair(frames, reference)
     network = network or load_lpips()
@@ -101,7 +101,7 @@ def lpips(
 
 @functools.cache
 def load_lpips() -> torch.nn.Module | None:
-    """Return the package's network, or None where it or its weights are missing (logged why)."""
+    """Return the package's network; None, with a log entry, where it or its weights are missing."""
     try:
         import lpips as package
 
@@ -119,7 +119,7 @@ def sharpness(frames: Tensor, reference: Tensor) -> float | None:
     """Energy of fine detail relative to the reference's.
 
     `sum |x - blur(x)|^2 / sum |r - blur(r)|^2` over luma, blur a Gaussian of 1.5 px. Range from 0;
-    1 is as sharp as the reference, below 1 is blurred, above 1 sharper or noisier. Read it beside
+    1 is as sharp as the reference, below 1 is blurred, above 1 sharper or noisier. Read it with
     `warp_error` and `interpolation_error`, which reward blur. Noise and block artefacts count as
     detail, and an edit may rightly add or remove it (sketch, night): take the target as reference
     where there is one. Source: own; the energy above a cut-off is an old measure of focus.
@@ -140,7 +140,7 @@ def sharpness(frames: Tensor, reference: Tensor) -> float | None:
 
 
 def detail_energy(frames: Tensor) -> float:
-    """Return the mean square of what a Gaussian of 1.5 px takes away from the luma."""
+    """Return the mean square of what a Gaussian of 1.5 px removes from the luma."""
     luma = kornia.color.rgb_to_grayscale(frames)
     side = 2 * round(3 * DETAIL_SIGMA_PX) + 1
     blurred = kornia.filters.gaussian_blur2d(luma, (side, side), (DETAIL_SIGMA_PX,) * 2)

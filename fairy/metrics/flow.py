@@ -1,4 +1,4 @@
-"""Optical flow of a clip whose motion is not known: OpenCV's DIS, or RAFT where torchvision is.
+"""Optical flow of a clip whose motion is unknown: OpenCV's DIS, or RAFT with torchvision.
 
 frames (T,3,H,W) in [0,1] -> flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W) bool.
 Tests: tests/metrics/test_flow.py.
@@ -30,13 +30,13 @@ FlowOfPairs = Callable[[Tensor, Tensor], Tensor]
 
 
 def estimate_flow(frames: Tensor, method: str = "dis") -> tuple[Tensor, Tensor]:
-    """Return the motion between consecutive frames and where it can be trusted.
+    """Return the motion between consecutive frames and where it is reliable.
 
-    A point is visible when it stays in the picture and the flow back from where it goes leads home:
+    A point is visible when it stays in the picture and the backward flow returns to it:
     `|f(p) + b(p + f(p))|^2 < 0.01 (|f|^2 + |b|^2) + 0.5` (Sundaram, Brox and Keutzer, "Dense Point
     Trajectories by GPU-accelerated Large Displacement Optical Flow", 2010). Estimate it on the
-    source, never on the edit: an edit that flickers bends its own flow.
-    Fails on large motion of small things, on plain surfaces (both flows agree on 0) and on cuts.
+    source, never on the edit: the flow of an edit that flickers is distorted.
+    Fails on large motion of small objects, on plain surfaces (both flows agree on 0) and on cuts.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 2.
@@ -47,7 +47,7 @@ def estimate_flow(frames: Tensor, method: str = "dis") -> tuple[Tensor, Tensor]:
         flow (T-1,2,H,W) in px and visible (T-1,H,W) bool, on the device of `frames`.
 
     Raises:
-        ModelError: RAFT was asked for and torchvision or its weights are missing.
+        ModelError: RAFT without torchvision or its weights.
         SettingsError: another method.
         ValueError: not a clip of two frames or more.
     """
@@ -61,7 +61,7 @@ def estimate_flow(frames: Tensor, method: str = "dis") -> tuple[Tensor, Tensor]:
 
 
 def seen_both_ways(forward: Tensor, backward: Tensor) -> Tensor:
-    """Return where flow there and back (T-1,2,H,W) agree inside the picture: (T-1,H,W) bool."""
+    """Return where forward and backward flow (T-1,2,H,W) agree inside the picture: (T-1,H,W)."""
     height, width = forward.shape[2:]
     returned = sample_at(backward, forward)
     error = (forward + returned).square().sum(1)
@@ -77,7 +77,7 @@ def _dis() -> FlowOfPairs:
 
     def between(first: Tensor, second: Tensor) -> Tensor:
         pairs = zip(_grey(first), _grey(second), strict=True)
-        # A flow of zeros to start from: DIS would take the last one it computed
+        # Start from a flow of zeros: DIS would start from the last one it computed
         flows = [engine.calc(a, b, np.zeros((*a.shape, 2), np.float32)) for a, b in pairs]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(first)
 
@@ -85,7 +85,7 @@ def _dis() -> FlowOfPairs:
 
 
 def _grey(frames: Tensor) -> list[np.ndarray]:
-    """Return frames (T,3,H,W) in [0,1] as uint8 (H,W) each, as OpenCV wants them."""
+    """Return frames (T,3,H,W) in [0,1] as grey uint8 (H,W) each."""
     return [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in to_images(frames * 2 - 1)]
 
 
@@ -115,7 +115,7 @@ def raft_between(model: torch.nn.Module) -> FlowOfPairs:
 
 
 def _raft_pair(model: torch.nn.Module, first: Tensor, second: Tensor) -> Tensor:
-    """Return the flow (1,2,H,W) of two frames (1,3,H,W), padded to what RAFT takes."""
+    """Return the flow (1,2,H,W) of two frames (1,3,H,W), padded to a size that RAFT accepts."""
     height, width = first.shape[2:]
     down = max(RAFT_LEAST_PX - height, -height % RAFT_MULTIPLE)
     right = max(RAFT_LEAST_PX - width, -width % RAFT_MULTIPLE)

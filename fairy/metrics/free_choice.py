@@ -1,4 +1,4 @@
-"""Whether an edit that leaves a choice open is the edit at all, and whether its choice holds still.
+"""Edits that leave a choice open: is it the edit at all, and does its choice hold still?
 
 frames (T,3,H,W) in [0,1] -> PSNR in dB. The choice (such as four colours) that comes nearest to the
 result is fitted: one for each frame, or one for the whole clip.

@@ -1,4 +1,4 @@
-"""Whether an edit changed what was named and left the rest alone.
+"""Did an edit change what was named and leave the rest alone?
 
 outputs, sources and exact targets (B,3,H,W) in [0,1] -> one value for each picture, (B,).
 Tests: tests/metrics/test_local_edits.py.

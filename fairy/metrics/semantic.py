@@ -1,7 +1,7 @@
-"""What the frames show, as CLIP sees it: steady (Tem-Con), as asked (Frame-Acc), in the direction.
+"""What frames show to CLIP: consistency (Tem-Con), agreement with captions (Frame-Acc), direction.
 
-frames (T,3,H,W) in [0,1] and captions -> one number. The encoder is a parameter: `load_clip` gives
-the one that papers use; anything with the two methods of `Encoder` will do.
+frames (T,3,H,W) in [0,1] and captions -> one number. The encoder is a parameter: `load_clip` loads
+the one that papers use; anything with the two methods of `Encoder` works.
 Tests: tests/metrics/test_semantic.py.
 """
 
@@ -27,7 +27,7 @@ CLIP = "openai/clip-vit-base-patch32"
 
 
 class Encoder(Protocol):
-    """Puts pictures and texts into one space, where what belongs together is near."""
+    """Maps pictures and texts into one space in which matching ones are near each other."""
 
     def images(self, frames: Tensor) -> Tensor:
         """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1]."""
@@ -43,7 +43,7 @@ class ClipEncoder:
     """CLIP through transformers, with its own preprocessing (shorter side scaled, centre cropped).
 
     Attributes:
-        model: in evaluation mode, on the device where it shall run.
+        model: in evaluation mode, on the device to run on.
         processor: the model's tokenizer and image preprocessing.
         batch_size: frames at a time.
     """
@@ -78,7 +78,7 @@ def load_clip(
     """Load a CLIP model by hub id or folder; safetensors only.
 
     Raises:
-        ModelError: there is no such model, or it is not at hand and cannot be fetched.
+        ModelError: there is no such model, or it cannot be downloaded.
     """
     from transformers import CLIPModel, CLIPProcessor
 
@@ -95,11 +95,11 @@ def load_clip(
 
 
 def tem_con(frames: Tensor, encoder: Encoder) -> float:
-    """Tem-Con: how alike consecutive frames are, to the encoder.
+    """Tem-Con: similarity of consecutive frames to the encoder.
 
     `mean over t of cos(E(x_t), E(x_{t+1}))`. Range -1 to 1, for real clips 0.9 to 1; higher is
-    better. It rewards a still picture, blur and not editing at all, and hardly sees fine flicker:
-    never read it alone. Source: Esser et al., "Structure and Content-Guided Video Synthesis"
+    better. It rewards a still picture, blur and not editing, and hardly sees fine flicker: never
+    read it alone. Source: Esser et al., "Structure and Content-Guided Video Synthesis"
     (2023), by the protocol of FateZero (Qi et al., 2023; its CLIP/frame_acc_tem_con.py).
 
     Args:
@@ -115,14 +115,14 @@ def frame_acc(frames: Tensor, source_caption: str, target_caption: str, encoder:
     """Frame-Acc: the share of frames that are nearer to the target's caption than to the source's.
 
     `mean over t of [cos(E(x_t), E(target)) >= cos(E(x_t), E(source))]`. Range 0 to 1; higher is
-    better. It counts an edit that goes too far, or that loses the source, as success, and hangs on
-    the wording of the captions. Source: FateZero's protocol, as for `tem_con`; that script cuts a
-    portrait frame to its lower square, this one, as CLIP's own preprocessing, to the middle one.
+    better. An edit that goes too far, or that loses the source, counts as success, and the value
+    depends on the wording of the captions. Source: FateZero's protocol, as for `tem_con`; that
+    script cuts a portrait frame to its lower square, CLIP's own preprocessing to the middle one.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         source_caption: what the source shows.
-        target_caption: what the edit should show.
+        target_caption: what the edit is to show.
         encoder: CLIP ViT-B/32 in the papers.
     """
     check_frames(frames)
@@ -139,18 +139,18 @@ def clip_direction(
     target_caption: str,
     encoder: Encoder,
 ) -> float:
-    """CLIP-direction: whether the pictures changed the way the captions did.
+    """CLIP-direction: did the pictures change as the captions did?
 
     `mean over t of cos(E(x_t) - E(s_t), E(target) - E(source))`. Range -1 to 1, for good edits 0.1
     to 0.4; higher is better; a frame that did not change at all counts 0. The direction is that of
-    the captions alone: what else the edit changed shows only weakly. Source: Gal et al.,
+    the captions alone: other changes show only weakly. Source: Gal et al.,
     "StyleGAN-NADA" (2021), as used by InstructPix2Pix.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         source: (T,3,H,W) in [0,1], the clip before the edit.
         source_caption: what the source shows.
-        target_caption: what the edit should show.
+        target_caption: what the edit is to show.
         encoder: CLIP ViT-B/32 in the papers.
     """
     check_pair(frames, source)

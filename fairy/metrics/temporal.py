@@ -1,8 +1,8 @@
-"""How steady a video is: along the motion, between its neighbours, and where nothing moves.
+"""Steadiness of a video: along the motion, between neighbours, and where nothing moves.
 
 Frames (T,3,H,W) in [0,1], flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W). Flow that is not
-known exactly: fairy/metrics/flow.py. All of these reward blur and not editing at all: read them
-beside a measure of the edit and beside `fairy.metrics.fidelity.sharpness`.
+known exactly: fairy/metrics/flow.py. All of these reward blur and not editing: read them with a
+measure of the edit and with `fairy.metrics.fidelity.sharpness`.
 Tests: tests/metrics/test_temporal.py.
 """
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from fairy.metrics.checks import check_frames, check_pair
 
 LEVELS = 255
-# A point stands still when its source keeps within this range over the whole clip, in [0,1]: about
-# the noise and the compression of a good recording.
+# A point is still when its source stays within this range over the whole clip, in [0,1]: about the
+# noise and the compression of a good recording
 STILL_RANGE = 0.04
 # Below, the frequencies above a third of the frame rate are one or two bins of the spectrum.
 LEAST_FRAMES_FOR_POWER = 8
@@ -37,13 +37,13 @@ def sample_at(images: Tensor, offsets: Tensor) -> Tensor:
 
 
 def warp_error(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
-    """Mean squared difference along the motion, where a point is seen in both frames.
+    """Mean squared difference along the motion, where a point is visible in both frames.
 
     `mean over visible p of |x_{t+1}(p + flow_t(p)) - x_t(p)|^2`, per channel, on the [0,1] scale
-    (for 0-255: `warp_error_255`). Range 0 to 1; 0 is perfectly steady; lower is better. It
-    rewards blur and not editing at all: read it beside a measure of the edit. Resampling alone
-    gives a small error above 0 on moving detail. Source: Lai et al., "Learning Blind Video
-    Temporal Consistency" (2018), there with estimated flow.
+    (for 0-255: `warp_error_255`). Range 0 to 1; 0 is perfectly steady; lower is better. It rewards
+    blur and not editing: read it with a measure of the edit. Resampling alone gives a small error
+    above 0 on moving detail. Source: Lai et al., "Learning Blind Video Temporal Consistency"
+    (2018), there with estimated flow.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 2.
@@ -51,7 +51,7 @@ def warp_error(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
         visible: (T-1,H,W) bool.
 
     Raises:
-        ValueError: the shapes do not belong together, or no point is visible.
+        ValueError: the shapes do not match, or no point is visible.
     """
     num_frames, _, height, width = frames.shape
     if flow.shape != (num_frames - 1, 2, height, width):
@@ -66,23 +66,23 @@ def warp_error(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
 
 
 def warp_error_255(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
-    """`warp_error` of frames counted from 0 to 255: 65025 times as much. Range 0 to 65025.
+    """`warp_error` of frames on the scale 0 to 255: 65025 times as much. Range 0 to 65025.
 
-    Papers differ in the scale and seldom name it. Arguments and errors: as of `warp_error`.
+    Papers differ in the scale and rarely name it. Arguments and errors: as of `warp_error`.
     """
     return LEVELS**2 * warp_error(frames, flow, visible)
 
 
 def interpolation_error(frames: Tensor) -> float:
-    """How far each frame is from the mean of its two neighbours, without any flow.
+    """Distance of each frame from the mean of its two neighbours, without flow.
 
     `sqrt(mean over t, p of |x_t(p) - (x_{t-1}(p) + x_{t+1}(p)) / 2|^2)` on [0,1]: the second
     difference in time. Range 0 to 1; 0 for a still or evenly fading clip; lower is better. A
     flicker that adds a to every second frame gives a, and a swapped pair of frames shows.
-    It needs no flow, so it cannot fail with it; but motion itself counts as error: compare clips of
-    the same motion only, or read it beside the source's own value. It rewards blur and slow motion.
-    Source: after the interpolation error of VidToMe (Li et al., 2024); there the middle frame may
-    come from another interpolation, so only values of this function compare with each other.
+    It does not depend on flow; but motion itself counts as error: compare only clips with the same
+    motion, or with the source's own value. It rewards blur and slow motion. Source: after the
+    interpolation error of VidToMe (Li et al., 2024); there the middle frame may come from another
+    interpolation, so only values of this function compare with each other.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 3.
@@ -96,29 +96,29 @@ def interpolation_error(frames: Tensor) -> float:
 
 
 def still_points(source: Tensor, largest_range: float = STILL_RANGE) -> Tensor:
-    """Return where the source (T,3,H,W) stands still over the whole clip: (H,W) bool."""
+    """Return where the source (T,3,H,W) is still over the whole clip: (H,W) bool."""
     spread = source.amax(0) - source.amin(0)
     return (spread <= largest_range).all(0)
 
 
 def high_frequency_power(frames: Tensor, source: Tensor) -> float | None:
-    """Power of fast flicker where the source stands still.
+    """Power of fast flicker where the source is still.
 
     Each still point's values over time, less their mean and under a Hann window w, are Fourier
     transformed; `sum over |f| > fps/3 of |X(f)|^2 / (T sum w^2)`, the mean over points and
-    channels. It is the part of the variance in time that lies above a third of the frame rate: in
-    cycles per frame, so the frame rate itself does not enter. Range 0 to 0.25; lower is better. A
-    flicker of 0 and a in turns gives a^2/4, white noise of variance s^2 gives s^2/3, anything slow
-    gives nearly 0.
-    It sees only what stands still in the source; where the edit itself asks for fast change (snow,
-    fire) that counts as flicker; slow drift does not show (`fairy.metrics.drift`). Source: own.
+    channels. It is the part of the variance in time above a third of the frame rate; frequencies
+    are in cycles per frame, so that the value does not depend on the frame rate. Range 0 to 0.25;
+    lower is better. A flicker of 0 and a in turns gives a^2/4, white noise of variance s^2 gives
+    s^2/3, anything slow gives nearly 0.
+    It sees only what is still in the source; fast change that the edit asks for (snow, fire) counts
+    as flicker; slow drift does not show (`fairy.metrics.drift`). Source: own.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 8.
         source: (T,3,H,W) in [0,1], the clip before the edit.
 
     Returns:
-        The power, or None (not measured) where nothing in the source stands still.
+        The power, or None (not measured) where nothing in the source is still.
 
     Raises:
         ValueError: the shapes differ, or fewer than 8 frames.

@@ -32,7 +32,7 @@ def still() -> torch.Tensor:
 
 
 def spread(frames: torch.Tensor) -> float:
-    """How far the frames of a clip lie apart."""
+    """How much the frames of a clip differ."""
     return float((frames - frames[:1]).abs().max())
 
 

@@ -13,7 +13,7 @@ PEAKS = {60: 600e6, 120: 630e6}
 
 @pytest.fixture
 def edited(monkeypatch):
-    """Return what each edit was asked for; peaks stand for real ones."""
+    """Return the options of each edit; its peaks are made up."""
     asked = {}
 
     def report(clip, instruction, *options):
