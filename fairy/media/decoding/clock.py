@@ -1,4 +1,4 @@
-"""Packets of a recording, their times going on where its clock begins anew.
+"""Packets of a recording, their times going on where its clock starts again.
 
 Transport and program streams (.ts, .vob) that are joined, or go on after a break, go back in time
 in the middle. All tracks are shifted by the same from there on, so that they stay in step.

@@ -85,7 +85,7 @@ class VideoEncoder:
     ) -> list[VideoPacket]:
         """Return the packets that are ready once this frame, as for `write`, is added."""
         if image.shape[:2] != self._size:
-            # Torch resizes, and reading and writing shall do without it where they can
+            # Torch resizes, which reading and writing avoid where they can
             from fairy.media.frames import resize
 
             image = resize(image, self._size)

@@ -91,7 +91,7 @@ def _read(
     """Yield (time base, pts and the other fields of `_PACKET`, bytes or none) of each packet."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise MediaError(f"{path}: not a segment of an edit: use --restart to begin anew")
+            raise MediaError(f"{path}: not a segment of an edit: use --restart to start over")
         time_base = Fraction(*_TIME_BASE.unpack(_exactly(file, _TIME_BASE.size, path)))
         while file.peek(1):
             fields = _PACKET.unpack(_exactly(file, _PACKET.size, path))
@@ -129,5 +129,5 @@ def decoding_times(pts: Sequence[int]) -> list[int]:
 def _exactly(file: BinaryIO, size: int, path: Path) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise MediaError(f"{path}: cut short: use --restart to begin anew")
+        raise MediaError(f"{path}: cut short: use --restart to start over")
     return data
