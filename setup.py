@@ -82,8 +82,6 @@ setup(
         "eval": ["jinja2", "kornia>=0.7", "matplotlib>=3.8", "scipy>=1.15"],
         "fp8": ["torchao>=0.18"],
         "lora": ["peft>=0.15"],
-        "cluster": ["ray>=2.9"],
-        "app": ["gradio>=4"],
         "dev": [
             "build",
             "hypothesis",
