@@ -1,7 +1,8 @@
 """Many edits by one command: one model load, one line of JSON per job; a failure stops no other.
 
-Jobs of one clip run one after another and share its decoding and its latents. A job whose output
-exists is skipped, so the same command does only what is missing.
+Jobs of one clip run one after another and share its latents; and its decoding, unless an output is
+made with the source's pictures (guided enlarging, `compare`). A job whose output exists is skipped,
+so the same command does only what is missing.
 Tests: tests/jobs/test_batch.py.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,15 +123,18 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
     pipe: FairyPipeline,
     monkeypatch: pytest.MonkeyPatch,
 ):
+    # Guided enlarging would look at the source's pictures
+    config = replace(CONFIG, enlarge="bicubic")
     for name in ("snow", "night"):
-        edit_video(clips / "a.mp4", name, clips / f"{name} alone", CONFIG, pipeline=pipe)
+        edit_video(clips / "a.mp4", name, clips / f"{name} alone", config, pipeline=pipe)
 
     def not_again(*args: object, **options: object) -> object:
         raise AssertionError("the clip was decoded for one instruction alone")
 
     monkeypatch.setattr(fairy.jobs.segment, "read_frames", not_again)
     monkeypatch.setattr(fairy.jobs.segment, "frames_at", not_again)
-    results = run(clips, ("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
+    jobs = (("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
+    results = run(clips, *jobs, enlarge="bicubic")
     assert states(results) == {1: "done", 2: "done"}
     for name in ("snow", "night"):
         shared = read_video(clips / name).astype(int)

@@ -52,7 +52,7 @@ def test_splits_are_kept_apart() -> None:
 def test_templates_have_both_spellings_and_keep_their_fields() -> None:
     templates = training_templates("recolour")
     assert set(PHRASES["recolour"][0]) <= set(templates)
-    assert "color the {shape} {colour}" in templates
+    assert "change the color of the {shape} to {colour}" in templates
     assert not any("{color}" in text for text in templates)
 
 
