@@ -43,7 +43,10 @@ class VideoInfo:
         full_chroma: whether thinned chroma (4:2:0) would lose much of its colours.
         colours: matrix, primaries and transfer with which the clip is written again.
         audio: the audio streams that can be copied or transcoded.
-        notes: what is changed on reading, such as "interlaced: made whole pictures of".
+        programme: indices of the streams that belong to the edited one; None: all of the file.
+        file_start_s: when the first stream of the file starts.
+        longest_step_s: longest time from one frame to the next.
+        notes: what reading changes, such as "interlaced: made into whole pictures".
     """
 
     path: Path
@@ -66,6 +69,9 @@ class VideoInfo:
     full_chroma: bool = False
     colours: Colours
     audio: tuple[AudioInfo, ...]
+    programme: tuple[int, ...] | None = None
+    file_start_s: Fraction = Fraction(0)
+    longest_step_s: Fraction = Fraction(0)
     notes: tuple[str, ...] = ()
 
     @property

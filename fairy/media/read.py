@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -20,11 +21,13 @@ from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
 from fairy.media.colours import Image
+from fairy.media.decoding.clock import clock_of
 from fairy.media.decoding.container import open_video, shown_name
 from fairy.media.decoding.cursor import PictureCursor
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.index import frame_index
 from fairy.media.decoding.picture import PictureReader
+from fairy.media.decoding.programmes import programme_of
 from fairy.media.folder import clip_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
 from fairy.settings import MediaConfig
@@ -166,6 +169,7 @@ def _describe(
     orientation = reader.orientation
     height, width = orientation.size(frame.height, frame.width)
     pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+    programme = programme_of(container, path, stream.index)
     start, end = times[0][0], sum(times[-1])
     duration = max(end - start, 1) * stream.time_base
     return VideoInfo(
@@ -178,15 +182,28 @@ def _describe(
         start_s=float(start * stream.time_base), duration_s=float(duration),
         time_base=stream.time_base, codec=stream.codec_context.codec.canonical_name,
         pix_fmt=frame.format.name, full_chroma=reader.full_chroma, colours=reader.colours,
-        audio=_audio(container),
+        audio=_audio(container, programme),
+        programme=None if programme is None else tuple(sorted(programme)),
+        file_start_s=_file_start_s(container, start * stream.time_base),
+        longest_step_s=max((b - a for (a, _), (b, _) in pairwise(times)), default=0)
+        * stream.time_base,
         notes=reader.notes,
     )  # fmt: skip
 
 
-def _audio(container: InputContainer) -> tuple[AudioInfo, ...]:
-    """Return the audio streams whose codec is known."""
+def _file_start_s(container: InputContainer, first_s: Fraction) -> Fraction:
+    """Return when the file's first stream starts, given when its pictures do."""
+    if container.start_time is None or not clock_of(container).is_steady:
+        return min(first_s, Fraction(0))
+    return min(first_s, Fraction(container.start_time, av.time_base))
+
+
+def _audio(container: InputContainer, programme: set[int] | None) -> tuple[AudioInfo, ...]:
+    """Return the audio streams of a programme (None: all) whose codec is known."""
     known = []
     for stream in container.streams.audio:
+        if programme is not None and stream.index not in programme:
+            continue
         # The stubs say there always is one; a stream without sample description has none.
         codec: AudioCodecContext | None = stream.codec_context
         if codec is None:
@@ -208,7 +225,7 @@ def _check_end(container: InputContainer, info: VideoInfo) -> None:
 
     It is no error, since a sound track may simply be longer than the pictures.
     """
-    if container.duration is None:
+    if container.duration is None or not clock_of(container).is_steady:
         return
     # Matroska counts its duration from time 0, the others from where they start.
     from_zero = container.format.name.startswith("matroska")

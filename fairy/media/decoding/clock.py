@@ -1,61 +1,222 @@
-"""Packets of a recording, their times going on where its clock starts again.
+"""Packets on one clock, where a file's own jumps, starts again or starts anywhere.
 
-Transport and program streams (.ts, .vob) that are joined, or go on after a break, go back in time
-in the middle. All tracks are shifted by the same from there on, so that they stay in step.
-Tests: tests/media/decoding/test_clock.py.
+Recordings (.ts, .vob, .flv) that are joined, or go on after a break, jump back or hours forward,
+in the middle. From there on all streams are shifted by the same, so that they stay in step and none
+overlaps what it had before. A recording's clock is also made to start at 0: it counts from when the
+recorder was switched on. Tests: tests/media/decoding/test_clock.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
 from typing import TypeAlias
 
+import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from fairy.media.decoding.container import open_container, shown_name
+from fairy.media.decoding.programmes import programmes
+
 AnyPacket: TypeAlias = "Packet[Stream]"
 
-_RECORDINGS = ("mpegts", "mpeg")
-# Decoding times never go back within a recording; half a second is more than any rounding.
-MAX_BACK_S = Fraction(1, 2)
+# Their clock is the recorder's: it may start anywhere, and a jump is a break in the recording
+_RECORDINGS = ("mpegts", "mpeg", "flv", "asf")
+# Times in these come from tables of durations, which cannot jump
+_STEADY = ("mov,", "avi", "gif", "image2")
+# Decoding times never go back; this is more than any rounding.
+MAX_BACK_S = 0.05
+# FFmpeg's own limit (dts_delta_threshold) for recordings
+MAX_FORWARD_S = 10.0
+# Elsewhere a picture may be shown for long, but sound and pictures do not pause for an hour
+MAX_PAUSE_S = 3600.0
 
 
 def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator[AnyPacket]:
     """Yield the packets of `streams` in the file's order, and FFmpeg's empty ones at the end."""
-    if container.format.name not in _RECORDINGS:
-        yield from container.demux(streams)
+    clock = clock_of(container)
+    if clock.is_steady:
+        yield from container.demux(list(streams))
         return
-    # Every reader of the file asks all its tracks for the time, and so finds the same shifts
-    tracks = {track.index: track for track in (*container.streams.video, *container.streams.audio)}
     wanted = {stream.index: stream for stream in streams}
-    clock = _Clock()
-    for packet in container.demux(list((tracks | wanted).values())):
-        clock.set(packet)
-        if packet.stream_index in wanted:
+    deciding = {index: container.streams[index] for index in clock.shifts_s}
+    counts = dict.fromkeys(deciding, 0)
+    shift_s = 0.0
+    for packet in container.demux(list((deciding | wanted).values())):
+        # The empty packets at the end have their stream, but not its index
+        index = packet.stream.index
+        # Streams that do not decide, such as subtitles, are shifted as the packet before theirs
+        if index in counts:
+            shift_s = clock.shift_s(index, counts[index])
+            counts[index] += 1
+        ticks, dts = round(shift_s / packet.time_base), _decoding_time(packet)
+        packet.dts = None if dts is None else dts + ticks
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        if index in wanted:
             yield packet
 
 
-class _Clock:
-    """Shifts packets, given in the file's order, that go back in time."""
+@dataclass(frozen=True)
+class Clock:
+    """By how much the packets of a file are shifted.
 
-    def __init__(self) -> None:
-        self._shift = Fraction(0)
-        self._shifts: dict[int, Fraction] = {}
-        self._ends: dict[int, Fraction] = {}
+    Attributes:
+        shifts_s: for each stream whose times decide (pictures and sound), by its index: the numbers
+            of the packets from which a shift holds, in order, and the shift in seconds.
+    """
 
-    def set(self, packet: AnyPacket) -> None:
-        """Set the packet's times."""
-        if packet.dts is None or packet.pts is None:
+    shifts_s: dict[int, tuple[tuple[int, float], ...]]
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether all packets keep their times."""
+        return all(shift_s == 0 for parts in self.shifts_s.values() for _, shift_s in parts)
+
+    def shift_s(self, index: int, number: int) -> float:
+        """Return the shift in seconds of packet `number` of the stream `index`."""
+        return [shift_s for first, shift_s in self.shifts_s[index] if first <= number][-1]
+
+
+def clock_of(container: InputContainer) -> Clock:
+    """Return the clock of an open file; reads the file once for as long as it does not change."""
+    if container.format.name.startswith(_STEADY):
+        return Clock({})
+    path = Path(shown_name(container))
+    stat = path.stat()
+    return _clock(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=4)
+def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Clock:
+    with open_container(path) as container:
+        streams = (*container.streams.video, *container.streams.audio)
+        is_recording = container.format.name in _RECORDINGS
+        has_sound = len(container.streams.audio) > 0
+        max_forward = MAX_FORWARD_S if is_recording else MAX_PAUSE_S if has_sound else float("inf")
+        # Each programme has a clock of its own
+        groups = programmes(container, path) or [{stream.index for stream in streams}]
+        trackers = [(group, _Tracker(max_forward)) for group in groups]
+        try:
+            for packet in container.demux(list(streams)):
+                for group, tracker in trackers:
+                    if packet.stream_index in group:
+                        tracker.add(packet)
+        except av.error.FFmpegError:
+            # Whoever reads the file to the end says so
+            pass
+        shifts: dict[int, tuple[tuple[int, float], ...]] = {
+            stream.index: ((0, 0.0),) for stream in streams
+        }
+    for _, tracker in trackers:
+        shifts |= _shifts(tracker.parts, is_recording)
+    return Clock(shifts)
+
+
+def _shifts(parts: Sequence[_Part], is_recording: bool) -> dict[int, tuple[tuple[int, float], ...]]:
+    """Return for each stream from which packet on it is shifted, and by how many seconds."""
+    shift_s = -parts[0].shown_s if is_recording and parts[0].starts else 0.0
+    shifts = [shift_s]
+    for before, after in pairwise(parts):
+        both = before.ends.keys() & after.starts.keys()
+        # No stream overlaps what it had before
+        shift_s += max(
+            (before.ends[index] - after.starts[index] for index in both),
+            default=max(before.ends.values()) - min(after.starts.values()),
+        )
+        shifts.append(shift_s)
+    placed: dict[int, list[tuple[int, float]]] = {}
+    for part, shift_s in zip(parts, shifts, strict=True):
+        for index, first in part.first.items():
+            earlier = placed.setdefault(index, [])
+            # Packets before a stream's first known time are shifted with it
+            earlier.append((first if earlier else 0, shift_s))
+    return {index: tuple(found) for index, found in placed.items()}
+
+
+@dataclass
+class _Part:
+    """A stretch between two jumps.
+
+    Attributes:
+        first, starts, latest, ends: of each stream the number of its first packet, the decoding
+            times of the first and of the latest, and when that ends.
+        shown_s: the earliest time at which something is shown or heard.
+    """
+
+    first: dict[int, int] = field(default_factory=dict)
+    starts: dict[int, float] = field(default_factory=dict)
+    latest: dict[int, float] = field(default_factory=dict)
+    ends: dict[int, float] = field(default_factory=dict)
+    shown_s: float = float("inf")
+
+    def add(self, packet: AnyPacket, number: int) -> None:
+        """Add a stream's packet `number`, whose decoding time is known."""
+        index, start = packet.stream_index, float((_decoding_time(packet) or 0) * packet.time_base)
+        shown = start if packet.pts is None else float(packet.pts * packet.time_base)
+        # Where it is not known, a packet lasts as long as the one before
+        step = start - self.latest.get(index, start)
+        end = start + (float((packet.duration or 0) * packet.time_base) or step)
+        self.first.setdefault(index, number)
+        self.starts[index] = min(self.starts.get(index, start), start)
+        self.latest[index] = max(self.latest.get(index, start), start)
+        self.ends[index] = max(self.ends.get(index, end), end)
+        self.shown_s = min(self.shown_s, shown)
+
+    def fits(self, index: int, time_s: float, max_forward: float) -> bool:
+        """Return whether a stream's packet at this time can be in the part."""
+        if time_s > max(self.ends.values()) + max_forward:
+            return False
+        earliest = self.latest.get(index, min(self.starts.values()) - MAX_FORWARD_S)
+        return time_s >= earliest - MAX_BACK_S
+
+
+class _Tracker:
+    """Divides the packets of one clock, given in the file's order, into `parts`."""
+
+    def __init__(self, max_forward: float) -> None:
+        self._max_forward = max_forward
+        self._in_part: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        self.parts = [_Part()]
+
+    def add(self, packet: AnyPacket) -> None:
+        """Add the next packet."""
+        index, parts = packet.stream_index, self.parts
+        number = self._counts.get(index, 0)
+        self._counts[index] = number + 1
+        dts = _decoding_time(packet)
+        if dts is None:
             return
-        index, time_s = packet.stream_index, packet.dts * packet.time_base
-        end_s = self._ends.get(index)
-        if end_s is not None and time_s + self._shifts[index] < end_s - MAX_BACK_S:
-            # The first track that goes back decides for all
-            if time_s + self._shift < end_s - MAX_BACK_S:
-                self._shift = end_s - time_s
-            self._shifts[index] = self._shift
-        ticks = round(self._shifts.setdefault(index, self._shift) / packet.time_base)
-        packet.dts, packet.pts = packet.dts + ticks, packet.pts + ticks
-        self._ends[index] = (packet.dts + (packet.duration or 0)) * packet.time_base
+        place = self._in_part.get(index, len(parts) - 1)
+        if parts[place].ends:
+            place = self._place(place, index, float(dts * packet.time_base))
+        if place == len(parts):
+            parts.append(_Part())
+        self._in_part[index] = place
+        parts[place].add(packet, number)
+
+    def _place(self, now: int, index: int, time_s: float) -> int:
+        """Return in which part a packet is: its stream's, the newest, or one that it begins."""
+        newest = len(self.parts) - 1
+        stays = self.parts[now].fits(index, time_s, self._max_forward)
+        if now == newest or not self.parts[newest].fits(index, time_s, self._max_forward):
+            return now if stays else newest + 1
+        # It may be the end of one part or the start of the next: the nearer one
+        start, end = (
+            min(self.parts[newest].starts.values()),
+            self.parts[now].ends.get(index, time_s),
+        )
+        return newest if not stays or abs(time_s - start) < abs(time_s - end) else now
+
+
+def _decoding_time(packet: AnyPacket) -> int | None:
+    """Return the packet's decoding time; where FFmpeg counted it on over a jump, the time shown."""
+    if packet.dts is None or packet.pts is None:
+        return packet.dts
+    is_close = 0 <= (packet.pts - packet.dts) * packet.time_base <= MAX_FORWARD_S
+    return packet.dts if is_close else packet.pts

@@ -9,6 +9,7 @@ the decoder refused. Tests: tests/media/decoding/test_decode.py.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 # Codecs and containers in which every packet is one picture with its own time.
 _CODECS = {"h264", "hevc", "av1", "vp9", "mjpeg", "h263", "prores", "ffv1", "png"}
 _CONTAINERS = ("mov,", "matroska,")
+# AVI and bare streams hold no times to show pictures at, and FFmpeg's guesses are wrong for codecs
+# that decode pictures in another order: there each is shown at the next decoding time.
+_WITHOUT_TIMES = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
+_REORDERING = {"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vc1", "wmv3"}
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
@@ -104,6 +109,13 @@ class Pictures:
         self._stream, self._packets, self._strict = stream, packets, strict
         self._decoder = _decoder(stream)
         self._one_to_one = is_one_to_one(stream)
+        self._has_times = (
+            stream.container.format.name not in _WITHOUT_TIMES
+            or stream.codec_context.codec.canonical_name not in _REORDERING
+        )
+        # Decoding times, from the first key frame on, that no picture has yet
+        self._slots: deque[int] = deque()
+        self._has_begun = False
         self._drop_before, self._start = start, start
         # Times of the pictures that are still to come, with their durations
         self._due: dict[int, int] = {}
@@ -135,6 +147,8 @@ class Pictures:
             )  # fmt: skip
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
+        if not self._has_times:
+            packet.pts = packet.dts
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
@@ -142,10 +156,20 @@ class Pictures:
             self.is_damaged = True
             return []
         self._expect(packet, refused=False)
+        if not self._has_times:
+            self._give_times(packet, frames)
         for frame in frames:
             keep_colours(frame, self._decoder)
             self.is_damaged |= frame.is_corrupt
         return [frame for frame in frames if not self._is_too_early(frame.pts)]
+
+    def _give_times(self, packet: AnyPacket, frames: list[av.VideoFrame]) -> None:
+        """Time frames by their place in the order shown."""
+        self._has_begun |= packet.is_keyframe
+        if self._has_begun and packet.size > 0 and packet.dts is not None:
+            self._slots.append(packet.dts)
+        for frame in frames:
+            frame.pts = self._slots.popleft() if self._slots else None
 
     def _is_too_early(self, pts: int | None) -> bool:
         return None not in (pts, self._drop_before) and pts < self._drop_before  # type: ignore[operator]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from av.video.stream import VideoStream
 
-from fairy.media.decoding.clock import AnyPacket
+from fairy.media.decoding.clock import AnyPacket, clock_of
 from fairy.media.decoding.container import open_video
 from fairy.media.decoding.decode import is_one_to_one, is_shown, readable_packets
 
@@ -70,7 +70,8 @@ def _frame_index(
     path: Path, stream_index: int | None, size_bytes: int, modified_ns: int, noted_ns: int
 ) -> FrameIndex | None:
     with open_video(path, stream_index) as (container, stream):
-        if not is_one_to_one(stream):
+        # A seek would lose count of the packets, by which a clock that jumps is put right
+        if not is_one_to_one(stream) or not clock_of(container).is_steady:
             return None
         shown: list[tuple[int | None, int]] = []
         key_frames: list[int] = []

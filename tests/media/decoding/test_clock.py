@@ -1,4 +1,11 @@
+"""Recordings that are joined, jump or start anywhere are on one clock that starts at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,65 +15,155 @@ from fairy.media import probe, read_frames
 from fairy.media.decoding.clock import packets_of
 
 NUM_FRAMES = 25
+FORMATS = {".ts": "mpegts", ".vob": "vob", ".flv": "flv"}
+CODECS = {".ts": ("mpeg2video", "mp2"), ".vob": ("mpeg2video", "mp2"), ".flv": ("flv1", "aac")}
+
+
+def write_second(path: Path, start_s: int = 0, suffix: str | None = None) -> Path:
+    """Write a second of pictures, each of another grey, and a little more of sound."""
+    suffix = suffix or path.suffix
+    video_codec, audio_codec = CODECS.get(suffix, ("libx264", "aac"))
+    options = {"output_ts_offset": str(start_s)}
+    with av.open(str(path), "w", format=FORMATS.get(suffix), options=options) as file:
+        video = file.add_stream(video_codec, rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        audio = file.add_stream(audio_codec, rate=44_100, layout="stereo")
+        for index in range(NUM_FRAMES):
+            image = np.full((48, 64, 3), 9 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index
+            file.mux(video.encode(frame))
+            silence = np.zeros((2, 1837), np.float32)
+            sound = av.AudioFrame.from_ndarray(silence, format="fltp", layout="stereo")
+            sound.sample_rate = 44_100
+            file.mux(audio.encode(sound))
+        file.mux(video.encode(None))
+        file.mux(audio.encode(None))
+    return path
 
 
 @pytest.fixture
-def recording(tmp_path):
-    """A function: one second of pictures and a little more of sound, `times` times in a row."""
+def recording(tmp_path: Path) -> Callable[..., Path]:
+    """A function: pieces of a second joined, the clock of each starting at a time of its own."""
 
-    def make(suffix, times):
-        one = tmp_path / f"one{suffix}"
-        with av.open(str(one), "w", format="vob" if suffix == ".vob" else "mpegts") as file:
-            video = file.add_stream("mpeg2video", rate=25)
-            video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
-            audio = file.add_stream("mp2", rate=48_000, layout="stereo")
-            for index in range(NUM_FRAMES):
-                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 9 * index, np.uint8))
-                frame.pts = index
-                file.mux(video.encode(frame))
-                silence = np.zeros((1, 2 * 2000), np.int16)
-                sound = av.AudioFrame.from_ndarray(silence, format="s16", layout="stereo")
-                sound.sample_rate = 48_000
-                file.mux(audio.encode(sound))
-            file.mux(video.encode(None))
-            file.mux(audio.encode(None))
+    def make(suffix: str, *starts_s: int) -> Path:
+        pieces = [
+            write_second(tmp_path / f"piece{index}{suffix}", start_s).read_bytes()
+            for index, start_s in enumerate(starts_s)
+        ]
         path = tmp_path / f"recording{suffix}"
-        path.write_bytes(one.read_bytes() * times)
+        if suffix == ".flv":
+            # The head of the file stands at its start alone
+            pieces[1:] = [piece[13:] for piece in pieces[1:]]
+        path.write_bytes(b"".join(pieces))
         return path
 
     return make
 
 
-def packet_times(path, kind):
+def packet_times(path: Path, kind: str) -> list[Fraction]:
     with av.open(str(path)) as file:
         stream = file.streams.best(kind)
         return [p.dts * p.time_base for p in packets_of(file, [stream]) if p.dts is not None]
 
 
-@pytest.mark.parametrize("suffix", [".ts", ".vob"])
-def test_pictures_go_on_where_the_clock_begins_anew(recording, suffix, caplog):
-    path = recording(suffix, 3)
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "starts_s",
+    [(0, 0, 0), (0, 36_000), (36_000, 0), (0, 36_000, 100), (40_000, 40_000)],
+    ids=["begins again", "jumps forward", "jumps back", "jumps twice", "late and again"],
+)
+def test_pictures_go_on_where_the_clock_jumps(
+    recording, suffix: str, starts_s: tuple[int, ...], caplog
+):
+    path = recording(suffix, *starts_s)
     times = [frame.time_s for frame in read_frames(path)]
-    assert probe(path).num_frames == len(times) == 3 * NUM_FRAMES
-    # The sound of one recording ends after its pictures
-    assert all(0.04 <= float(after - before) < 0.2 for before, after in pairwise(times))
-    assert float(times[-1] - times[0]) < 3.5
+    assert probe(path).num_frames == len(times) == len(starts_s) * NUM_FRAMES
+    # The sound of one piece ends after its pictures
+    assert all(0.039 <= float(after - before) < 0.25 for before, after in pairwise(times))
+    assert 0 <= float(times[0]) < 0.15
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("suffix", [".ts", ".vob"])
-def test_sound_is_shifted_as_the_pictures_are(recording, suffix):
-    path = recording(suffix, 2)
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("starts_s", [(0, 0), (0, 36_000), (36_000, 0)])
+def test_sound_is_shifted_as_the_pictures_are(recording, suffix: str, starts_s: tuple[int, ...]):
+    path = recording(suffix, *starts_s)
     shifts = []
     for kind in ("video", "audio"):
         times = packet_times(path, kind)
         shifts.append(times[len(times) // 2] - times[0])
     assert float(shifts[0]) >= 1
-    assert abs(shifts[0] - shifts[1]) < 1e-3
+    assert abs(shifts[0] - shifts[1]) < 2e-3
 
 
-def test_one_recording_keeps_its_times(recording):
-    path = recording(".ts", 1)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_no_packet_goes_back(recording, suffix: str):
+    path = recording(suffix, 5, 0, 36_000)
+    for kind in ("video", "audio"):
+        times = packet_times(path, kind)
+        assert all(before <= after for before, after in pairwise(times))
+
+
+def test_one_recording_keeps_its_steps(recording):
+    path = recording(".ts", 1000)
+    with av.open(str(path)) as file:
+        expected = [p.dts * p.time_base for p in file.demux(video=0) if p.dts is not None]
+    steps = [after - before for before, after in pairwise(expected)]
+    times = packet_times(path, "video")
+    assert [after - before for before, after in pairwise(times)] == steps
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_other_files_keep_their_times(tmp_path: Path, suffix: str):
+    path = write_second(tmp_path / f"clip{suffix}", 8)
     with av.open(str(path)) as file:
         expected = [p.dts * p.time_base for p in file.demux(video=0) if p.dts is not None]
     assert packet_times(path, "video") == expected
+
+
+def test_an_hour_without_sound_and_pictures_is_a_jump_in_matroska(tmp_path: Path):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("mjpeg", rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuvj420p"
+        audio = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for index in range(20):
+            second = index if index < 10 else index + 50_000
+            frame = av.VideoFrame(64, 48, "yuvj420p")
+            frame.pts, frame.time_base = second, Fraction(1, 10)
+            for packet in video.encode(frame):
+                file.mux(packet)
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+            sound.sample_rate, sound.pts, sound.time_base = 8000, 800 * second, Fraction(1, 8000)
+            file.mux(audio.encode(sound))
+    times = [float(frame.time_s) for frame in read_frames(path)]
+    assert times == pytest.approx([index / 10 for index in range(20)])
+
+
+@pytest.mark.parametrize(("name", "num_frames"), [("jump.ts", 40), ("flvreset264.flv", 40)])
+def test_real_jumps(failing, name: str, num_frames: int):
+    times = [float(frame.time_s) for frame in read_frames(failing(name))]
+    assert len(times) == num_frames
+    assert all(0.09 < after - before < 0.2 for before, after in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [("libx264", {"bf": "3"}), ("libx264", {"bf": "0"}), ("mpeg4", {"bf": "2"}), ("mjpeg", {})],
+)
+def test_pictures_in_avi_are_not_late(tmp_path: Path, encoder: str, options: dict[str, str]):
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(encoder, rate=10, options=options)
+        stream.height, stream.width, stream.bit_rate = 48, 64, 8_000_000
+        stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        for index in range(20):
+            image = np.full((48, 64, 3), 12 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    frames = list(read_frames(path))
+    assert [round(frame.image.mean() / 12) for frame in frames] == list(range(20))
+    assert [frame.time_s for frame in frames] == [Fraction(index, 10) for index in range(20)]
