@@ -22,6 +22,7 @@ Tests: tests/benchmarks/quality/test_eval_mini.py.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -160,14 +161,16 @@ def summary(name: str, rows: Sequence[Row]) -> Row:
     }
     if any("reached" in row for row in rows):
         some = [row for row in rows if "reached" in row]
-        found["reached"] = fmean(row["reached"] for row in some)
+        # NaN where the scene already is as asked: there is no change to reach
+        reached = [row["reached"] for row in some if not math.isnan(row["reached"])]
+        found["reached"] = fmean(reached) if reached else None
         found["rest_moved_percent"] = 100 * fmean(row["rest_moved"] for row in some)
         found["named_only_percent"] = 100 * fmean(row["named_only"] for row in some)
         removed = [row for row in some if row["edit"] == "remove"]
         is_removal = len(removed) == len(rows)
         bound = fmean(row["bound"] for row in removed) if is_removal else None
         found["bound"] = bound
-        found["of_bound_percent"] = 100 * found["reached"] / bound if bound else None
+        found["of_bound_percent"] = 100 * found["reached"] / bound if bound and reached else None
     return found
 
 

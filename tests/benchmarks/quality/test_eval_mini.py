@@ -66,3 +66,10 @@ def test_share_of_the_bound_is_of_removals_alone():
     assert summary("remove", [removed])["of_bound_percent"] == pytest.approx(75)
     both = summary("all", [removed, {**row, "edit": "recolour"}])
     assert both["of_bound_percent"] is None and both["reached"] == pytest.approx(0.6)
+
+
+def test_scenes_that_already_are_as_asked_do_not_count_as_reached() -> None:
+    row = {"edit": "recolour", "right": 1.0, "psnr_db": 20.0, "rest_moved": 0.0, "named_only": 0.0}
+    rows = [{**row, "reached": 0.5}, {**row, "reached": float("nan")}]
+    assert summary("recolour", rows)["reached"] == 0.5
+    assert summary("recolour", rows[1:])["reached"] is None
