@@ -22,10 +22,11 @@ from fairy.analysis.point_tracks import TrackedClip, follow_flow, grid_points, r
 from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
 from fairy.anchors.selection import check_anchor_indices, select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.errors import OutputExistsError, SettingsError
+from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe
 from fairy.media.frames import to_model
 from fairy.media.read import read_frame_at
+from fairy.media.write import check_new_file
 from fairy.settings import EditConfig
 from fairy.synthetic.moving_scenes import sample_clip
 from fairy.synthetic.scenes import SceneSampler
@@ -199,15 +200,13 @@ def checked_png(out: str | Path, *, overwrite: bool) -> Path:
 
     Raises:
         OutputExistsError: it exists.
-        SettingsError: not a PNG, or no such folder.
+        MediaError: no such folder.
+        SettingsError: not a PNG.
     """
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise SettingsError(f"{path}: the picture is a PNG: use a name that ends in .png")
-    if not path.parent.is_dir():
-        raise SettingsError(f"{path}: the folder {path.parent} does not exist: make it first")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: use --overwrite to replace it")
+    check_new_file(path, overwrite=overwrite)
     return path
 
 

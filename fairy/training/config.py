@@ -12,33 +12,16 @@ from typing import Annotated
 from fairy.errors import SettingsError
 from fairy.options import Option, Settings
 
-STAGES = ("autoencoder", "editor", "finetune")
-PRECISIONS = ("auto", "float32", "bf16")
-# Settings that must be at least 1.
-COUNTS = (
-    "batch_size",
-    "draws_per_pair",
-    "clip_frames",
-    "max_steps",
-    "log_every",
-    "checkpoint_every",
-    "validate_every",
-    "num_validation",
-    "shuffle_window",
-    "patch_size",
-    "pool_uses",
-    "pool_workers",
-)
-SHARES = (
-    "change_share",
-    "clear_share",
-    "photo_share",
-    "own_guess_share",
-    "pure_noise_share",
-    "open_pure_noise_share",
-)
 # The zero-noise end of the schedule is step 0, the pure-noise end step 999, as in SD 1.5.
 LAST_TIMESTEP = 999
+
+Stage = Annotated[str, Option(choices=("autoencoder", "editor", "finetune"))]
+Precision = Annotated[str, Option(choices=("auto", "float32", "bf16"))]
+Count = Annotated[int, Option(min=1)]
+CountOrNone = Annotated[int, Option(min=0, allowed="use 0 for none")]
+Share = Annotated[float, Option(min=0, max=1)]
+Range = Annotated[float, Option(min=0, allowed="ranges are given as +-value")]
+Enlargement = Annotated[float, Option(min=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,36 +131,36 @@ class TrainConfig(Settings):
         image_guidance_scale: a new model's default, and the sheet's.
     """
 
-    stage: str
+    stage: Stage
     output: Annotated[Path, Option(short="-o")]
     images: Path | None = None
     autoencoder: Path | None = None
     start: Path | None = None
     model: Annotated[str | None, Option(flag="from")] = None
     data: str | None = None
-    shuffle_window: int = 1_000
+    shuffle_window: Count = 1_000
     device: str = "auto"
     seed: int = 0
-    clear_share: float = 0.0
-    photo_share: float = 0.7
+    clear_share: Share = 0.0
+    photo_share: Share = 0.7
     scope_weights: tuple[float, float, float] = (0.6, 4.0, 1.4)
-    pool_batches: int = 0
-    pool_uses: int = 3
-    pool_workers: int = 1
+    pool_batches: CountOrNone = 0
+    pool_uses: Count = 3
+    pool_workers: Count = 1
     sizes: tuple[tuple[int, int], ...] = ((64, 64),)
-    resize_scale: float = 1.0
-    affine_rotation_deg: float = 0.0
-    affine_translation: float = 0.0
+    resize_scale: Enlargement = 1.0
+    affine_rotation_deg: Range = 0.0
+    affine_translation: Range = 0.0
     affine_scale: tuple[float, float] = (1.0, 1.0)
-    affine_shear_deg: float = 0.0
-    clip_frames: int = 1
+    affine_shear_deg: Range = 0.0
+    clip_frames: Count = 1
     clip_anchors: int = 3
-    batch_size: int = 32
+    batch_size: Count = 32
     global_batch_size: int | None = None
-    average_every: int = 0
-    precision: str = "auto"
-    draws_per_pair: int = 1
-    max_steps: int = 10_000
+    average_every: CountOrNone = 0
+    precision: Precision = "auto"
+    draws_per_pair: Count = 1
+    max_steps: Count = 10_000
     max_minutes: float | None = None
     resume: bool = False
     learning_rate: float = 5e-4
@@ -189,9 +172,9 @@ class TrainConfig(Settings):
     max_loss_rise: float = 10.0
     ema_decay: float = 0.999
     gradient_checkpointing: bool = False
-    lora_rank: int = 0
+    lora_rank: CountOrNone = 0
     latent_channels: int = 48
-    patch_size: int = 8
+    patch_size: Count = 8
     correction_channels: int = 128
     correction_depth: int = 2
     num_component_images: int = 512
@@ -206,18 +189,18 @@ class TrainConfig(Settings):
     timestep_power: float = 1.0
     timestep_set: tuple[int, ...] = ()
     timestep_jitter: int = 30
-    pure_noise_share: float = 0.4
-    open_pure_noise_share: float = 0.12
-    own_guess_share: float = 0.0
+    pure_noise_share: Share = 0.4
+    open_pure_noise_share: Share = 0.12
+    own_guess_share: Share = 0.0
     channel_weight_power: float = 0.0
-    change_share: float = 0.5
+    change_share: Share = 0.5
     drop_text: float = 0.05
     drop_image: float = 0.0
     drop_both: float = 0.0
-    log_every: int = 20
-    checkpoint_every: int = 500
-    validate_every: int = 500
-    num_validation: int = 12
+    log_every: Count = 20
+    checkpoint_every: Count = 500
+    validate_every: Count = 500
+    num_validation: Count = 12
     validation_size: tuple[int, int] = (64, 64)
     edit_size: int = 256
     num_inference_steps: int = 2
@@ -244,8 +227,6 @@ class TrainConfig(Settings):
         self._check_shares()
 
     def _check_stage(self) -> None:
-        if self.stage not in STAGES:
-            raise SettingsError(f"stage {self.stage!r} is unknown: use {', '.join(STAGES)}")
         if self.stage == "editor" and self.autoencoder is None:
             raise SettingsError("the editor stage needs a trained autoencoder: give its folder")
         if self.stage == "finetune" and self.model is None:
@@ -256,16 +237,8 @@ class TrainConfig(Settings):
                 raise SettingsError(f"{name} is for the finetune stage, not for {self.stage}")
         if self.start is not None and self.stage == "finetune":
             raise SettingsError("start is for new models; a finetune names its own with --from")
-        if self.precision not in PRECISIONS:
-            raise SettingsError(f"precision {self.precision!r} is unknown: {', '.join(PRECISIONS)}")
 
     def _check_counts(self) -> None:
-        for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("lora_rank", "pool_batches", "average_every"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}: use 0 for none")
         if self.batch_size % self.rows_per_pair:
             raise SettingsError(
                 f"draws_per_pair {self.draws_per_pair} times clip_frames {self.clip_frames} must "
@@ -294,22 +267,14 @@ class TrainConfig(Settings):
                 )
 
     def _check_shares(self) -> None:
-        for name in SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}: it must be in [0, 1]")
         if not all(0 <= timestep <= LAST_TIMESTEP for timestep in self.timestep_set):
             raise SettingsError(f"timestep_set is {self.timestep_set}: use 0 to {LAST_TIMESTEP}")
         if not 0 <= self.drop_text + self.drop_image + self.drop_both <= 1:
             raise SettingsError("drop_text + drop_image + drop_both must be between 0 and 1")
         if min(self.scope_weights) < 0 or sum(self.scope_weights) == 0:
             raise SettingsError("scope_weights must not be negative, and not all 0")
-        if self.resize_scale < 1:
-            raise SettingsError(f"resize_scale is {self.resize_scale}: it must be at least 1")
         if self.max_loss_rise <= 1:
             raise SettingsError(f"max_loss_rise is {self.max_loss_rise}: it must be over 1")
         low, high = self.affine_scale
         if not 0 < low <= high:
             raise SettingsError(f"affine_scale is {low}, {high}: give two numbers over 0, rising")
-        for name in ("affine_rotation_deg", "affine_translation", "affine_shear_deg"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}: ranges are given as +-value")
