@@ -32,6 +32,7 @@ class Codec:
         max_crf: largest constant rate factor; None where the encoder has none.
         pads: whether sides must be multiples of what the chroma is thinned by.
         keeps_aspect: whether the stream itself says how wide its pixels are.
+        max_timescale: most ticks in a second that the encoder takes.
     """
 
     encoder: str
@@ -40,6 +41,7 @@ class Codec:
     max_crf: int | None = None
     pads: bool = False
     keeps_aspect: bool = False
+    max_timescale: int = 2**31 - 1
 
     @property
     def pix_fmts(self) -> list[str]:
@@ -85,6 +87,7 @@ CODECS = {
     "vp9": Codec(
         "libvpx-vp9", "yuv420p",
         {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1", **_THREADS}, 63,
+        max_timescale=10**9,
     ),
     "av1": Codec(
         "libsvtav1", "yuv420p", {"crf": "18", "preset": "8", "svtav1-params": f"lp={THREADS}"}, 63

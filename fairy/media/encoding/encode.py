@@ -20,10 +20,13 @@ from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.encoding.codecs import Encoding, Options
 from fairy.media.encoding.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
 from fairy.media.encoding.other_streams import OtherTracks, copy_description
+from fairy.media.encoding.tracks import PRE_ROLL_S
 from fairy.media.info import VideoInfo
 
 # Frames between a frame's decoding and its showing, as x265 puts B-frames
 X265_DELAY = 2
+# Titles and other streams that begin first make no clip this late
+LATE_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,17 +56,20 @@ class VideoEncoder:
         if tracks:
             _say_changes(encoding, (height, width), self._size, self._pad)
         self._is_gif = encoding.codec.encoder == "gif"
+        late_s = _late_s(encoding, info)
         # "file:" keeps a colon in the name from being taken for a protocol
         self._file = av.open(
             f"file:{path}", "w", format=encoding.container.muxer,
-            container_options=encoding.container.options | _shift(info),
+            container_options=encoding.container.options | _shift(info, late_s),
         )  # fmt: skip
         self._last_pts: int | None = None
         self._num_frames = 0
         self._add_video()
         self._tracks: OtherTracks | None = None
         if tracks:
-            copy_description(info, self._file, comment)
+            if late_s:
+                logger.warning("begins at %.3f s; made to begin at 0", late_s)
+            copy_description(info, self._file, comment, late_s)
             if info.stream_index is not None:
                 self._tracks = OtherTracks(info, self._file, encoding.container)
                 # Writes the head of the file, which sets the time bases
@@ -137,7 +143,8 @@ class VideoEncoder:
 
     def _add_video(self) -> None:
         encoding, info = self._encoding, self._info
-        self._time_base = GIF_TIME_BASE if self._is_gif else Fraction(1, info.time_base.denominator)
+        ticks_per_s = min(info.time_base.denominator, encoding.codec.max_timescale)
+        self._time_base = GIF_TIME_BASE if self._is_gif else Fraction(1, ticks_per_s)
         stream = self._file.add_stream(
             encoding.codec.encoder, rate=info.fps.limit_denominator(100_000),
             options=encoding.options,
@@ -172,12 +179,26 @@ class VideoEncoder:
         return pts
 
 
-def _shift(info: VideoInfo) -> Options:
-    """Have a clip that begins before time 0, as recordings do, begin there with all its tracks.
+def _shift(info: VideoInfo, late_s: float) -> Options:
+    """Have a clip that begins before time 0, or late, begin there with all its tracks.
 
     MP4 and MOV would hide what lies before 0.
     """
+    if late_s:
+        return {"output_ts_offset": f"{-late_s:.6f}"}
     return {"avoid_negative_ts": "make_non_negative"} if info.start_s < 0 else {}
+
+
+def _late_s(encoding: Encoding, info: VideoInfo) -> float:
+    """Return from when on a clip is written as if it began at time 0, in seconds.
+
+    MP4 and MOV would show nothing up to its beginning, which may be hours. Matroska can begin late.
+    """
+    start_s = float(info.file_start_s)
+    if encoding.container.muxer not in ("mp4", "mov") or start_s < LATE_S:
+        return 0.0
+    # What sound has before the pictures for its decoder is not heard
+    return info.start_s if info.start_s - start_s < PRE_ROLL_S else start_s
 
 
 def _set_x265_dts(packet: VideoPacket) -> None:

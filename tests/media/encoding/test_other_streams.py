@@ -9,7 +9,7 @@ import pytest
 from av.stream import Disposition
 
 from fairy.media import VideoWriter, probe
-from fairy.media.encoding.other_streams import _Transcoded
+from fairy.media.encoding.tracks import Transcoded
 
 RATE = 48_000
 CLICKS_S = (0.25, 0.9, 1.7)
@@ -128,7 +128,7 @@ def test_speakers_of_every_layout_are_transcoded(layout, codec):
         metadata={}, disposition=Disposition(0),
     )  # fmt: skip
     with av.open(io.BytesIO(), "w", format="matroska") as file:
-        _Transcoded(source, file, codec)
+        Transcoded(source, file, codec)
         file.streams.audio[0].codec_context.open()
         assert file.streams.audio[0].layout.nb_channels == source.codec_context.layout.nb_channels
 

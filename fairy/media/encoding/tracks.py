@@ -1,0 +1,259 @@
+"""A track of sound or subtitles beside the pictures: its packets copied, or transcoded.
+
+Tests: tests/media/encoding/test_copied_packets.py, tests/media/encoding/test_transcoded.py,
+tests/media/encoding/test_cut_away.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+
+from fairy.media.compat import copy_disposition
+from fairy.media.decoding.clock import AnyPacket
+
+logger = logging.getLogger(__name__)
+
+# FFmpeg's AVFMT_TS_NONSTRICT: several packets of a stream may have one decoding time.
+_TS_NONSTRICT = 0x20000
+# Bits per second and channel: no loss that is heard, by the encoders' own listening tests.
+TRANSCODED_BIT_RATE = 96_000
+# Layouts that every encoder here takes; a file may say "2 channels" and no more.
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# What a decoder reads before the first sound that is heard: Opus most, 80 ms (RFC 7845, 4.6);
+# AAC two packets, which are longer at low rates
+PRE_ROLL_S, PRE_ROLL_PACKETS = 0.08, 2
+# Matroska counts in milliseconds
+ROUNDING_S = 1e-3
+# Where an Opus header holds how many samples are not to be heard
+_PRE_SKIP = slice(10, 12)
+
+
+class Track(Protocol):
+    """Takes a source's packets and gives the output's, which may be ready later."""
+
+    def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """Yield the packets that are ready once `packet` is there."""
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Yield what is left, and say what was lost."""
+
+
+class Copied:
+    """Every packet as it is, its times in the output's ticks.
+
+    Where two packets fall on one tick that the output holds only one on, as in MP4 and MOV, the
+    later one moves to the next. What an edit list of the source cuts away is left out: neither in
+    the output, nor heard.
+    """
+
+    def __init__(self, source: AudioStream | SubtitleStream, output: OutputContainer) -> None:
+        self._stream = output.add_stream_from_template(source)
+        describe_like(self._stream, source)
+        shares_ticks = bool(output.format.flags & _TS_NONSTRICT) or source.type == "subtitle"
+        self._least_step = 0 if shares_ticks else 1
+        self._next_dts: int | None = None
+        self._cuts = _Cuts(source, output)
+
+    def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """Yield the packet, and the ones before it that its decoder needs."""
+        for kept in self._cuts.feed(packet):
+            self._place(kept)
+            yield kept
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Yield nothing: every packet was given at once."""
+        self._cuts.say()
+        yield from ()
+
+    def _place(self, packet: AnyPacket) -> None:
+        # Set by the muxer when it wrote the file's head
+        assert self._stream.time_base is not None
+        scale = packet.time_base / self._stream.time_base
+        times = [time for time in (packet.dts, packet.pts) if time is not None]
+        dts = round(times[0] * scale) if times else self._next_dts
+        duration = round((packet.duration or 0) * scale)
+        if dts is not None:
+            dts = dts if self._next_dts is None else max(dts, self._next_dts)
+            pts = dts if packet.pts is None else max(round(packet.pts * scale), dts)
+            if not duration and self._least_step and self._next_dts is not None:
+                # MP4 and MOV would hide a last packet of no duration: it lasts as the one before
+                duration = dts + self._least_step - self._next_dts
+            packet.pts, packet.dts = pts, dts
+            self._next_dts = dts + self._least_step
+        packet.duration = duration
+        packet.time_base = self._stream.time_base
+        packet.stream = self._stream
+
+
+class _Cuts:
+    """Leaves out the packets that an edit list (MP4, MOV) cuts away.
+
+    A few before the first that is heard are kept for its decoder, where the output hides what lies
+    before time 0. Where it does not, a packet that is cut in two would be heard whole, and shift
+    everything to begin with it: it is left out too.
+    """
+
+    def __init__(self, source: AudioStream | SubtitleStream, output: OutputContainer) -> None:
+        self._has_edits = source.container.format.name.startswith("mov,")
+        self._hidden_s = _hidden_s(source, output)
+        self._muxer = output.format.name
+        self._early: list[AnyPacket] = []
+        self._has_begun = False
+        self._lost_s = 0.0
+
+    def feed(self, packet: AnyPacket) -> list[AnyPacket]:
+        """Return what is to be copied now."""
+        if not self._has_edits:
+            return [packet]
+        if packet.is_discard:
+            # After the first that is heard it would be heard in the place of another
+            if not self._has_begun:
+                self._early.append(packet)
+            return []
+        if not self._has_begun and _start_s(packet) < -self._hidden_s:
+            self._lost_s += max(_end_s(packet), 0)
+            return []
+        needed = [*self._pre_roll(_start_s(packet)), packet]
+        self._early.clear()
+        self._has_begun = True
+        return needed
+
+    def say(self) -> None:
+        """Log how much is left out that was not cut away."""
+        if self._lost_s:
+            logger.warning(
+                "the first %.0f ms of sound are left out: %s cannot hide a part of a packet",
+                1000 * self._lost_s, self._muxer,
+            )  # fmt: skip
+
+    def _pre_roll(self, first_s: float) -> list[AnyPacket]:
+        """Return what the packet that starts at `first_s` needs, as far as it stays hidden."""
+        return [
+            packet
+            for place, packet in enumerate(self._early, start=-len(self._early))
+            if (place >= -PRE_ROLL_PACKETS or first_s - _start_s(packet) <= PRE_ROLL_S)
+            and _start_s(packet) >= -self._hidden_s
+            and _end_s(packet) <= ROUNDING_S
+        ]
+
+
+def _hidden_s(source: AudioStream | SubtitleStream, output: OutputContainer) -> float:
+    """Return how many seconds before time 0 the output can hold without playing them."""
+    if output.format.name in ("mp4", "mov"):
+        return math.inf
+    header = source.codec_context.extradata or b""
+    if source.codec_context.name == "opus" and len(header) >= _PRE_SKIP.stop:
+        # Matroska's CodecDelay is Opus's pre-skip (RFC 7845, 5.1), in samples at 48 kHz
+        return int.from_bytes(header[_PRE_SKIP], "little") / 48_000 + ROUNDING_S
+    return ROUNDING_S
+
+
+def _start_s(packet: AnyPacket) -> float:
+    return 0.0 if packet.pts is None else float(packet.pts * packet.time_base)
+
+
+def _end_s(packet: AnyPacket) -> float:
+    return _start_s(packet) + float((packet.duration or 0) * packet.time_base)
+
+
+Kind = tuple[str, int, int]
+"""What an audio frame is: sample format, channels, samples per second."""
+
+
+class Transcoded:
+    """Sound decoded and encoded again, each sample at its own time.
+
+    The encoder gets one format from the first packet to the last, also where the source's changes.
+    """
+
+    def __init__(self, source: AudioStream, output: OutputContainer, encoder: str) -> None:
+        self._decoder = source.codec_context
+        rate = _encoder_rate(encoder, self._decoder.sample_rate)
+        num_channels = self._decoder.layout.nb_channels
+        stream = output.add_stream(encoder, rate=rate, layout=LAYOUTS.get(num_channels, "7.1"))
+        assert isinstance(stream, AudioStream)
+        if num_channels not in LAYOUTS:
+            logger.warning("%d channels of sound become 8", num_channels)
+        stream.codec_context.bit_rate = (
+            TRANSCODED_BIT_RATE * stream.codec_context.layout.nb_channels
+        )
+        describe_like(stream, source)
+        self._stream, self._codec = stream, stream.codec_context
+        self._resampler: av.AudioResampler | None = None
+        self._kind: Kind | None = None
+        self._num_refused = 0
+
+    def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """Yield the packets that the encoder has ready."""
+        try:
+            frames = self._decoder.decode(packet)
+        except av.error.FFmpegError:
+            self._num_refused += 1
+            return
+        yield from self._encode(frames)
+
+    def finish(self) -> Iterator[AnyPacket]:
+        """Yield what decoder and encoder hold back."""
+        with suppress(av.error.FFmpegError):
+            yield from self._encode(self._decoder.decode(None))
+        for part in [] if self._resampler is None else self._resampler.resample(None):
+            yield from self._stream.encode(part)
+        yield from self._stream.encode(None)
+        if self._num_refused:
+            logger.warning("%d packets of sound cannot be decoded; left out", self._num_refused)
+
+    def _encode(self, frames: Sequence[AudioFrame]) -> Iterator[AnyPacket]:
+        for frame in frames:
+            if self._resampler is None or self._kind != _kind(frame):
+                yield from self._change_to(_kind(frame))
+            assert self._resampler is not None
+            for part in self._resampler.resample(frame):
+                yield from self._stream.encode(part)
+
+    def _change_to(self, kind: Kind) -> Iterator[AnyPacket]:
+        """Yield what is left of the format so far, and make ready for frames of another."""
+        if self._resampler is not None and self._kind is not None:
+            logger.warning(
+                "the sound changes from %s to %s; written as %d channels, %d Hz throughout",
+                _in_words(self._kind), _in_words(kind), self._codec.layout.nb_channels,
+                self._codec.sample_rate,
+            )  # fmt: skip
+            for part in self._resampler.resample(None):
+                yield from self._stream.encode(part)
+        self._kind = kind
+        self._resampler = av.AudioResampler(
+            self._codec.format, self._codec.layout, self._codec.sample_rate
+        )
+
+
+def _kind(frame: AudioFrame) -> Kind:
+    return frame.format.name, frame.layout.nb_channels, frame.sample_rate
+
+
+def _in_words(kind: Kind) -> str:
+    return f"{kind[1]} channels, {kind[2]} Hz"
+
+
+def describe_like(stream: Stream, source: Stream) -> None:
+    """Keep a track's language, title and role."""
+    for key in ("language", "title", "handler_name"):
+        if key in source.metadata:
+            stream.metadata[key] = source.metadata[key]
+    copy_disposition(stream, source)
+
+
+def _encoder_rate(encoder: str, rate: int) -> int:
+    """Return the smallest sample rate of `encoder` that loses nothing, or its largest."""
+    rates = av.Codec(encoder, "w").audio_rates or [rate]
+    return min((known for known in rates if known >= rate), default=max(rates))
