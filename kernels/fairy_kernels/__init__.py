@@ -1,4 +1,4 @@
-"""Attention kernels of the Fairy method: tensors only, nothing of diffusers.
+"""Attention kernels of the Fairy method. They work on tensors and do not know diffusers.
 
-`reference.py` is the specification; `testing.py` holds what every test of a kernel needs.
+`reference.py` is the specification; `testing.py` has the inputs and the error limit for tests.
 """

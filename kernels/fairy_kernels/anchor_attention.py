@@ -1,10 +1,11 @@
-"""Attention of frames to themselves and to their group's anchors, by the Triton kernel.
+"""Attention of frames to themselves and to their group's anchors, with the Triton kernel.
 
     out[g*F+f] = softmax([q k^T * scale, q k_anchor[g]^T * scale + anchor_bias]) [v, v_anchor[g]]
 
-Shapes: q (B,N,H,D), k, v (B,L,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D); out (B,N,H,D). All are
-read in place. A custom operator with a rule for shapes, so torch.compile(fullgraph=True) keeps it
-and CUDA graphs record it. Importing this module needs Triton (`availability.why_not`).
+Shapes: q (B,N,H,D), k, v (B,L,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D); out (B,N,H,D). All
+inputs are read in place. The kernel is a custom operator with a shape rule, so it works with
+torch.compile(fullgraph=True) and CUDA graphs. Importing this module needs Triton
+(`availability.why_not`).
 Reference: reference.py. Tests: tests/kernels/test_anchor_attention.py.
 """
 
@@ -30,7 +31,7 @@ def anchor_attention(
     scale: float | None = None,
     anchor_bias: float = 0.0,
 ) -> Tensor:
-    """Return softmax over own and anchor keys, times their values, (B,N,H,D), contiguous.
+    """Return attention over own and anchor keys, (B,N,H,D), contiguous.
 
     Args:
         q: queries (B,N,H,D), B = G*F rows, group-major; float16, bfloat16 or float32.
@@ -38,17 +39,17 @@ def anchor_attention(
         v: each row's own values (B,L,H,D).
         k_anchor: the anchors' keys (G,M,H,D); M = 0 is plain self-attention.
         v_anchor: the anchors' values (G,M,H,D).
-        scale: factor on the scores, over 0; 1/sqrt(D) when None.
+        scale: factor on the scores, above 0; 1/sqrt(D) when None.
         anchor_bias: added to the anchors' scaled scores: their weights are multiplied by
             exp(anchor_bias). 0 is the paper; -inf leaves the anchors out.
 
     Raises:
-        ValueError: shapes, dtypes or numbers that do not go together.
+        ValueError: the shapes, dtypes or devices do not match, or a number is out of range.
     """
     check_arguments(q, k, v, k_anchor, v_anchor)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if not 0 < scale < math.inf:
-        raise ValueError(f"scale {scale}: must be a number over 0")
+        raise ValueError(f"scale {scale}: must be a finite number above 0")
     if not anchor_bias < math.inf:
         raise ValueError(f"anchor_bias {anchor_bias}: must be a number, or -inf for no anchors")
     if anchor_bias == -math.inf:
@@ -58,7 +59,7 @@ def anchor_attention(
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None) -> Tensor:
-    """Return plain attention of q (B,N,H,D) with k, v (B,L,H,D): the anchors' own pass."""
+    """Return plain attention of q (B,N,H,D) to k, v (B,L,H,D); the anchors' pass uses it."""
     return anchor_attention(q, k, v, k[:1, :0], v[:1, :0], scale=scale)
 
 
@@ -93,10 +94,10 @@ def _shape_of_result(
 
 
 def check_arguments(q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor) -> None:
-    """Refuse what the kernel would read wrongly.
+    """Check the tensors, because the kernel itself would read out of bounds.
 
     Raises:
-        ValueError: shapes, dtypes or devices that do not go together.
+        ValueError: the shapes, dtypes or devices do not match.
     """
     num_rows, _, num_heads, head_dim = q.shape
     frames_per_group(q, k_anchor)

@@ -1,4 +1,4 @@
-"""Whether the Triton kernel can run here, and if not, why. Imports no Triton.
+"""Whether the Triton kernel can run here, and if not, why. Does not import Triton.
 
 Tests: tests/kernels/test_availability.py.
 """
@@ -13,12 +13,12 @@ import torch
 
 from fairy_kernels.launch_config import MAX_HEAD_DIM, TUNED_HEAD_DIMS, find_measured
 
-# Tensor cores for bfloat16, and copies that run beside the arithmetic
+# The first with bfloat16 tensor cores and asynchronous copies
 MIN_CAPABILITY = (8, 0)
 
 
 def why_not(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
-    """Return why the kernel cannot run, in words for a user; None when it can.
+    """Return why the kernel cannot run, as a message for users; None when it can.
 
     Args:
         device: where the tensors are.
@@ -39,20 +39,20 @@ def why_not(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
 
 
 def why_not_chosen(device: torch.device, head_dims: Iterable[int] = ()) -> str | None:
-    """Return why the kernel should not be taken unasked: as `why_not`, or it is not measured.
+    """Return why `--backend auto` should not choose the kernel; None when it should.
 
-    It is measured when a row of `launch_config` for this card says that it was faster than SDPA;
-    without `head_dims`, at all of the table's.
+    The kernel is chosen when it can run (`why_not`) and `launch_config` has a row measured on this
+    card that is faster than SDPA, for each of `head_dims` (all tuned ones if there are none).
     """
     reason = why_not(device, head_dims)
     if reason is not None:
         return reason
     if device.type == "cpu":
-        return "Triton only interprets on the CPU"
+        return "on the CPU, Triton only runs in its interpreter"
     for head_dim in sorted(set(head_dims) or TUNED_HEAD_DIMS):
         if not find_measured(head_dim, device):
             return (
-                "the Triton kernel is not measured to be faster on this card at head dim "
+                "no measurement shows the Triton kernel to be faster on this card at head dim "
                 f"{head_dim}: ask for it by name, or run python -m fairy_kernels.tune "
                 f"--head-dim {head_dim}"
             )
@@ -60,5 +60,5 @@ def why_not_chosen(device: torch.device, head_dims: Iterable[int] = ()) -> str |
 
 
 def interpreted() -> bool:
-    """Return True when Triton runs kernels by its interpreter, on the CPU (TRITON_INTERPRET)."""
+    """Return True when Triton runs kernels in its CPU interpreter (TRITON_INTERPRET)."""
     return os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "yes", "on")

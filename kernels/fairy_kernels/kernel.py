@@ -4,20 +4,20 @@
              [v[r], v_anchor[g]]                                         g = r // F, for each head
 
 Shapes: q (B,N,H,D), k, v (B,L,H,D), B = G*F rows, row g*F+f; k_anchor, v_anchor (G,M,H,D); out
-(B,N,H,D). Keys and values are read where they are, one tile of BLOCK_N after another: the row's own
-tiles, then its group's anchors, with one running state, so nothing is joined, copied or merged.
+(B,N,H,D). Keys and values are read in place, one tile of BLOCK_N after another: the row's own
+tiles, then its group's anchors, with one running state. Nothing is concatenated, copied or merged.
 
 Grid: one program per BLOCK_M queries of a row and head. Query tiles run fastest, then frames, heads
 and groups, so that programs that are resident together read the same anchors from the L2 cache.
 
 Legend: scores are kept in log2 units (`scale_log2` = scale * log2(e)), `shift` is subtracted before
-exp2, `total` is the softmax's denominator, `acc` its numerator. A head dimension that is no power
-of two is cut in two powers, D_MAIN + D_REST (40 = 32 + 16, the last 8 masked). Strides come divided
-by VEC, so that the compiler knows them to be multiples of it and reads 16 bytes at a time.
+exp2, `total` is the softmax's denominator, `acc` its numerator. A head dimension that is not a
+power of two is split into two powers, D_MAIN + D_REST (40 = 32 + 16, the last 8 masked). Strides
+are divided by VEC: the compiler then knows they are multiples of it and reads 16 bytes at once.
 
-Two ways to shift, both exact up to rounding (proof: README.md): the running maximum ("online"), or
-FIXED_SHIFT: the maximum of one tile, kept, which saves three instructions a score; if anything
-overflowed in the end, the program runs again online.
+There are two ways to shift, both exact up to rounding (proof: README.md): the running maximum
+("online"), or FIXED_SHIFT: the maximum of one tile, which saves three instructions a score. If
+anything overflowed, the program runs again online.
 Reference: reference.py. Tests: tests/kernels/test_anchor_attention.py, test_mutations.py.
 """
 
@@ -36,7 +36,7 @@ from fairy_kernels.launch_config import LaunchConfig, split_head_dim
 VEC = 8
 # The offsets inside a tile of up to 256 tokens are 32-bit
 MAX_TOKEN_STRIDE = 2**31 // 256
-# With a fixed shift the denominator is at least 1; over this, weights or sums might overflow
+# With a fixed shift the denominator is at least 1; above this, weights or sums might overflow
 MAX_TOTAL = {torch.float16: 2.0**15, torch.bfloat16: 2.0**32, torch.float32: 2.0**32}
 
 
@@ -51,7 +51,7 @@ def load_tile(
     """Return (ROWS, D_WIDTH) from token `first` and channel D_FIRST on; 0 outside the tensor."""
     tokens = tl.arange(0, ROWS)
     channels = D_FIRST + tl.arange(0, D_WIDTH)
-    # 64-bit for the tile's place, 32-bit within the tile
+    # 64-bit offsets to the tile, 32-bit within it
     tile = base + tl.cast(first, tl.int64) * stride * VEC
     at = tile + tokens[:, None] * (stride * VEC) + channels[None, :]
     in_rows = (tokens < num_tokens - first)[:, None]
@@ -100,7 +100,7 @@ def fold_tiles(
     """Return numerator (two parts) and denominator of the softmax over own and anchor keys."""
     acc = tl.zeros([BLOCK_M, D_MAIN], tl.float32)
     total = tl.zeros([BLOCK_M], tl.float32)
-    # Without a rest it is never touched, and the compiler drops it
+    # Never used when D_REST is 0; the compiler removes it then
     acc_rest = tl.zeros([BLOCK_M, D_REST if D_REST > 0 else 16], tl.float32)
     num_own = tl.cdiv(num_keys, BLOCK_N)
     num_tiles = num_own + tl.cdiv(num_anchor_keys, BLOCK_N)
@@ -169,7 +169,7 @@ def anchor_attention_kernel(
         )
 
     if FIXED_SHIFT:
-        # The tile of keys around the queries' own place: in self-attention the largest are there
+        # The keys at the queries' own position: in self-attention these scores are the largest
         near = tl.minimum(first, num_keys - 1) // BLOCK_N * BLOCK_N
         scores = dot_keys(
             q, q_rest, k_own, k_token, near, num_keys, D, D_MAIN, D_REST, BLOCK_N, MASK_KEYS, VEC
@@ -181,7 +181,7 @@ def anchor_attention_kernel(
             num_keys, num_anchor_keys, scale_log2, bias_log2,
             D, D_MAIN, D_REST, BLOCK_M, BLOCK_N, MASK_KEYS, False, VEC,
         )  # fmt: skip
-        # Every weight is at most their sum; NaN compares false
+        # No weight is larger than their sum; NaN compares false
         again = tl.min((total <= MAX_TOTAL).to(tl.int32), 0) == 0
     else:
         acc = tl.zeros([BLOCK_M, D_MAIN], tl.float32)
@@ -230,9 +230,9 @@ def launch(
         v: values (B,L,H,D).
         k_anchor: the anchors' keys (G,M,H,D); M may be 0.
         v_anchor: the anchors' values (G,M,H,D).
-        scale: factor on the scores, over 0.
+        scale: factor on the scores, above 0.
         anchor_bias: added to the anchors' scaled scores; finite.
-        config: block sizes and the like.
+        config: block sizes and other launch settings.
     """
     num_rows, num_queries, num_heads, head_dim = q.shape
     num_groups, num_anchor_keys = k_anchor.shape[:2]
@@ -272,8 +272,8 @@ def launch(
 def readable(tensor: Tensor) -> Tensor:
     """Return `tensor` as it is if the kernel can read it in place, else a contiguous copy.
 
-    In place: channels side by side, every other stride a multiple of VEC elements. Projections and
-    views of a joint projection are like that; the copy is for views that nobody should make.
+    It can if channels are contiguous and every other stride is a multiple of VEC elements.
+    Projections and views of a joint projection are; only unusual views need the copy.
     """
     strides = [s for s, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
     *outer, inner = (*strides[:-1], tensor.stride(-1))

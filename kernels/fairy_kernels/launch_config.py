@@ -1,7 +1,7 @@
-"""How the kernel is launched: block sizes, warps and stages per card and head dimension.
+"""Launch settings of the kernel: block sizes, warps and stages by card and head dimension.
 
-A table rather than trials at start-up. Each row names its origin; a row for the user's own
-card, written by `python -m fairy_kernels.tune`, goes before the table.
+They come from a table, so nothing is tried at start-up. Rows that `python -m fairy_kernels.tune`
+measured on the user's own card take precedence.
 Tests: tests/kernels/test_launch_config.py, test_static.py (every row compiles without spills).
 """
 
@@ -20,13 +20,13 @@ import torch
 logger = logging.getLogger(__name__)
 
 MAX_HEAD_DIM = 256
-# Head dimension -> tokens of the layer that matters most there: Stable Diffusion 1.5 at 512×384,
+# Head dimension -> tokens of the most expensive layer with it: Stable Diffusion 1.5 at 512×384,
 # SDXL-class models at 1024×1024
 TUNED_TOKENS = {40: 3072, 64: 4096, 80: 768, 128: 4096, 160: 192}
 TUNED_HEAD_DIMS = tuple(TUNED_TOKENS)
 TUNED_FILE_VARIABLE = "FAIRY_TUNED_FILE"
 
-# Shared memory that one program may have, in bytes (CUDA programming guide, compute capabilities)
+# Shared memory limit of one program in bytes (CUDA programming guide, compute capabilities)
 SHARED_BYTES = {
     80: 163 * 1024,
     86: 99 * 1024,
@@ -45,12 +45,12 @@ class LaunchConfig:
     """Settings of one launch.
 
     Attributes:
-        block_m: queries of a program.
-        block_n: keys of a tile.
-        num_warps: of a program.
+        block_m: queries per program.
+        block_n: keys per tile.
+        num_warps: warps per program.
         num_stages: tiles in flight.
-        fixed_shift: keep one tile's maximum instead of following the running one.
-        split: cut the head dimension into two powers of two rather than pad it to one.
+        fixed_shift: subtract one tile's maximum throughout instead of the running one.
+        split: split the head dimension into two powers of two instead of padding it to one.
     """
 
     block_m: int
@@ -62,8 +62,8 @@ class LaunchConfig:
 
 
 # (compute capability of the generation, head dimension) -> settings, 16 bit.
-# Origin of all rows: fewest instructions per score without spills in `python -m
-# fairy_kernels.static`, triton 3.7.1. None is measured: no GPU has run the kernel yet.
+# All rows have the fewest instructions per score without spills, by `python -m
+# fairy_kernels.static` with triton 3.7.1. None is measured: no GPU has run the kernel yet.
 TABLE = {
     (80, 40): LaunchConfig(block_m=128, block_n=64, num_warps=8, num_stages=2),
     (80, 64): LaunchConfig(block_m=128, block_n=64, num_warps=8, num_stages=2),
@@ -83,16 +83,16 @@ TABLE = {
 }
 # Small enough for every card
 SMALL = LaunchConfig(block_m=64, block_n=32, num_warps=4, num_stages=1)
-# Without tensor cores: products are added up in registers
+# float32 does not use tensor cores: products are added up in registers
 FLOAT32 = LaunchConfig(block_m=16, block_n=16, num_warps=4, num_stages=1)
-# The interpreter's time goes by the number of programs and tiles; smaller blocks test more seams
+# The interpreter's time grows with the number of programs and tiles; small blocks test more edges
 INTERPRETED = LaunchConfig(block_m=32, block_n=32, num_warps=4, num_stages=1)
 
 
 def choose_config(
     head_dim: int, num_queries: int, dtype: torch.dtype, device: torch.device
 ) -> LaunchConfig:
-    """Return the settings for q (B,N,H,D) with D `head_dim` and N `num_queries` on `device`."""
+    """Return the settings for q (B,N,H,D) with D = `head_dim`, N = `num_queries` on `device`."""
     if device.type == "cpu":
         return INTERPRETED
     if dtype == torch.float32:
@@ -103,7 +103,7 @@ def choose_config(
 
 
 def table_config(head_dim: int, capability: int) -> LaunchConfig:
-    """Return the table's row for a generation (80, 90, 100, 120); other head dims take the next."""
+    """Return the row for a generation (80, 90, 100, 120) and the next larger head dim it has."""
     rows = {
         row_dim: row
         for (row_capability, row_dim), row in TABLE.items()
@@ -114,7 +114,7 @@ def table_config(head_dim: int, capability: int) -> LaunchConfig:
 
 
 def fit_queries(config: LaunchConfig, num_queries: int) -> LaunchConfig:
-    """Return `config` with smaller blocks where large ones would be mostly empty.
+    """Return `config` with smaller blocks if large ones would be mostly empty.
 
     >>> large = LaunchConfig(block_m=128, block_n=64, num_warps=8, num_stages=2)
     >>> fit_queries(large, num_queries=48).block_m
@@ -128,12 +128,12 @@ def fit_queries(config: LaunchConfig, num_queries: int) -> LaunchConfig:
         if rows <= 1.25 * (-(-num_queries // smaller.block_m) * smaller.block_m):
             break
         config = smaller
-    # The tiles of so few keys are mostly partial, and masks take registers
+    # With so few keys most tiles are partial, and masks need registers
     return replace(config, block_n=min(config.block_n, 32)) if num_queries <= 64 else config
 
 
 def generation(device: torch.device) -> int:
-    """Return whose rows a card takes: cards with less shared memory than sm_80 take `SMALL`'s."""
+    """Return the capability whose rows a card uses; with little shared memory, it has none."""
     if torch.version.hip is not None:
         return 0
     major, minor = torch.cuda.get_device_capability(device)
@@ -142,7 +142,7 @@ def generation(device: torch.device) -> int:
 
 
 def split_head_dim(head_dim: int, *, split: bool = True) -> tuple[int, int]:
-    """Return the powers of two (at least 16) that a head is cut into; 0 for no second one.
+    """Return the powers of two (at least 16) that a head is split into; 0 for no second one.
 
     >>> split_head_dim(40), split_head_dim(64), split_head_dim(24), split_head_dim(160)
     ((32, 16), (64, 0), (32, 0), (128, 32))
@@ -161,7 +161,7 @@ def _power_of_two(number: int) -> int:
 
 
 def tuned_file() -> Path:
-    """Return where the user's own rows are: FAIRY_TUNED_FILE, or a file in ~/.config/fairy."""
+    """Return the file with the user's own rows: FAIRY_TUNED_FILE, or one in ~/.config/fairy."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return Path(os.environ.get(TUNED_FILE_VARIABLE) or home / "fairy" / "attention.json")
 
@@ -179,7 +179,7 @@ def find_measured(head_dim: int, device: torch.device) -> LaunchConfig | None:
 
 @lru_cache
 def read_rows(path: Path) -> tuple[dict[str, Any], ...]:
-    """Return the rows of a tuned file; none when there is no such file or it cannot be read."""
+    """Return the rows of a tuned file; none if it does not exist or cannot be read."""
     if not path.exists():
         return ()
     try:
@@ -191,7 +191,7 @@ def read_rows(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def write_row(path: Path, row: dict[str, Any], config: LaunchConfig) -> None:
-    """Put a row (device, head_dim, ms, sdpa_ms ...) with its settings into a tuned file."""
+    """Write a row (device, head_dim, ms, sdpa_ms ...) with its settings to a tuned file."""
     key = (row["device"], row["head_dim"])
     kept = [old for old in read_rows(path) if (old["device"], old["head_dim"]) != key]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ def attention_reference(
         v: values (B,M,H,D).
         scale: factor on the scores; 1/sqrt(D) when None.
         bias: added to the scaled scores of each key, (M,); 0 when None.
-        dtype: in which it is computed; the result comes back in q's.
+        dtype: for the computation; the result has q's.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     scores = torch.einsum("bnhd,bmhd->bhnm", q.to(dtype), k.to(dtype)) * scale
@@ -52,7 +52,7 @@ def anchor_attention_reference(
     anchor_bias: float = 0.0,
     dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """Return attention over own and anchor keys; row g*F+f reads the anchors of g.
+    """Return attention over own and anchor keys; row g*F+f reads the anchors of group g.
 
     Args:
         q: queries (B,N,H,D), B = G*F rows, group-major.
@@ -62,7 +62,7 @@ def anchor_attention_reference(
         v_anchor: the anchors' values (G,M,H,D).
         scale: factor on the scores; 1/sqrt(D) when None.
         anchor_bias: added to the anchors' scaled scores; -inf leaves the anchors out.
-        dtype: in which it is computed; the result comes back in q's.
+        dtype: for the computation; the result has q's.
     """
     num_frames = frames_per_group(q, k_anchor)
     k_all = torch.cat([k, k_anchor.repeat_interleave(num_frames, dim=0)], dim=1)
@@ -74,7 +74,7 @@ def anchor_attention_reference(
 def anchor_bias_of_keys(
     num_keys: int, num_anchor_keys: int, anchor_bias: float, device: torch.device
 ) -> Tensor | None:
-    """Return 0 for own keys and `anchor_bias` for anchors', (L+M,) float32; None when all are 0."""
+    """Return each key's bias, (L+M,) float32: 0 for own keys; None if all are 0."""
     if anchor_bias == 0:
         return None
     bias = torch.zeros(num_keys + num_anchor_keys, device=device)

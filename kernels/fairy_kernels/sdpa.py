@@ -1,4 +1,4 @@
-"""Anchor attention by torch's scaled dot-product attention: what runs where no kernel of ours does.
+"""Anchor attention with torch's scaled dot-product attention, for devices without our kernel.
 
 Shapes: q, k, v (B,N,H,D) with B = G*F rows, row g*F+f; k_anchor, v_anchor (G,M,H,D); out (B,N,H,D).
 Reference: fairy_kernels/reference.py. Tests: tests/kernels/test_testing.py,
@@ -19,10 +19,10 @@ from fairy_kernels.reference import anchor_bias_of_keys, frames_per_group
 def sdpa(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *, scale: float | None = None
 ) -> Tensor:
-    """Return torch's scaled dot-product attention of q (B,N,H,D) with k, v (B,M,H,D).
+    """Return torch's scaled dot-product attention of q (B,N,H,D) to k, v (B,M,H,D).
 
     Scores are scaled by `scale`, 1/sqrt(D) when None. `bias` (M,) is added to the scaled scores;
-    with one, torch takes other kernels.
+    it makes torch use other kernels.
     """
     mask = None if bias is None else bias.to(q.dtype).expand(q.shape[1], -1)
     out = scaled_dot_product_attention(
@@ -41,7 +41,7 @@ def anchor_attention_concatenated(
     scale: float | None = None,
     anchor_bias: float = 0.0,
 ) -> Tensor:
-    """Return anchor attention by one call on [k, k_anchor]: anchors are copied for every frame."""
+    """Return anchor attention by one call on [k, k_anchor], with a copy of the anchors per frame."""
     if anchor_bias == -math.inf:
         return sdpa(q, k, v, scale=scale)
     num_frames = frames_per_group(q, k_anchor)

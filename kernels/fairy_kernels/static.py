@@ -1,13 +1,13 @@
-"""What the compiler makes of the kernel, also for cards that are not there: no GPU is needed.
+"""Compile the kernel for a card and report its resource use; no GPU is needed.
 
-Compiles for a compute capability and reads cuobjdump and nvdisasm, which come with Triton:
-registers, spills, shared memory, programs per multiprocessor, matrix instructions, and the
-instructions per score in the loops over the keys (a score is one query times one key).
+Reads the output of cuobjdump and nvdisasm, which come with Triton: registers, spills, shared
+memory, programs per multiprocessor, matrix instructions, and the instructions per score in the
+loops over the keys (a score is one query times one key).
 
     python -m fairy_kernels.static                        # every row of the table, at its tokens
     python -m fairy_kernels.static --capability 90 --head-dim 40
 
-A table and, as the last line, one JSON document. Figures: README.md.
+Prints a table and, as the last line, one JSON document. Results: README.md.
 Tests: tests/kernels/test_static.py.
 """
 
@@ -40,14 +40,14 @@ from fairy_kernels.launch_config import (
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 TYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
-# Head dimension and tokens: the tuned ones, and Stable Diffusion 1.5's smallest level at 512×384
+# (head dimension, tokens): the tuned ones, and Stable Diffusion 1.5's smallest level at 512×384
 SHAPES = (*TUNED_TOKENS.items(), (160, 48))
 GENERATIONS = sorted({capability for capability, _ in TABLE})
 HEADER = (
     "capability head_dim tokens block_m block_n warps | registers spill shared programs | per score"
 )
 REGISTERS_PER_SM = 65536
-# Of one program, kept by the driver; and what a multiprocessor has over a program's limit
+# The driver reserves this for each program; a multiprocessor has this beyond a program's limit
 RESERVED_SHARED_BYTES = 1024
 
 
@@ -56,10 +56,10 @@ class KeyLoop:
     """One loop over tiles of keys, per score and thread.
 
     Attributes:
-        online: it follows the running maximum; otherwise the shift is fixed.
+        online: whether it subtracts the running maximum; otherwise the shift is fixed.
         instructions: all instructions.
         exps: exponentials.
-        waits: how often it waits for matrix instructions (wgmma), per tile.
+        waits: waits for matrix instructions (wgmma), per tile.
     """
 
     online: bool
@@ -70,15 +70,15 @@ class KeyLoop:
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """What the compiler reports of one kernel.
+    """Resource use of one compiled kernel.
 
     Attributes:
         registers: per thread.
         spill_bytes: local memory per thread.
-        shared_bytes: of one program.
+        shared_bytes: shared memory per program.
         programs_per_sm: resident programs, by registers and shared memory.
-        mmas: how many matrix instructions of which kind, such as {"HGMMA": 41} for wgmma.
-        loops: over the keys.
+        mmas: number of matrix instructions by kind, such as {"HGMMA": 41} for wgmma.
+        loops: the loops over the keys.
     """
 
     registers: int
@@ -97,7 +97,7 @@ def compile_kernel(
     dtype: torch.dtype = torch.bfloat16,
     mask_keys: bool = False,
 ) -> Compiled:
-    """Return what the kernel becomes for a head dimension and a compute capability (80, 90 ...)."""
+    """Compile the kernel for a head dimension and a compute capability (80, 90 ...)."""
     d_main, d_rest = split_head_dim(head_dim, split=config.split)
     constants = {
         "D": head_dim,
@@ -115,7 +115,7 @@ def compile_kernel(
     signature = dict.fromkeys(names, "i32") | dict.fromkeys(pointers, f"*{TYPES[dtype]}")
     signature |= dict.fromkeys(("scale_log2", "bias_log2"), "fp32")
     signature |= dict.fromkeys(constants, "constexpr")
-    # As at a launch: pointers are on 16 bytes
+    # As at a launch, pointers are aligned to 16 bytes
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in pointers}
     compiled = triton.compile(
         ASTSource(anchor_attention_kernel, signature, constants, aligned),
@@ -159,7 +159,7 @@ def programs_per_sm(registers: int, shared_bytes: int, num_warps: int, capabilit
 
 
 def parse_sass(text: str) -> tuple[list[str], dict[str, int]]:
-    """Return nvdisasm's instructions without their predicates, and where each label points."""
+    """Return nvdisasm's instructions without predicates, and the index at each label."""
     code: list[str] = []
     labels: dict[str, int] = {}
     for line in text.splitlines():
@@ -171,12 +171,12 @@ def parse_sass(text: str) -> tuple[list[str], dict[str, int]]:
 
 
 def key_loops(code: list[str], labels: dict[str, int], scores: float) -> list[KeyLoop]:
-    """Return the loops that hold one tile's exponentials and its matrix instructions, two at most.
+    """Return the loops with one tile's exponentials and matrix instructions, two at most.
 
     Args:
         code: instructions.
-        labels: where each label points.
-        scores: of one tile, per thread.
+        labels: index of the instruction at each label.
+        scores: scores of one tile, per thread.
     """
     loops: dict[bool, KeyLoop] = {}
     for end, instruction in enumerate(code):
@@ -193,7 +193,7 @@ def key_loops(code: list[str], labels: dict[str, int], scores: float) -> list[Ke
                 exps=round(exps, 2),
                 waits=sum(op.startswith("WARPGROUP.DEPBAR") for op in body),
             )
-            # Waiting for a barrier jumps back further than the loop: the shortest is the loop
+            # Waits for a barrier jump back further; the shortest of these is the loop itself
             loops[online] = min(loop, loops.get(online, loop), key=lambda x: x.instructions)
     return list(loops.values())
 
@@ -203,7 +203,7 @@ def _name(instruction: str) -> str:
 
 
 def main() -> None:
-    """Print the figures of what is launched at the tuned shapes."""
+    """Print the resource use of the kernels that are launched at the tuned shapes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,9 +1,9 @@
-"""Measure settings of the kernel on this card and keep the fastest: `python -m fairy_kernels.tune`.
+"""Find the fastest settings of the kernel on this card: `python -m fairy_kernels.tune`.
 
-For every head dimension: blocks and warps first, then one change at a time from the best. Settings
-that do not compile, do not fit or are wrong by more than `testing.allowed_error` are left out. The
-row, with SDPA's time on the same data, goes to `launch_config.tuned_file()`; from then on the
-kernel is taken unasked where it was the faster one. Takes about a minute a head dimension.
+For each head dimension it measures block sizes and warps first, then one change at a time to the
+best. Settings that do not compile, do not fit or exceed `testing.allowed_error` are skipped. The
+best row, with SDPA's time on the same data, is written to `launch_config.tuned_file()`. From then
+on `--backend auto` uses the kernel where it was faster. A head dimension takes about a minute.
 Tests: tests/kernels/test_tune.py.
 """
 
@@ -38,7 +38,7 @@ from fairy_kernels.testing import (
     sampled,
 )
 
-# Where the table has no row
+# For head dimensions without a row in the table
 OTHER_TOKENS = 1024
 NUM_GROUPS, NUM_FRAMES, NUM_ANCHORS, NUM_HEADS = 3, 8, 3, 8
 BLOCKS = [
@@ -51,7 +51,7 @@ Timer = Callable[[Callable[[], Tensor]], float]
 
 
 def first_candidates() -> list[LaunchConfig]:
-    """Return blocks and warps, the rest as in the table."""
+    """Return the combinations of blocks and warps, with the other settings as in the table."""
     return [
         LaunchConfig(block_m=block_m, block_n=block_n, num_warps=num_warps, num_stages=2)
         for block_m, block_n, num_warps in BLOCKS
@@ -68,10 +68,10 @@ def changes(config: LaunchConfig, head_dim: int) -> Iterator[LaunchConfig]:
 
 
 def tune(inputs: Inputs, timer: Timer) -> tuple[LaunchConfig, float]:
-    """Return the fastest right settings for the inputs, and their time in ms.
+    """Return the fastest correct settings for the inputs, and their time in ms.
 
     Raises:
-        RuntimeError: none compiles, fits and is right.
+        RuntimeError: no settings compile, fit and give the right result.
     """
     times = {config: measure(inputs, config, timer) for config in first_candidates()}
     best = min(times, key=lambda config: times[config])
@@ -79,12 +79,12 @@ def tune(inputs: Inputs, timer: Timer) -> tuple[LaunchConfig, float]:
         times[config] = measure(inputs, config, timer)
     best = min(times, key=lambda config: times[config])
     if times[best] == float("inf"):
-        raise RuntimeError("no settings compile, fit and are right on this card")
+        raise RuntimeError("no settings compile, fit and give the right result on this card")
     return best, times[best]
 
 
 def measure(inputs: Inputs, config: LaunchConfig, timer: Timer) -> float:
-    """Return the time of one call in ms; infinite when it cannot run or is wrong."""
+    """Return the time of one call in ms; infinite if it cannot run or the result is wrong."""
 
     def attend() -> Tensor:
         scale = inputs.q.shape[-1] ** -0.5
@@ -107,7 +107,7 @@ def gpu_timer(attend: Callable[[], Tensor]) -> float:
 
 
 def tune_head_dim(head_dim: int, path: Path) -> str:
-    """Measure one head dimension on the card, write its row and return it in words."""
+    """Measure one head dimension on the card, write its row and return a summary."""
     shape = (
         NUM_GROUPS,
         NUM_FRAMES,
@@ -127,10 +127,10 @@ def tune_head_dim(head_dim: int, path: Path) -> str:
 
 
 def main() -> None:
-    """Measure the head dimensions asked for."""
+    """Measure the head dimensions of `--head-dim`."""
     parser = argparse.ArgumentParser(prog="python -m fairy_kernels.tune", description=__doc__)
     parser.add_argument("--head-dim", type=int, nargs="+", default=TUNED_HEAD_DIMS)
-    parser.add_argument("--out", type=Path, default=tuned_file(), help="where the rows go")
+    parser.add_argument("--out", type=Path, default=tuned_file(), help="file for the rows")
     args = parser.parse_args()
     cuda = torch.device("cuda")
     reason = why_not(cuda, args.head_dim) if torch.cuda.is_available() else "no CUDA device"
