@@ -1,1 +1,1 @@
-"""The method, for every editor: choosing anchors, caching their keys and values, attention."""
+"""The Fairy method, for every editor: choosing anchors, caching keys and values, attention."""

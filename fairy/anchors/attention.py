@@ -1,4 +1,4 @@
-"""Self-attention that writes or reads the anchors' keys and values, installed in a UNet for a pass.
+"""Self-attention that writes or reads the anchors' keys and values; installed in a UNet per pass.
 
 Anchors (B = G*A rows) attend to all anchors of their guidance branch and write the cache; frames
 (B = G*F rows) attend to themselves and to the cached anchors. Equations: section 3 of the paper.
@@ -30,8 +30,8 @@ class AnchorPass:
         num_frames: frames F (or anchors A) of each guidance branch in a batch.
         writing: True while the anchors are denoised, False for frames.
         step: the current step; `begin_step` sets it.
-        anchors: the cache's keys and values of the current step by layer, for frames. They are
-            looked up here, so that code compiled for one step works for all.
+        anchors: the cached keys and values of the current step by layer, for frames. They are
+            looked up here so that code compiled for one step works for all.
     """
 
     cache: AnchorCache
@@ -42,7 +42,7 @@ class AnchorPass:
     anchors: Mapping[str, KeysValues] = field(default_factory=dict)
 
     def begin_step(self, step: int) -> None:
-        """Go to a step; call it before each run of the UNet."""
+        """Set the step and look up its anchors; call it before each run of the UNet."""
         self.step = step
         if not self.writing:
             self.anchors = self.cache.begin_step(step)
@@ -69,7 +69,7 @@ class AnchorAttnProcessor:
             ValueError: text states or a mask, which self-attention with anchors cannot use.
         """
         if encoder_hidden_states is not None or attention_mask is not None:
-            raise ValueError(f"{self.layer}: anchor attention takes no text states and no mask")
+            raise ValueError(f"{self.layer}: anchor attention accepts no text states and no mask")
         residual = hidden_states
         if attn.spatial_norm is not None:
             hidden_states = attn.spatial_norm(hidden_states, temb)
@@ -116,12 +116,12 @@ def self_attention_head_dims(unet: UNet2DConditionModel) -> set[int]:
 
 @contextmanager
 def anchor_attention(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
-    """Attend with anchors in every self-attention layer; restore the processors in any case.
+    """Attend to anchors in every self-attention layer; restores the processors, also on errors.
 
-    Inside, embeddings are computed once per distinct row, because the last bits of a linear layer
-    can depend on how many rows it gets, and a frame's result must not depend on its batch. The
-    timestep is the same for all rows. If the text is added to it, rows differ between the guidance
-    branches, not between the frames of one.
+    Inside, embeddings are computed once per distinct row: the last bits of a linear layer can
+    depend on how many rows it gets, and a frame's result must not depend on its batch. The
+    timestep is the same for all rows. If the text is added to it, rows differ between guidance
+    branches, but not between the frames of a branch.
     """
     layers = self_attention_layers(unet)
     before = {name: attn.processor for name, attn in layers.items()}

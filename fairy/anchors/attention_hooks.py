@@ -1,4 +1,4 @@
-"""Record what frames take from the anchors: a backend that shows each attention to a callback.
+"""Record how frames attend to the anchors: a backend that calls back before each attention.
 
 Shapes: q, k (B,N,H,D), B = G*F; k_anchor, v_anchor (G,M,H,D), M = A*N.
 Tests: tests/anchors/test_attention_hooks.py.
@@ -20,7 +20,7 @@ from fairy.anchors.backends import Backend
 
 @dataclass(frozen=True)
 class Attended:
-    """The inputs of one layer in one step, for a batch of frames.
+    """Queries and keys of one layer in one step, for a batch of frames.
 
     Attributes:
         step: the denoising step, from 0.
@@ -41,14 +41,14 @@ class Attended:
 def observed(
     unet: UNet2DConditionModel, backend: Backend, see: Callable[[Attended], None]
 ) -> Iterator[Backend]:
-    """Yield a backend that computes as `backend` and calls `see` before every anchor attention.
+    """Yield a backend that computes like `backend` and calls `see` before each anchor attention.
 
-    Attention of anchors among themselves is not shown.
+    It does not call `see` for the anchors' own pass.
 
     Args:
-        unet: the model that will run; its hooks tell the step and the layer.
+        unet: the model that will run; hooks on it record the step and the layer.
         backend: computes the attention.
-        see: called before each attention of frames with the anchors.
+        see: called before each attention of frames to the anchors.
     """
     place: dict[str, Any] = {}
     steps: dict[float, int] = {}

@@ -37,7 +37,7 @@ class Backend:
 
     Attributes:
         name: "triton", "sdpa" or "reference".
-        reason: why this one, for the log and the report.
+        reason: why it was chosen, for the log and the report.
         attend: (q, k, v) -> softmax(q k^T / sqrt(D)) v.
         attend_anchors: (q, k, v, k_anchor, v_anchor) -> the same over [k, k_anchor], with the
             anchors' weights multiplied by their strength.
@@ -57,12 +57,12 @@ def choose_backend(
 ) -> Backend:
     """Return the backend that runs on `device`, and log it with the reason.
 
-    "auto" takes the Triton kernel where a measurement showed it to be faster
+    "auto" chooses the Triton kernel if a measurement on this card showed it to be faster
     (`fairy_kernels.tune`).
 
     Args:
-        name: "auto", or a backend by name, which is never replaced by another; or a `Backend`
-            object, which is returned (`fairy.anchors.attention_hooks`).
+        name: "auto"; or a backend by name, which is never replaced by another; or a `Backend`
+            object, which is returned unchanged (`fairy.anchors.attention_hooks`).
         device: where the model runs.
         head_dims: the head dimensions of the model's self-attention.
         anchor_strength: factor on the anchors' weights; 1 is the paper, 0 leaves them out.
@@ -108,7 +108,7 @@ def _reference(device: torch.device, anchor_bias: float) -> Backend:
 
 def _sdpa(reason: str, anchor_bias: float) -> Backend:
     # Not `anchor_attention_merged`: it is a little faster on the CPU, but its last bits depend on
-    # which frames share a batch (blocks of queries, vectors of `sigmoid`); unmeasured on CUDA
+    # which frames share a batch (blocks of queries, vectorised `sigmoid`); not measured on CUDA
     attend_anchors = partial(anchor_attention_concatenated, anchor_bias=anchor_bias)
     return Backend("sdpa", reason, sdpa, attend_anchors)
 
@@ -124,8 +124,8 @@ def anchor_attention_merged(
 ) -> Tensor:
     """Return anchor attention by two calls, merged by log-sum-exp, without copying the anchors.
 
-    The anchors are one batch per group: (G,F*N,H,D) queries against M keys. With lse the log of a
-    softmax's denominator, the softmax over both key sets gives the anchors the weight
+    The second call has one batch per group: (G,F*N,H,D) queries against M anchor keys. If lse is
+    the log of a softmax's denominator, the softmax over both key sets gives the anchors the weight
     exp(lse_anchor) / (exp(lse) + exp(lse_anchor)).
     """
     frames_per_group(q, k_anchor)
@@ -139,7 +139,7 @@ def anchor_attention_merged(
 def attention_with_lse(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return attention (B,N,H,D) and the log-sum-exp of its scores (B,N,H), float32.
 
-    torch returns the latter only from the operators beneath `scaled_dot_product_attention`.
+    torch returns the latter only from the operators that `scaled_dot_product_attention` calls.
 
     Raises:
         SettingsError: torch has no such operator for the device.

@@ -3,11 +3,11 @@
 Written once, while the anchors are denoised, and read by every frame batch. Each entry is a pair
 (k, v), each (G,M,H,D) with M = A*N: one row per guidance branch, never one per frame.
 
-The cache may be on another device than the model (`device="cpu"` for a model on a GPU: pinned
-memory). Then `begin_step` copies a whole step over, and starts on the next one while this one runs.
+The cache may be on another device than the model (`device="cpu"` for a model on a GPU uses pinned
+memory). Then `begin_step` copies one step's entries over and prefetches those of the next step.
 
-`save_anchors` writes edited anchors to disk, their keys and values, and their results; safetensors.
-Entries: `result.INDEX` (3,H,W) or (C,h,w); `k.STEP.LAYER` and `v.STEP.LAYER` (G,M,H,D).
+`save_anchors` writes the anchors' keys, values and results to a safetensors file. Its entries are
+`result.INDEX` (3,H,W) or (C,h,w), and `k.STEP.LAYER` and `v.STEP.LAYER` (G,M,H,D).
 Tests: tests/anchors/test_cache.py.
 """
 
@@ -58,7 +58,7 @@ class AnchorCache:
         """Return k, v (G,M,H,D) on the model's device.
 
         Raises:
-            KeyError: the anchors are not denoised yet, or `begin_step` was not called.
+            KeyError: the anchors were not denoised, or `begin_step` was not called.
         """
         steps = self._steps if self.device == self.compute_device else self._near
         return steps[step][layer]
@@ -70,7 +70,7 @@ class AnchorCache:
                 yield step, layer, k, v
 
     def begin_step(self, step: int) -> Mapping[str, KeysValues]:
-        """Return a step's entries by layer, on the model's device; the next step's copy starts."""
+        """Return a step's entries by layer, on the model's device, and prefetch the next step's."""
         if self.device == self.compute_device:
             return self._steps.get(step, {})
         if step not in self._near:
@@ -83,7 +83,7 @@ class AnchorCache:
         return self._near[step]
 
     def end_pass(self) -> None:
-        """Free what `begin_step` copied over."""
+        """Free the copies that `begin_step` made."""
         self._near = {}
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class AnchorCache:
     def _near_copy(self, tensor: Tensor) -> Tensor:
         copy = tensor.to(self.compute_device, non_blocking=True)
         if self._stream is not None:
-            # Made on the side stream and read on the current one: neither may reuse it too early
+            # Written on the side stream, read on the current one: neither may reuse it too early
             copy.record_stream(torch.cuda.current_stream(self.compute_device))
         return copy
 
@@ -118,7 +118,7 @@ def load_anchors(path: Path, cache: AnchorCache) -> dict[int, Tensor]:
     """Fill the cache from `path`; return the anchors' results by frame index."""
     results: dict[int, Tensor] = {}
     with safe_open(path, "pt") as file:
-        for name in file.keys():  # noqa: SIM118 (the file is no mapping)
+        for name in file.keys():  # noqa: SIM118 (the file is not a mapping)
             kind, number, *layer = name.split(".", 2)
             if kind == "result":
                 results[int(number)] = file.get_tensor(name)

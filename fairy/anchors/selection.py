@@ -1,4 +1,4 @@
-"""Which frames of a clip are its anchors; only their numbers, no images.
+"""Choose which frames of a clip are its anchors, by index.
 
 Tests: tests/anchors/test_selection.py.
 """
@@ -31,10 +31,10 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
         raise SettingsError(
             f"{num_anchors} anchors of {num_frames} frames: both must be at least 1"
         )
-    # For a single picture nobody expects several
+    # For a single picture nobody expects several anchors
     if num_anchors > num_frames > 1:
         logger.warning(
-            "%d anchors asked, the clip has %d frames: every frame is an anchor",
+            "%d anchors requested, but the clip has %d frames: every frame is an anchor",
             num_anchors,
             num_frames,
         )
@@ -60,7 +60,7 @@ def select_shot_anchors(
     for first, end in shots:
         here = tuple(index for index in named if first <= index < end)
         if not here:
-            # A short shot among others needs no warning that it has fewer
+            # No warning when one shot of several is short
             wanted = num_anchors if len(shots) == 1 else min(num_anchors, end - first)
             here = tuple(first + index for index in select_anchor_indices(end - first, wanted))
         anchors.append(here)

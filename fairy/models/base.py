@@ -23,10 +23,10 @@ __all__ = ["SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
 
 
 class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
-    """Loads LoRA only from safetensors, and saves itself as a model that diffusers can load.
+    """Loads LoRAs only from safetensors, and saves models that diffusers can load.
 
     Attributes:
-        defaults: settings used where an edit names none.
+        defaults: the model's values for settings that an edit leaves out.
     """
 
     defaults: ModelDefaults = ModelDefaults()
@@ -53,7 +53,7 @@ class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc
         super().load_lora_weights(source, adapter_name, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save as diffusers' own pipeline, with the defaults beside it in fairy.json.
+        """Save as diffusers' own pipeline, with the defaults in fairy.json beside it.
 
         Args:
             save_directory: the folder.

@@ -1,7 +1,7 @@
-"""Models without weights, to compute sizes and costs: built quickly on torch's meta device.
+"""Models without weights, to compute sizes and memory; built quickly on torch's meta device.
 
-A blueprint is a model's class and configuration. `blueprints` reads those of a model's parts, by
-the names that the registry takes, and by "sd15": InstructPix2Pix on Stable Diffusion 1.5.
+A blueprint is a model's class and configuration. `blueprints` reads them for each part of a model.
+It takes the registry's names, and "sd15": InstructPix2Pix on Stable Diffusion 1.5.
 Tests: tests/models/test_blueprint.py.
 """
 
@@ -26,7 +26,7 @@ from fairy.models.quiet import without_expected_messages
 from fairy.models.registry import find_model
 
 META = torch.device("meta")
-# As model_index.json names them
+# Names in model_index.json
 LIBRARIES = {
     "diffusers": diffusers,
     "transformers": transformers,
@@ -37,37 +37,37 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A model's class and its configuration as JSON; equal ones make models of equal shapes."""
+    """A model's class and its configuration as JSON; equal blueprints have equal shapes."""
 
     kind: type[Any]
     config: str
 
     @classmethod
     def of(cls, model: Any) -> Blueprint:
-        """Return the blueprint of a model of diffusers, compiled or not."""
+        """Return the blueprint of a diffusers model, compiled or not."""
         model = getattr(model, "_orig_mod", model)
         return cls(type(model), json.dumps(dict(model.config), sort_keys=True, default=str))
 
     def changed(self, **entries: Any) -> Blueprint:
-        """Return the blueprint with other `entries` in its configuration."""
+        """Return a copy with these entries of the configuration replaced."""
         return replace(self, config=json.dumps({**json.loads(self.config), **entries}))
 
     def build(self, dtype: torch.dtype = torch.float32, device: torch.device = META) -> Any:
-        """Return the model with random weights, which have no values on the meta device."""
+        """Return the model with random weights (without values on the meta device)."""
         config = json.loads(self.config)
         with device, without_expected_messages():
             if issubclass(self.kind, transformers.PreTrainedModel):
                 model = self.kind(self.kind.config_class.from_dict(config))
             else:
                 model = self.kind.from_config(config)
-        # diffusers' own `to` warns of modules that must stay float32, and there are none
+        # diffusers' own `to` warns about modules that must stay float32, but there are none
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)
         return model.eval()
 
     @property
     def num_parameters(self) -> int:
-        """Numbers in the model's weights."""
+        """Total number of weights."""
         return sum(parameter.numel() for parameter in self.build().parameters())
 
 
@@ -106,14 +106,14 @@ SD15 = {
 
 
 def blueprints(name: str | Path) -> tuple[dict[str, Blueprint], ModelDefaults]:
-    """Return the parts of a model that have weights, by their names in diffusers; its defaults.
+    """Return the model's parts with weights, by their names in diffusers, and its defaults.
 
     Args:
         name: "sd15", "mini", a folder in diffusers format or a hub id, of which only the
             configurations are downloaded.
 
     Raises:
-        ModelError: no such model, or one that is a single file.
+        ModelError: there is no such model, or it is a single file.
     """
     if str(name) == "sd15":
         return SD15, ModelDefaults()
@@ -135,11 +135,11 @@ def _folder(name: str | Path) -> Path:
         except (LocalEntryNotFoundError, HfHubHTTPError) as error:
             raise ModelError(
                 f"model {name}: its configuration is not in the cache, and the hub cannot be "
-                "reached; sd15 stands for every model of Stable Diffusion 1.5's shape"
+                "reached; use sd15 for any model of Stable Diffusion 1.5's shape"
             ) from error
     if source.is_file():
         raise ModelError(
-            f"model {name}: a single file holds weights and no configuration; name a folder, a "
+            f"model {name}: a single file has weights but no configuration; use a folder, a "
             "hub id, or sd15 for a model of Stable Diffusion 1.5's shape"
         )
     return source

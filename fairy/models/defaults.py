@@ -24,10 +24,10 @@ SamplingT = TypeVar("SamplingT", bound=Sampling)
 
 FILE_NAME = "fairy.json"
 
-# Settings of an edit whose None means the model's default
+# Settings for which None means the model's default
 FILLED = ("size", "num_inference_steps", "guidance_scale", "image_guidance_scale")
 
-# Words that any instruction may have, whatever a model has learnt
+# Words that any instruction may contain, whatever the model was trained on
 COMMON_WORDS = frozenset(
     ("a", "an", "and", "as", "at", "be", "by", "for", "from", "in", "into", "is", "it", "its")
 ).union(("of", "on", "the", "this", "to"))
@@ -40,10 +40,10 @@ class KnownEdit:
     Attributes:
         name: its name in the training data.
         instruction: an example, as shown to users.
-        steps: denoising steps that it needs: few where the instruction fixes the result.
-        phrases: what else it was trained with; `{it}`, `{shape}`, `{other}` and `{colour}` stand
-            for words.
-        right: share of held-out cases, 0 to 1, in which the edit came out right; None if unknown.
+        steps: denoising steps that it needs; few if the instruction determines the result.
+        phrases: other phrasings it was trained with; `{it}`, `{shape}`, `{other}` and `{colour}`
+            are placeholders for words.
+        right: share of held-out cases, 0 to 1, in which the edit succeeded; None if unknown.
     """
 
     name: str
@@ -53,14 +53,14 @@ class KnownEdit:
     right: float | None = None
 
     def __post_init__(self) -> None:
-        """Check what fairy.json cannot."""
+        """Check the number of steps."""
         if not isinstance(self.steps, int) or self.steps < 1:
             raise ValueError(f"edit {self.name}: steps is {self.steps!r}: it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDefaults:
-    """Settings used where the user names none; the values here suit SD-class models.
+    """A model's values for settings that the user leaves out; these here suit SD-class models.
 
     Attributes:
         size: longer side in pixels.
@@ -68,9 +68,9 @@ class ModelDefaults:
         image_guidance_scale: weight of the source image.
         num_inference_steps: denoising steps (section 5 of the Fairy paper: 10).
         scheduler: a name of `fairy.models.schedulers`, or None for the model's own.
-        instructions: examples of what the model knows; empty when it knows language at large.
-        words: every word the model knows, lower case; empty when it knows language at large.
-        edits: what it was trained on, where it lists that.
+        instructions: examples of what the model knows; empty if it understands free language.
+        words: every word the model knows, lower case; empty if it understands free language.
+        edits: the edits it was trained on; empty if it does not list them.
     """
 
     size: int = 512
@@ -83,9 +83,9 @@ class ModelDefaults:
     edits: tuple[KnownEdit, ...] = ()
 
     def fill(self, sampling: SamplingT, instruction: str = "") -> SamplingT:
-        """Return `sampling` with this model's defaults where it has None.
+        """Return `sampling` with None replaced by this model's defaults.
 
-        The steps are those of the listed edit that `instruction` asks for, if there is one.
+        If `instruction` asks for a listed edit, the steps are that edit's.
         """
         edit = nearest_edit(instruction, self.edits)
         defaults = self if edit is None else replace(self, num_inference_steps=edit.steps)
@@ -96,10 +96,10 @@ class ModelDefaults:
 def model_defaults(folder: str | Path) -> ModelDefaults:
     """Return the defaults in `folder`'s fairy.json; SD-class ones if there is no such file.
 
-    A fairy.json that names no scheduler leaves the model its own.
+    If fairy.json names no scheduler, the model keeps its own.
 
     Raises:
-        ModelError: the file is not JSON, or holds unknown or ill-typed entries.
+        ModelError: the file is not JSON, or has unknown entries or entries of the wrong type.
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
@@ -107,7 +107,7 @@ def model_defaults(folder: str | Path) -> ModelDefaults:
     try:
         return _parse({"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
     except (ValueError, TypeError) as error:
-        raise ModelError(f"{path}: {error}; see fairy.models.defaults for what it holds") from error
+        raise ModelError(f"{path}: {error}; fairy.models.defaults lists its entries") from error
 
 
 def save_defaults(defaults: ModelDefaults, folder: str | os.PathLike[str]) -> None:
@@ -117,9 +117,9 @@ def save_defaults(defaults: ModelDefaults, folder: str | os.PathLike[str]) -> No
 
 
 def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
-    """Return the words of `instruction` the model does not know, in order, each once.
+    """Return the words of `instruction` that the model does not know, in order, each once.
 
-    A model that lists no words knows language at large: nothing is unknown to it.
+    A model that lists no words understands free language, so the result is empty.
     """
     if not defaults.words:
         return []
@@ -128,12 +128,12 @@ def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
 
 
 def nearest_edit(instruction: str, edits: Sequence[KnownEdit]) -> KnownEdit | None:
-    """Return the listed edit that `instruction` asks for, or None if it is like none of them.
+    """Return the listed edit that `instruction` asks for, or None if it resembles none of them.
 
-    Instructions are compared by the words that they share, as a share of all their words. A word
-    counts for log((n + 1) / m) if m of the n edits use it: "make" little, "sepia" much. Shapes
-    and colours are alike: "make the square blue" asks for what "make the circle red" does. Words
-    that no edit uses are ignored.
+    The score is the weight of the words that two instructions share, divided by that of all their
+    words. A word weighs log((n + 1) / m) if m of the n edits use it: "make" little, "sepia" much.
+    All shapes are one word and so are all colours: "make the square blue" is the same edit as
+    "make the circle red". Words that no edit uses are ignored.
     """
     phrases = [[_content(text) for text in (edit.instruction, *edit.phrases)] for edit in edits]
     num_uses = Counter(word for sets in phrases for word in set().union(*sets))
@@ -150,7 +150,7 @@ def nearest_edit(instruction: str, edits: Sequence[KnownEdit]) -> KnownEdit | No
 
 
 def _content(instruction: str) -> frozenset[str]:
-    """Return the words that carry the meaning, shapes and colours as `{shape}` and `{colour}`."""
+    """Return the words that carry meaning, with shapes and colours as `{shape}` and `{colour}`."""
     words = re.findall(r"\{\w+\}|[\w']+", instruction.lower())
     return frozenset(_CLASSES.get(word, word) for word in words) - COMMON_WORDS - {"{it}"}
 
@@ -160,7 +160,7 @@ _CLASSES = {
     **dict.fromkeys(SHAPE_NAMES, "{shape}"),
     **dict.fromkeys(COLOUR_NAMES, "{colour}"),
 }
-# Sharing only words that most edits use ("make it ...") stays below this
+# Instructions that share only words of most edits ("make it ...") score below this
 LEAST_LIKENESS = 0.25
 
 _LEAST = {"size": 16, "num_inference_steps": 1, "guidance_scale": 0, "image_guidance_scale": 0}

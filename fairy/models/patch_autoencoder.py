@@ -3,10 +3,10 @@
 images (F,3,H,W) in [-1,1] <-> latents (F,C,H/8,W/8). The encoder is one matrix applied to each
 block: its principal components, scaled to unit variance. The decoder is the code's inverse plus a
 correction by a few convolutions over neighbouring blocks, which starts at zero.
-diffusers' AutoencoderTiny enlarges by repeating pixels and cannot represent that inverse: trained
-for as long, it stays about 4 dB below it.
-`model_index.json` names this module: plain diffusers loads such a folder after
-`import fairy.models.patch_autoencoder`, because it imports no module that a model names.
+diffusers' AutoencoderTiny upsamples by repeating pixels and cannot represent that inverse: after
+the same training it is about 4 dB worse.
+`model_index.json` names this module. Plain diffusers does not import modules that a model names,
+so it loads such a folder only after `import fairy.models.patch_autoencoder`.
 Fitted and trained by fairy/training/autoencoder.py. Tests: tests/models/test_patch_autoencoder.py.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-# diffusers looks for ModelMixin in this module to know how the class is loaded.
+# diffusers looks for ModelMixin in this module to find out how to load the class.
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
@@ -25,8 +25,8 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import Tensor, nn
 
 NO_SLICING = (
-    "PatchAutoencoder has no slices or tiles: decoding needs less memory than the UNet; pass fewer "
-    "images at once"
+    "PatchAutoencoder does not support slicing or tiling: decoding needs less memory than the "
+    "UNet; pass fewer images at once"
 )
 
 
@@ -40,13 +40,13 @@ class Correction(nn.Module):
             nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1) for _ in range(depth)
         )
         self.conv_out = nn.Conv2d(hidden_channels, 3 * patch * patch, 1)
-        # No correction at first: the decoder starts as the exact inverse of the code.
+        # Zero at first, so the decoder starts as the exact inverse of the code.
         for weight in self.conv_out.parameters():
             nn.init.zeros_(weight)
         self.patch = patch
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return pixels to add (F,3,8h,8w) for latents (F,C,h,w)."""
+        """Return the pixels to add (F,3,8h,8w) to decoded latents (F,C,h,w)."""
         hidden = F.silu(self.conv_in(latents))
         for layer in self.layers:
             hidden = hidden + F.silu(layer(hidden))
@@ -57,16 +57,16 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A linear code of square blocks with a convolutional correction.
 
     Args:
-        latent_channels: C, components kept of the 3 * patch_size ** 2 values of a block.
+        latent_channels: C, how many of a block's 3 * patch_size ** 2 components are kept.
         patch_size: side of a block in pixels.
         hidden_channels: width of the correction.
         depth: layers of the correction between its first and its last.
         scaling_factor: diffusers multiplies latents by it; 1, because they have unit variance.
-        block_out_channels: diffusers' pipelines read only its length: the grid is
+        block_out_channels: diffusers' pipelines use only its length: the grid is
             2 ** (length - 1) pixels.
 
     Raises:
-        ValueError: `block_out_channels` does not fit `patch_size`.
+        ValueError: `block_out_channels` and `patch_size` contradict each other.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -101,8 +101,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         patch = self.config.patch_size
         whiten = (components / deviations).T
-        # A transposed convolution has one bias for each colour. How the mean varies within a
-        # block goes into the correction's bias.
+        # A transposed convolution has one bias for each colour. The variation of the mean within
+        # a block goes into the correction's bias.
         per_colour = mean.reshape(3, -1)
         code = {
             "encoder.weight": whiten.reshape(-1, 3, patch, patch),

@@ -1,4 +1,4 @@
-"""Hides messages of diffusers and transformers about models that are fine; nothing else.
+"""Hides the warnings of diffusers and transformers about models that are fine, and no others.
 
 Tests: tests/models/test_quiet.py.
 """
@@ -13,11 +13,11 @@ from types import ModuleType
 
 # Logger -> the message that is hidden there
 EXPECTED = {
-    # These fit the pipeline as well as the AutoencoderKL of its type annotation
+    # These work in the pipeline as well as the AutoencoderKL of its type annotation
     "diffusers.pipelines.pipeline_utils": (
         r"Expected types for vae: .* got .*\.(AutoencoderTiny|PatchAutoencoder)'>"
     ),
-    # AutoencoderTiny saves this setting, but derives it when it loads, and reports the saved one
+    # AutoencoderTiny saves this setting, derives it again on loading, and warns about the saved one
     "diffusers.configuration_utils": (
         r"The config attributes \{'block_out_channels': [^:}]*\} were passed to AutoencoderTiny,"
     ),
@@ -43,7 +43,7 @@ def without_expected_messages() -> Iterator[None]:
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """Hide the libraries' progress bars in this block, for work that is over at once."""
+    """Hide the libraries' progress bars in this block, for work that takes only a moment."""
     shown = [library for library in _libraries() if library._tqdm_active]
     for library in shown:
         library.disable_progress_bar()

@@ -1,6 +1,6 @@
 """Name -> pipeline: "mini" (bundled), a folder, a single .safetensors file, or a hub id.
 
-Only safetensors are loaded, and no code that comes with a model runs.
+Only safetensors are loaded, and a model's own code never runs.
 Tests: tests/models/test_registry.py.
 """
 
@@ -36,12 +36,12 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# diffusers loads a class by its module's name only if the module is imported already.
+# diffusers finds a class by its module's name only if that module was imported before.
 OWN_CLASSES = (PatchAutoencoder,)
 
 MINI = Path(__file__).parent / "mini"
 
-# diffusers renamed the argument in 2026 (its pull request 14205); before, there is only torch_dtype
+# diffusers renamed the argument in 2026 (its pull request 14205); it was torch_dtype before
 DTYPE_KEYWORD = "dtype" if hasattr(diffusers.utils, "_resolve_dtype") else "torch_dtype"
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -54,23 +54,23 @@ def load_pipeline(
     dtype: str | torch.dtype = "auto",
     **kwargs: Any,
 ) -> tuple[StableDiffusionInstructPix2PixPipeline, ModelDefaults]:
-    """Load a model of the InstructPix2Pix type, with the scheduler that its defaults name.
+    """Load an InstructPix2Pix-type model with the scheduler from its defaults.
 
     Args:
         name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
         dtype: "auto" (float16 on a GPU, float32 on the CPU), a name or a torch dtype.
-        **kwargs: passed to diffusers' `from_pretrained` or `from_single_file`. A single file needs
-            `config`, a folder in diffusers format with the settings of such a model; without it
-            they are downloaded from the hub.
+        **kwargs: passed to diffusers' `from_pretrained` or `from_single_file`. For a single file,
+            `config` is a folder in diffusers format with the configuration of such a model;
+            without it, diffusers downloads it from the hub.
 
     Returns:
         diffusers' pipeline and the model's defaults.
 
     Raises:
-        ModelError: no such model, unreadable, or not of the InstructPix2Pix type.
-        SettingsError: no such device or dtype.
-        ValueError: arguments that would load pickles or run a model's code.
+        ModelError: there is no such model, or it is unreadable or not of the InstructPix2Pix type.
+        SettingsError: there is no such device or dtype.
+        ValueError: an argument would load pickles or run a model's code.
     """
     _check_safe(kwargs)
     device = resolve_device(device)
@@ -89,7 +89,7 @@ def load_pipeline(
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
     _check_type(name, pipe)
-    # The fairy.json of a model from the hub is not read: only weights are downloaded
+    # A fairy.json on the hub is not read, because diffusers does not download it
     defaults = model_defaults(kwargs.get("config", source))
     if "scheduler" not in kwargs:
         pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
@@ -97,7 +97,7 @@ def load_pipeline(
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the torch device that "auto", "cpu", "cuda", "cuda:1" or "mps" stands for.
+    """Return the torch device for "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
         SettingsError: an unknown device, or one that this machine lacks.
@@ -117,7 +117,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """Return the torch dtype that "auto" or a name stands for; a dtype is returned.
+    """Return the torch dtype for "auto" or a name; a dtype is returned unchanged.
 
     Raises:
         SettingsError: an unknown name.
@@ -138,11 +138,11 @@ def find_model(name: str | Path) -> str | Path:
     """Return the folder or file of `name`, or `name` itself as a string if it may be a hub id.
 
     Raises:
-        ModelError: no such model, or a file type that is never loaded.
+        ModelError: there is no such model, or its file type is never loaded.
     """
     if str(name) == "mini":
         if not (MINI / "model_index.json").is_file():
-            raise ModelError("model mini is not in this installation; train it or name another one")
+            raise ModelError("model mini is not installed; train it, or use another model")
         return MINI
     path = Path(name).expanduser()
     if path.suffix in PICKLES or (path.is_file() and path.suffix != ".safetensors"):
@@ -158,7 +158,7 @@ def find_model(name: str | Path) -> str | Path:
 
 
 def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
-    # Progress bars stay where weights are downloaded, which takes minutes
+    # Keep the progress bars of downloads, which take minutes
     bars = without_progress_bars() if isinstance(source, Path) else nullcontext()
     with without_expected_messages(), bars:
         if isinstance(source, Path) and source.is_file():
@@ -169,12 +169,12 @@ def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:
 
 
 def _check_safe(kwargs: dict[str, Any]) -> None:
-    """Refuse arguments that would load pickles or run code."""
+    """Raise ValueError for arguments that would load pickles or run a model's code."""
     pickles = kwargs.pop("use_safetensors", None) is False
     if pickles or kwargs.get("trust_remote_code") or kwargs.get("custom_pipeline"):
         raise ValueError(
-            "use_safetensors=False, trust_remote_code and custom_pipeline are refused: only "
-            "safetensors are loaded, and no code that comes with a model is run"
+            "use_safetensors=False, trust_remote_code and custom_pipeline are not allowed: only "
+            "safetensors are loaded, and a model's own code never runs"
         )
 
 
@@ -185,8 +185,8 @@ def _not_fetched(source: str | Path) -> str:
             f"and the network, or {_ALLOWED}"
         )
     return (
-        "a single file holds weights alone; its settings are not in the cache, and the hub cannot "
-        "be reached: go online once, use the model as a folder in diffusers format, or pass "
+        "a single file has only weights; its configuration is not in the cache, and the hub cannot "
+        "be reached: connect once, use the model as a folder in diffusers format, or pass "
         "config=FOLDER to from_pretrained"
     )
 
@@ -196,6 +196,6 @@ def _check_type(name: str | Path, pipe: StableDiffusionInstructPix2PixPipeline) 
     found = pipe.unet.config.in_channels
     if found != needed:
         raise ModelError(
-            f"model {name}: its UNet takes {found} channels, an InstructPix2Pix one {needed}; "
-            "use a model trained for editing by instruction"
+            f"model {name}: its UNet has {found} input channels, but an InstructPix2Pix-type model "
+            f"has {needed}; use a model trained for editing by instruction"
         )

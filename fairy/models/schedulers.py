@@ -1,7 +1,7 @@
 """Schedulers by name, set up for few steps.
 
-All with trailing timesteps: at 10 steps "linspace" wastes the last evaluation, and "leading" starts
-at 901, too late for edits of the whole image's brightness; "trailing" is 999 ... 99.
+All use trailing timesteps, which are 999 ... 99 at 10 steps. "linspace" wastes the last evaluation,
+and "leading" starts at 901, too late to change the brightness of a whole image.
 Tests: tests/models/test_schedulers.py.
 """
 
@@ -28,7 +28,7 @@ SCHEDULERS: dict[str, Any] = {
     "dpmpp_2m": DPMSolverMultistepScheduler,
     "lcm": LCMScheduler,
 }
-# Of these, the ones that take a UNet that predicts the clean sample (x0)
+# Of these, the ones that support a UNet that predicts the clean sample (x0)
 TAKE_SAMPLES = (
     EulerDiscreteScheduler,
     DDIMScheduler,
@@ -41,8 +41,8 @@ TAKE_SAMPLES = (
 def make_scheduler(name: str | None, own: Any) -> Any:
     """Return the scheduler `name` with the noise schedule of the model's own one.
 
-    A model that predicts the clean sample keeps its own scheduler where `name` cannot step with
-    that, with trailing timesteps; DDPM if its own cannot either.
+    If the model predicts the clean sample and `name` does not support that, the result is the
+    model's own scheduler with trailing timesteps, or DDPM if that does not support it either.
 
     Args:
         name: a key of `SCHEDULERS`; None for the model's own, unchanged.

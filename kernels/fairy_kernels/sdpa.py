@@ -41,7 +41,7 @@ def anchor_attention_concatenated(
     scale: float | None = None,
     anchor_bias: float = 0.0,
 ) -> Tensor:
-    """Return anchor attention by one call on [k, k_anchor], with a copy of the anchors per frame."""
+    """Return anchor attention by one call on [k, k_anchor]; copies the anchors for each frame."""
     if anchor_bias == -math.inf:
         return sdpa(q, k, v, scale=scale)
     num_frames = frames_per_group(q, k_anchor)

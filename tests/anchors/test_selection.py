@@ -59,7 +59,7 @@ def test_anchor_by_hand_outside_the_clip_is_refused(index):
 
 def test_more_anchors_than_frames_makes_every_frame_one(caplog):
     assert select_shot_anchors([(0, 2)], 5) == ((0, 1),)
-    assert "5 anchors asked, the clip has 2 frames" in caplog.text
+    assert "5 anchors requested, but the clip has 2 frames" in caplog.text
 
 
 def test_one_picture_is_its_own_anchor_and_nobody_is_told(caplog):

@@ -196,10 +196,10 @@ def test_more_anchors_than_frames_uses_fewer_and_says_so(clip: Path, edit: Edit)
     out = clip.with_name("out.mp4")
     result = edit(clip, "make it snow", out, "--num-anchors", 9, "--report", report)
     assert result.exit_code == 0
-    assert "9 anchors asked, the clip has 5 frames" in result.stderr
+    assert "9 anchors requested, but the clip has 5 frames" in result.stderr
     document = json.loads(report.read_text())
     assert document["used"]["anchor_indices"] == [0, 1, 2, 3, 4]
-    assert "9 anchors asked" in document["notes"][0]
+    assert "9 anchors requested" in document["notes"][0]
 
 
 def test_anchor_outside_the_clip(clip: Path, edit: Edit):
