@@ -1,1 +1,1 @@
-"""What would run on this machine, and what fits into memory."""
+"""Check what runs on this machine and what fits into its memory."""

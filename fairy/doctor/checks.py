@@ -1,4 +1,4 @@
-"""What would run on this machine and what is missing: what `fairy doctor` prints.
+"""The checks that `fairy doctor` prints: what an edit would run on, and what is missing.
 
 Tests: tests/doctor/test_checks.py; the command: fairy/cli/doctor.py.
 """
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Return all checks: what an edit would run on here, and what is missing."""
+    """Return the results of all checks, in print order."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return [
         Check("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
@@ -50,7 +50,7 @@ def examine() -> list[Check]:
 
 
 def _libraries() -> list[str]:
-    """Return names and versions of the libraries, without those that have a check of their own."""
+    """Return names and versions of the libraries that have no check of their own."""
     apart = ("python", "platform", "triton")
     return [f"{name} {version}" for name, version in versions().items() if name not in apart]
 
@@ -69,7 +69,7 @@ def _attention(device: torch.device) -> str:
 
 def _triton() -> Check:
     if importlib.util.find_spec("triton") is None:
-        return Check("triton", "note", "not installed; nothing needs it on this device")
+        return Check("triton", "note", "not installed; not needed on this device")
     return Check("triton", "ok", versions()["triton"])
 
 
@@ -87,9 +87,9 @@ def _containers() -> Check:
 
 
 def bundled_model(folder: Path) -> Check:
-    """Return whether the model at `folder` is whole, and how large it is."""
+    """Check that the model in `folder` is there, and report its size."""
     if not (folder / "model_index.json").is_file():
-        return Check("mini", "missing", f"no model in {folder}: install fairy-video again")
+        return Check("mini", "missing", f"no model in {folder}: reinstall fairy-video")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Check("mini", "ok", f"{size / 1e6:.1f} MB in {folder}")
 

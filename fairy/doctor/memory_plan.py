@@ -1,8 +1,8 @@
-"""What fits into memory: what `fairy doctor --plan 1280x720` prints.
+"""Compute the memory that an edit needs; `fairy doctor --plan 1280x720` prints it.
 
-No model is loaded and no clip is needed: the formula of `fairy.editors.ip2p.memory` also
-chooses how many frames an edit takes at a time. Sizes are (height, width), "8 GB" is 8 GiB.
-Tests: tests/doctor/test_memory_plan.py; figures and what they were checked against: docs/memory.md.
+It loads no model and needs no clip: it uses the formula of `fairy.editors.ip2p.memory`, which also
+chooses how many frames an edit takes at a time. Sizes are (height, width); "8 GB" means 8 GiB.
+Tests: tests/doctor/test_memory_plan.py; results and how they were checked: docs/memory.md.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from fairy.settings import EditConfig
 from fairy.system import GIB
 
 CARDS_GB = (8, 12, 16, 24, 48, 80)
-# Memory in use before the first tensor. For CUDA's context and libraries a usual figure, not
-# measured here; for a process on the CPU, with codecs: benchmarks/memory/memory_peaks.py
+# Memory in use before the first tensor. CUDA: a typical value for context and libraries, not
+# measured here. CPU: a process with codecs, measured by benchmarks/memory/memory_peaks.py
 TAKEN_BYTES = {"cuda": GIB // 2, "cpu": 600 * 10**6}
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Frames at a time that fit, and the peak of memory in bytes with them."""
+    """How many frames at a time fit, and the peak memory in bytes with that many."""
 
     num_frames: int
     peak: int
@@ -45,8 +45,8 @@ class MemoryPlan:
         device_type: "cuda" or "cpu".
         shape: size, anchors, steps, guidance and precision of the edit.
         weights: bytes of the models.
-        near: what the edit needs besides, with the anchors' cache on the device.
-        far: the same with the cache in the host's memory; on the CPU as `near`.
+        near: what the edit needs besides the weights, with the anchors' cache on the device.
+        far: the same with the cache in the host's memory; on the CPU the same as `near`.
         num_frames: frames at a time that the user asked for; None for as many as fit.
     """
 
@@ -58,7 +58,7 @@ class MemoryPlan:
     num_frames: int | None
 
     def fit(self, num_bytes: int, *, cache_far: bool = False) -> Fit | None:
-        """Return what fits into a memory of `num_bytes`; None when not even one frame does."""
+        """Return what fits into `num_bytes` of memory; None if not even one frame does."""
         memory = self.far if cache_far else self.near
         taken = TAKEN_BYTES[self.device_type] + self.weights
         chosen = choose_frame_batch_size(self.device_type, num_bytes - taken, memory)
@@ -125,10 +125,10 @@ def _shape(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "1280x720", which is written width first.
+    """Return (height, width) for text such as "1280x720", which has the width first.
 
     Raises:
-        SettingsError: another form, or a side of 0.
+        SettingsError: the text has another form, or a side is 0.
     """
     found = re.fullmatch(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*", text)
     if found is None or "0" in (found[1].lstrip("0") or "0", found[2].lstrip("0") or "0"):
@@ -137,10 +137,10 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_memory(text: str) -> int:
-    """Return the bytes meant by "8GB", "8 GiB" or "8": the gibibytes that cards are sold by.
+    """Return the bytes for "8GB", "8 GiB" or "8", which all mean GiB, as cards are labelled.
 
     Raises:
-        SettingsError: another form.
+        SettingsError: the text has another form.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:gi?b?)?\s*", text, re.IGNORECASE)
     if found is None:

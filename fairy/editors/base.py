@@ -1,9 +1,9 @@
-"""What every editor offers, whatever its model: jobs, evaluation and analysis know only this.
+"""The interface of every editor, independent of its model: jobs and evaluation use only this.
 
     session = editor.begin(prompt, anchors, settings, size=(height, width))
     images = session.edit([EditInput(index, image), ...])      uint8 (F,H,W,3)
 
-All state of an edit is in its session, so several sessions can share one editor, also in several
+A session holds all state of its edit, so several sessions can share one editor, even in several
 threads. Implemented by `fairy.editors.ip2p.pipeline.FairyPipeline`.
 Tests: tests/editors/ip2p/test_session.py.
 """
@@ -34,9 +34,9 @@ class EditInput:
     """One frame to edit.
 
     Attributes:
-        index: its number in the clip, as anchors are numbered.
+        index: its number in the clip; anchors are numbered the same way.
         source: uint8 (H,W,3), a PIL image, float (3,H,W) in [-1,1], or its latents (C,h,w).
-        mask: (H,W) in [0,1], where the edit may change the frame; the whole frame when None.
+        mask: (H,W) in [0,1], where the edit may change the frame; everywhere when None.
     """
 
     index: int
@@ -51,7 +51,7 @@ class Anchor:
     Attributes:
         index: its number in the clip.
         source: as in `EditInput`.
-        edited: its result, if a person made it; otherwise the editor makes it.
+        edited: its result, if a person edited it; otherwise the editor makes it.
     """
 
     index: int
@@ -61,7 +61,7 @@ class Anchor:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedSettings:
-    """What an edit's settings came to, for reports.
+    """The settings that an edit actually used, for reports.
 
     Attributes:
         num_inference_steps: denoising steps.
@@ -69,18 +69,18 @@ class UsedSettings:
         image_guidance_scale: weight of the source image.
         num_groups: guidance branches, 1 to 3, in guided steps.
         anchor_indices: frames that are anchors.
-        frame_batch_size: frames denoised together; after running out of memory, what fitted.
-        height: of the frames the model saw.
-        width: of the frames the model saw.
+        frame_batch_size: frames denoised together; after running out of memory, the smaller number.
+        height: height of the frames that the model edited.
+        width: width of the frames that the model edited.
         device: where the model ran.
-        dtype: in which it ran.
+        dtype: the model's precision.
         scheduler: the scheduler's class.
         backend: how attention was computed.
         backend_reason: why that one.
         anchor_cache_device: where the anchors' keys and values were kept.
         anchor_cache_bytes: their size.
-        quality: name of the bundle of shortcuts that was used; "custom" if it is none.
-        shortcuts: those that were used.
+        quality: name of the bundle of shortcuts that was used; "custom" if there is no such bundle.
+        shortcuts: the shortcuts that were used.
     """
 
     num_inference_steps: int
@@ -104,12 +104,12 @@ class UsedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EditorIdentity:
-    """Which model runs, and on what: two editors that are equal here edit alike.
+    """Which model runs, and on what: editors with equal identities give the same results.
 
     Attributes:
         weights: SHA-256 over the first values of every weight, the scheduler and the defaults.
         device: the kind of device: "cpu", "cuda", "mps".
-        dtype: in which it runs.
+        dtype: the model's precision.
     """
 
     weights: str
@@ -118,18 +118,18 @@ class EditorIdentity:
 
 
 class EditSession(ABC):
-    """An edit in progress: its anchors are edited, any frames can follow, in any order."""
+    """An edit in progress: its anchors are edited, and any frames can follow in any order."""
 
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Frames that are edited together; falls when memory runs out."""
+        """Frames that are edited together; smaller after running out of memory."""
 
     @abstractmethod
     def edit(self, inputs: Sequence[EditInput]) -> Image:
         """Return the edited frames, uint8 (F,H,W,3), in the order of `inputs`.
 
-        An input with the index of an anchor gets the anchor's result and is not computed again.
+        For an input with an anchor's index, the anchor's result is returned, not computed again.
 
         Raises:
             SettingsError: out of memory even with one frame, or an input this editor cannot edit.
@@ -138,16 +138,16 @@ class EditSession(ABC):
     @property
     @abstractmethod
     def used(self) -> UsedSettings:
-        """What the settings came to so far."""
+        """The settings used so far."""
 
     @property
     @abstractmethod
     def timing(self) -> dict[str, float]:
-        """Seconds by stage so far; on CUDA, reading them waits for the device."""
+        """Seconds by stage so far; on CUDA, reading this waits for the device."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the device memory that nothing else needs; called at the end of `with`."""
+        """Free device memory that nothing else needs; called at the end of `with`."""
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +166,7 @@ class Editor(Protocol):
 
     @property
     def defaults(self) -> ModelDefaults:
-        """Settings used where an edit names none."""
+        """The model's values for settings that an edit leaves out."""
 
     @property
     def grid(self) -> int:
@@ -186,28 +186,28 @@ class Editor(Protocol):
         Args:
             prompt: the instruction.
             anchors: sorted by index, at least one.
-            settings: of `EditConfig`, those of sampling and computing; where they are None,
-                `defaults` decide.
-            size: (height, width) at which the model works, on `grid`.
-            anchor_store: file of these anchors' keys, values and results: read if it exists,
+            settings: the sampling and compute settings of `EditConfig`; None means the value in
+                `defaults`.
+            size: (height, width) at which the model works, multiples of `grid`.
+            anchor_store: file with these anchors' keys, values and results: read if it exists,
                 otherwise written.
 
         Raises:
             InstructionError: the instruction is empty.
             SettingsError: the settings do not fit the model or the machine.
-            ValueError: anchors that are not sorted, or a size off the grid.
+            ValueError: the anchors are not sorted, or the size is not on the grid.
         """
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the latents (F,C,h,w), float32 on the CPU, of images (F,3,H,W) in [-1,1].
 
-        Several edits of one clip can take them instead of its pictures.
+        Several edits of one clip can use them instead of its pictures.
         """
 
     def identity(self) -> EditorIdentity:
-        """Return what decides, besides the settings, what an edit looks like."""
+        """Return what determines an edit's result besides the settings."""
 
     def memory(
         self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int
     ) -> EditMemory:
-        """Return the memory that an edit of these settings needs besides the weights."""
+        """Return the memory that an edit with these settings needs besides the weights."""

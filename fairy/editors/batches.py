@@ -1,4 +1,4 @@
-"""How many frames at a time: from free memory, and fewer after running out of it.
+"""Choose how many frames to edit at a time: from free memory, and fewer after running out of it.
 
 Tests: tests/editors/test_batches.py.
 """
@@ -18,9 +18,9 @@ from fairy.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-# More frames at a time gain nothing: the device is busy
+# More frames at a time are not faster: the device is already busy
 MAX_FRAMES = {"cpu": 8, "cuda": 32}
-# The rest is for other programs, fragmentation and the libraries' own buffers
+# The rest is left for other programs, fragmentation and the libraries' own buffers
 USABLE_FRACTION = {"cpu": 0.5, "cuda": 0.9}
 
 
@@ -29,11 +29,11 @@ class EditMemory:
     """Bytes that an edit holds on the model's device besides the weights.
 
     Attributes:
-        cache: the anchors' keys and values of all steps, wherever they are kept.
-        held: what is there all the time: above all the part of the cache that is on the model's
-            device, which is all of it, or this step's and the next one's.
+        cache: the anchors' keys and values of all steps, on any device.
+        held: what stays there during the whole edit. Mostly the part of the cache that is on the
+            model's device: all of it, or that of the current and the next step.
         anchors: peak of the anchors' pass, including the cache on the device.
-        frame: the most that one frame of a batch takes, in the UNet or in the autoencoder.
+        frame: the most that one frame of a batch needs, in the UNet or in the autoencoder.
     """
 
     cache: int
@@ -42,18 +42,18 @@ class EditMemory:
     frame: int
 
     def peak(self, num_frames: int) -> int:
-        """Return the peak of an edit with `num_frames` at a time."""
+        """Return the peak of an edit with `num_frames` frames at a time."""
         return max(self.anchors, self.held + num_frames * self.frame)
 
     def most_frames(self, num_bytes: int) -> int:
-        """Return how many frames at a time fit; 0 when not even the anchors do."""
+        """Return how many frames at a time fit; 0 if not even the anchors do."""
         if num_bytes < self.anchors:
             return 0
         return (num_bytes - self.held) // self.frame
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the bytes that are free on the device, those that torch has reserved included."""
+    """Return the free bytes on the device, including those that torch has reserved but not used."""
     if device.type != "cuda":
         return int(psutil.virtual_memory().available)
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -65,7 +65,7 @@ def choose_frame_batch_size(device_type: str, num_bytes: int, memory: EditMemory
 
     Args:
         device_type: "cpu" or "cuda"; others are treated as "cuda".
-        num_bytes: free on the device, with the weights already loaded.
+        num_bytes: bytes free on the device, with the weights already loaded.
         memory: what the edit needs.
     """
     kind = "cpu" if device_type == "cpu" else "cuda"

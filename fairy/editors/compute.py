@@ -1,15 +1,16 @@
-"""How the UNet computes, if the user asks for it: compiled by torch.compile, in float8 by torchao.
+"""Optional ways to run the UNet: compiled with torch.compile, or in float8 with torchao.
 
 Compiled: the first run takes minutes. The frames' pass is compiled for one frame batch size:
-smaller batches are filled up, and what changes from step to step (the anchors' keys and values) is
+smaller batches are padded, and what changes from step to step (the anchors' keys and values) is
 looked up outside. The anchors' pass has another size and runs uncompiled. torch keeps compiled code
 on disk (TORCHINDUCTOR_CACHE_DIR, or torchinductor_USER in the folder for temporary files), so a
-second run of the same model, size and batch starts faster. benchmarks/NOTES.md shows when it pays.
+second run with the same model, size and batch starts faster. benchmarks/NOTES.md shows when it
+is worth it.
 
-Float8: dynamic quantisation on cards that compute in it. Weights and the inputs of a layer are
-float8, with one scale for each tensor, found at run time. Only layers in transformer blocks are
-converted: the timestep's embeddings are small and sensitive, and torchao's float8 convolution needs
-one more package. Not run on a card yet.
+Float8: dynamic quantisation on cards that compute in float8. Weights and the inputs of a layer are
+float8, with one scale per tensor that is computed at run time. Only layers in transformer blocks
+are converted: the timestep embeddings are small and sensitive, and torchao's float8 convolution
+needs another package. Not run on a card yet.
 
 Tests: tests/editors/test_compute.py.
 """
@@ -36,7 +37,7 @@ def check_compile(device: torch.device) -> None:
     """Check that torch can compile on this machine.
 
     Raises:
-        SettingsError: what it needs for the device is missing.
+        SettingsError: something that torch needs to compile for the device is missing.
     """
     if device.type == "cuda":
         missing = None if importlib.util.find_spec("triton") else "Triton, which is not installed"
@@ -45,7 +46,7 @@ def check_compile(device: torch.device) -> None:
         found = any(map(shutil.which, (named,) if named else CPP_COMPILERS))
         missing = None if found else f"a C++ compiler ({named or ', '.join(CPP_COMPILERS)})"
     else:
-        missing = f"CUDA or a CPU, and this is {device.type}"
+        missing = f"CUDA or a CPU, but the device is {device.type}"
     if missing is not None:
         raise SettingsError(f"compile needs {missing}; leave --compile out")
 
@@ -53,15 +54,15 @@ def check_compile(device: torch.device) -> None:
 def compile_unet(
     unet: UNet2DConditionModel, backend: str | Callable[..., Any] = "inductor", **options: Any
 ) -> None:
-    """Compile the UNet in place when it first runs, for fixed shapes.
+    """Make the UNet compile, for fixed shapes, when it first runs.
 
     Args:
         unet: the model.
         backend: torch.compile's.
-        **options: more options of torch.compile, such as `fullgraph`.
+        **options: other options of torch.compile, such as `fullgraph`.
 
     Raises:
-        SettingsError: inductor has no compiler here.
+        SettingsError: inductor finds no compiler.
     """
     if backend == "inductor":
         check_compile(unet.device)
@@ -69,7 +70,7 @@ def compile_unet(
 
 
 def is_compiled(unet: UNet2DConditionModel) -> bool:
-    """Return whether the UNet was compiled, by `compile_unet` or torch's own `compile`."""
+    """Return whether the UNet is compiled, by `compile_unet` or torch's own `compile`."""
     return unet._compiled_call_impl is not None
 
 
@@ -81,14 +82,14 @@ def not_compiled() -> Iterator[None]:
 
 
 def filled_up(rows: Tensor, num_rows: int) -> Tensor:
-    """Return rows (F,...), the last one repeated until there are at least `num_rows`."""
+    """Return rows (F,...), padded with copies of the last to at least `num_rows`."""
     missing = max(0, num_rows - rows.shape[0])
     return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
 
 
-# Ada, Hopper, Blackwell: the first with float8 matrix units
+# Ada: the first cards with float8 matrix units
 LEAST_CAPABILITY = (8, 9)
-# Both sides of a weight must be multiples of it (torch._scaled_mm)
+# Both dimensions of a weight must be multiples of this (torch._scaled_mm)
 SIDE_MULTIPLE = 16
 
 
@@ -96,10 +97,10 @@ def check_fp8(device: torch.device) -> None:
     """Check that a device computes in float8.
 
     Raises:
-        SettingsError: it is not a CUDA card, or too old.
+        SettingsError: the device is not a CUDA card, or is too old.
     """
     if device.type != "cuda":
-        what = f"this is {device.type}"
+        what = f"the device is {device.type}"
     else:
         capability = torch.cuda.get_device_capability(device)
         if capability >= LEAST_CAPABILITY:
@@ -107,7 +108,7 @@ def check_fp8(device: torch.device) -> None:
         what = f"{torch.cuda.get_device_name(device)} has {'.'.join(map(str, capability))}"
     raise SettingsError(
         f"fp8 needs a CUDA card of compute capability {'.'.join(map(str, LEAST_CAPABILITY))} or "
-        f"more: {what}; leave --fp8 out"
+        f"higher, but {what}; leave --fp8 out"
     )
 
 
@@ -115,7 +116,7 @@ def to_fp8(unet: UNet2DConditionModel) -> None:
     """Convert the linear layers of the UNet's transformer blocks to float8 in place.
 
     Raises:
-        SettingsError: its device does not compute in float8, or torchao is missing.
+        SettingsError: the UNet's device does not compute in float8, or torchao is missing.
     """
     check_fp8(unet.device)
     try:

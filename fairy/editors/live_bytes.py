@@ -1,9 +1,9 @@
-"""How many bytes code holds at once, found without running it: on tensors of the meta device.
+"""Count how many bytes code holds at once, without computing: on tensors of the meta device.
 
-Such tensors have a shape and a dtype but no values, and operators on them return at once. Every
-result is counted until nothing refers to it, as an allocator would. Memory that an operator
-allocates internally is invisible here. So composite operators are replaced by single ones: torch's
-attention, which would otherwise hold all scores, and norms and products, for speed.
+Such tensors have a shape and a dtype but no values, and operators on them return at once. Like an
+allocator, this counts every result until nothing refers to it. Memory that an operator allocates
+internally is not visible. So composite operators are replaced by single ones: torch's attention,
+which would otherwise hold all scores, and norms and products, for speed.
 Tests: tests/editors/test_live_bytes.py.
 """
 
@@ -23,13 +23,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @contextmanager
 def counted(device_type: str = "meta") -> Iterator[LiveBytes]:
-    """Count the tensors made inside on one type of device; without gradients."""
+    """Count the tensors made inside the block on one type of device, without gradients."""
     with torch.no_grad(), LiveBytes(device_type) as live, _FusedAttention():
         yield live
 
 
 class LiveBytes(TorchDispatchMode):
-    """Bytes of the tensors made inside on one type of device that something still refers to.
+    """Bytes of the tensors made inside the block, on one type of device, that are still alive.
 
     Args:
         device_type: "meta", or another one, on which operators run unchanged.
@@ -71,7 +71,7 @@ class LiveBytes(TorchDispatchMode):
         run = SHORT.get(operator, operator) if self._device_type == "meta" else operator
         out = run(*args, **(kwargs or {}))
         if any(result.alias_info for result in operator._schema.returns):
-            # Views and in-place changes allocate nothing
+            # Views and in-place operators allocate nothing
             return out
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor) and tensor.device.type == self._device_type:
@@ -106,7 +106,7 @@ class _FusedAttention(TorchFunctionMode):
 
 
 def _normed(x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    # Means and deviations, one for each group or row, are too small to matter
+    # Means and deviations, one per group or row, are too small to matter
     return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
 
 
@@ -114,7 +114,7 @@ def _product(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return a.new_empty(a.shape[0], b.shape[1])
 
 
-# Their shape rules are compositions in Python, and took two thirds of a trace's time
+# torch computes their shapes by compositions in Python, which took two thirds of a trace's time
 SHORT: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.native_group_norm.default: _normed,
     torch.ops.aten.native_layer_norm.default: _normed,

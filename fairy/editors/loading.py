@@ -1,4 +1,4 @@
-"""Settings -> a loaded editor.
+"""Load the editor that the settings name.
 
 Tests: tests/jobs/test_edit.py, tests/editors/ip2p/levers/test_tiny_decoder.py.
 """
@@ -18,7 +18,7 @@ def load_editor(settings: Compute) -> Editor:
 
     Raises:
         ModelError: the model or the decoder cannot be found or loaded.
-        SettingsError: the device is not there or lacks float8 or a compiler, or the decoder is for
+        SettingsError: the device is missing or has no float8 or compiler, or the decoder is for
             another model.
     """
     if settings.fp8:

@@ -1,7 +1,7 @@
-"""Seconds by stage, by the clock or on the device that does the work.
+"""Measure seconds by stage, with the clock or on the device that does the work.
 
-On CUDA a stage is marked by events in the stream: the loop never waits, and the times are read when
-someone asks for them. On other devices the work is done when its call returns.
+On CUDA, events in the stream mark a stage: the loop never waits, and the times are read only when
+they are needed. On other devices the work is done when its call returns.
 Tests: tests/editors/test_timing.py.
 """
 
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 
 Mark = float | torch.cuda.Event
-"""A moment: by the clock, or in a CUDA stream."""
+"""A moment on the clock, or in a CUDA stream."""
 
 
 class Stopwatch:
@@ -54,7 +54,7 @@ class Stopwatch:
             self._running.pop()
 
     def seconds(self) -> dict[str, float]:
-        """Return the seconds by stage so far; on CUDA this waits for the work that was started."""
+        """Return the seconds by stage so far; on CUDA this waits for work in progress."""
         for stage, began, ended in self._spans:
             self._seconds[stage] += _seconds_between(began, ended)
         self._spans.clear()
@@ -66,7 +66,7 @@ class Stopwatch:
         return time.perf_counter() - self._began
 
     def _turn(self) -> None:
-        """Charge the time since the last turn to the innermost running stage."""
+        """Add the time since the last call to the innermost running stage."""
         now = self._mark()
         if self._running:
             self._spans.append((self._running[-1], self._since, now))

@@ -1,7 +1,7 @@
-"""Several edits may share a model: they take turns with it, one batch each.
+"""Let several edits share a model: they take turns, one batch each.
 
-An edit changes the model while it computes: attention processors, LoRA scales, offloading hooks. On
-one device taking turns costs nothing, because batches would compete for the same units.
+An edit changes the model while it computes: attention processors, LoRA scales, offloading hooks.
+Taking turns costs nothing on one device, because batches would compete for the same units.
 Tests: tests/editors/ip2p/test_session.py.
 """
 
@@ -20,7 +20,7 @@ _guard = threading.Lock()
 
 @contextmanager
 def turn(model: nn.Module) -> Iterator[None]:
-    """Wait until no other thread computes with `model`, then have it alone inside the block."""
+    """Wait until no other thread computes with `model`, then use it alone inside the block."""
     with _guard:
         lock = _locks.setdefault(model, threading.RLock())
     with lock:

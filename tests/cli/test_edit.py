@@ -89,7 +89,10 @@ def test_an_option_beats_the_quality_and_the_report_says_what_was_used(clip: Pat
     [
         (["--quality", "best"], "quality 'best' is unknown: use exact, balanced, fast"),
         (["--guidance-interval", "0.6", "0.2"], "guidance_interval is 0.6 0.2: give two"),
-        (["--fp8"], "fp8 needs a CUDA card of compute capability 8.9 or more: this is cpu"),
+        (
+            ["--fp8"],
+            "fp8 needs a CUDA card of compute capability 8.9 or higher, but the device is cpu",
+        ),
     ],
 )
 def test_modes_that_cannot_be_are_refused(clip: Path, edit: Edit, options: list[str], words: str):

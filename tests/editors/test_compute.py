@@ -117,7 +117,9 @@ def test_layers_of_sizes_that_float8_lacks_are_left(tiny_pipeline, quantised):
 
 
 def test_the_processor_is_refused():
-    with pytest.raises(SettingsError, match=r"capability 8\.9 or more: this is cpu; leave --fp8"):
+    with pytest.raises(
+        SettingsError, match=r"capability 8\.9 or higher, but the device is cpu; leave --fp8"
+    ):
         check_fp8(torch.device("cpu"))
 
 

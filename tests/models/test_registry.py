@@ -91,7 +91,7 @@ def test_model_that_sees_no_source_image_is_refused(tmp_path):
     folder = save_tiny_pipeline(tmp_path / "model")
     config = UNet2DConditionModel.load_config(folder / "unet")
     UNet2DConditionModel.from_config({**config, "in_channels": 4}).save_pretrained(folder / "unet")
-    with pytest.raises(ModelError, match="has 4 input channels, but .* has 8"):
+    with pytest.raises(ModelError, match=r"has 4 input channels, but .* has 8"):
         load_pipeline(folder, device="cpu")
 
 

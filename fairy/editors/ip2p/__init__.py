@@ -1,1 +1,1 @@
-"""Edits by UNets of the InstructPix2Pix type: own loop, frame batches."""
+"""The editor for InstructPix2Pix-type UNets: pipeline, session, denoising loop and levers."""

@@ -1,8 +1,8 @@
 """Three-branch guidance of InstructPix2Pix: [text, image, uncond], group-major.
 
-`text` sees the instruction and the image, `image` only the image, `uncond` neither (zero image
-latents). Row g*F+f is branch g of frame f. Branches of weight 0 are not computed: `uncond` at an
-`image_guidance_scale` of 1 (G = 2); without guidance, all but `text` (G = 1).
+`text` gets the instruction and the image, `image` only the image, `uncond` neither (its image
+latents are zero). Row g*F+f is branch g of frame f. Branches with weight 0 are not computed:
+`uncond` at an `image_guidance_scale` of 1 (G = 2), and all but `text` without guidance (G = 1).
 Tests: tests/editors/ip2p/test_guidance.py.
 """
 
@@ -28,7 +28,7 @@ class Guidance:
 
     @property
     def enabled(self) -> bool:
-        """Whether there is guidance, by the same condition as in diffusers' pipeline."""
+        """Whether guidance is on, by the same condition as in diffusers' pipeline."""
         return self.guidance_scale > 1.0 and self.image_guidance_scale >= 1.0
 
     @property
@@ -52,7 +52,7 @@ class Guidance:
         return prompt_embeds.repeat_interleave(num_frames, dim=0)
 
     def combine(self, noise_pred: Tensor) -> Tensor:
-        """Return the guided prediction (F,C,h,w) from those of all branches (G*F,C,h,w)."""
+        """Combine the predictions of all branches (G*F,C,h,w) into the guided one (F,C,h,w)."""
         if self.num_groups == 1:
             return noise_pred
         text, image, *uncond = noise_pred.chunk(self.num_groups)

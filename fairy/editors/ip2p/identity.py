@@ -1,4 +1,4 @@
-"""Which model runs, as a hash that is cheap enough to take at every start.
+"""A hash of the loaded model, cheap enough to compute at every start.
 
 Tests: tests/editors/ip2p/test_identity.py.
 """
@@ -17,7 +17,7 @@ from fairy.editors.base import EditorIdentity
 if TYPE_CHECKING:
     from fairy.editors.ip2p.pipeline import FairyPipeline
 
-# diffusers keeps here, in no fixed order, what a configuration left out
+# diffusers lists here, in no fixed order, the entries that a configuration left out
 _UNORDERED = ("_use_default_values",)
 # Of each weight; enough to tell any two trained models apart
 _NUM_VALUES = 16
@@ -29,8 +29,8 @@ def identity_of(pipe: FairyPipeline) -> EditorIdentity:
     for part in (pipe.unet, pipe.vae, pipe.text_encoder):
         for key, weight in part.state_dict().items():
             digest.update(f"{key} {tuple(weight.shape)}".encode())
-            # Offloaded weights have no values while they are not in use; float8 ones are no plain
-            # tensors, and the settings record that they are float8
+            # Offloaded weights have no values while they are not in use. Float8 weights are not
+            # plain tensors; the settings record that they are float8
             if not weight.is_meta and type(weight) is torch.Tensor:
                 digest.update(weight.flatten()[:_NUM_VALUES].cpu().double().numpy().tobytes())
     return EditorIdentity(

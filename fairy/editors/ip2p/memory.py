@@ -1,10 +1,11 @@
-"""What an edit holds in memory at its peak: one formula, for planning and for choosing a batch.
+"""Peak memory of an edit: one formula, for planning and for choosing the batch size.
 
     on the model's device = weights + max(anchors' pass, keys and values + F * bytes of a frame)
 
-The anchors' keys and values are 2 * steps * sum over layers of G*M*H*D elements. These and all else
-that a pass holds are found by running the edit's own code on tensors without values
-(`fairy.editors.live_bytes`): a step of the anchors' pass, one of the frames', the autoencoder.
+The anchors' keys and values are 2 * steps * sum over layers of G*M*H*D elements. To find these and
+all other tensors of a pass, the edit's own code runs on tensors without values
+(`fairy.editors.live_bytes`): one step of the anchors' pass and of the frames' pass, and the
+autoencoder.
 Sizes are (height, width).
 Tests: tests/editors/ip2p/test_memory.py; figures: docs/memory.md.
 """
@@ -36,24 +37,25 @@ from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
 
-# A batch holds little besides its frames, so two frames show what one needs
+# A batch holds little besides its frames, so two frames are enough to find the bytes of one
 TRACED_FRAMES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditShape:
-    """What the memory of an edit depends on besides its models.
+    """What an edit's memory depends on besides its models.
 
     Attributes:
         size: (height, width) at which the model works, on its grid.
         num_anchors: anchors A, which are edited together.
         num_steps: evaluations of the UNet.
-        guidance: whose branches are computed.
+        guidance: determines the guidance branches.
         prompt_shape: (L,D) of an instruction's embedding.
-        dtype: of the latents.
+        dtype: dtype of the latents.
         backend: "triton", "sdpa" or "reference"; any other counts as "sdpa".
-        on_host: the model runs on the CPU, whose memory also holds the frames.
-        cache_far: the anchors' keys and values are in the host's memory, the model is not.
+        on_host: whether the model runs on the CPU, whose memory also holds the frames.
+        cache_far: whether the anchors' keys and values are in the host's memory and the model is
+            not.
     """
 
     size: tuple[int, int]
@@ -78,7 +80,7 @@ class EditShape:
 
         Args:
             pipe: the model.
-            settings: with nothing left to the model's defaults, and a backend by name.
+            settings: with the model's defaults filled in, and a backend by name.
             size: (height, width).
             num_anchors: anchors A.
         """
@@ -110,7 +112,7 @@ def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory
     anchors += near - cache.num_bytes
     if shape.cache_far:
         anchors, near = trace.anchors(_Away(META, META)), min(steps, 2) * cache.num_bytes
-    # Float32 images: the host holds them as they were read, and as one batch
+    # Float32 images: the host holds the frames as they were read, and as one batch
     image = 3 * shape.size[0] * shape.size[1] * torch.float32.itemsize if shape.on_host else 0
     return EditMemory(
         cache=steps * cache.num_bytes,
@@ -121,7 +123,7 @@ def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory
 
 
 def num_evaluations(scheduler: Any, num_inference_steps: int) -> int:
-    """Return how often the UNet runs, which for some schedulers is more often than once a step."""
+    """Return how often the UNet runs; with some schedulers, more often than once a step."""
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(num_inference_steps)
     return len(scheduler.timesteps)
@@ -142,7 +144,7 @@ class _Trace:
         return _peak(denoiser.edit_anchors, self._rows(self._shape.num_anchors))
 
     def frame(self, cache: AnchorCache) -> int:
-        """Return the most that one frame of a batch needs at any stage."""
+        """Return the most bytes that one frame of a batch needs at any stage."""
         shape, vae, latents = self._shape, self._vae, self._rows(TRACED_FRAMES)
         images = partial(torch.empty, TRACED_FRAMES, 3, *shape.size, device=META)
         most = max(
@@ -171,21 +173,21 @@ class _Trace:
 
 
 def _peak(work: Callable[[Tensor], Tensor], rows: Callable[[], Tensor]) -> int:
-    """Return the most bytes that `work` on `rows` holds at once, the rows included."""
+    """Return the most bytes that `work` on `rows` holds at once, including the rows."""
     with counted() as live:
         work(rows())
     return live.peak
 
 
 class _Away(AnchorCache):
-    """Keeps nothing, because the entries are not on the model's device."""
+    """A cache that keeps nothing, because its entries are not on the model's device."""
 
     def put(self, step: int, layer: str, k: Tensor, v: Tensor) -> None:
         """Drop k and v."""
 
 
 class _OneStep:
-    """A scheduler of one step; diffusers' own ones read values, which meta tensors lack."""
+    """A scheduler with one step; diffusers' own read values, which meta tensors do not have."""
 
     timesteps = torch.zeros(1)
     init_noise_sigma = 1.0
@@ -206,7 +208,7 @@ def _in_place(q: Tensor, *others: Tensor) -> Tensor:
     return torch.empty_like(q)
 
 
-# What the backends of these names allocate; the kernel reads everything in place
+# By backend, functions that allocate as much; the kernel reads everything in place
 BACKENDS = {
     "triton": Backend("triton", "to count", _in_place, _in_place),
     "sdpa": Backend("sdpa", "to count", sdpa, anchor_attention_concatenated),

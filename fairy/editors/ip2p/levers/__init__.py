@@ -1,6 +1,7 @@
-"""What makes an edit faster, beside the plain loop (`fairy.editors.ip2p.denoise`).
+"""Levers make an edit faster without changing the plain loop (`fairy.editors.ip2p.denoise`).
 
-To add one: a `Lever` in a file of its own, a field of `fairy.settings.Shortcuts`, a line below.
+To add one: write a `Lever` in its own file, add a field to `fairy.settings.Shortcuts`, and a line
+below.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ def make_levers(unet: UNet2DConditionModel, shortcuts: Shortcuts) -> tuple[Lever
     """Return the levers for these shortcuts, in the order in which they change a step.
 
     Raises:
-        SettingsError: a shortcut that this UNet cannot take.
+        SettingsError: this UNet does not support one of the shortcuts.
     """
     levers: list[Lever] = []
     if shortcuts.guidance_interval != EXACT.guidance_interval:
         levers.append(GuidanceInterval(shortcuts.guidance_interval))
     if shortcuts.reuse != EXACT.reuse:
-        # After the guidance: it asks which branches a step has
+        # After the guidance, because it depends on the branches of each step
         levers.append(DeepCache(unet, shortcuts.reuse))
     return tuple(levers)

@@ -1,4 +1,4 @@
-"""What a lever is: something that changes what the steps of a pass compute."""
+"""The base class of levers, which change what the steps of a pass compute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Step:
 
     Attributes:
         index: its number, from 0.
-        num_steps: of the pass.
+        num_steps: steps of the pass.
         guidance: the guidance branches.
     """
 
@@ -28,10 +28,10 @@ class Step:
 
 
 class Lever:
-    """On inside `with`, for one pass through all steps; the UNet is as before after that.
+    """Active inside `with`, for one pass through all steps; then the UNet is as it was before.
 
-    Anchors and frames are passed through with the same levers, so that frames find in the anchors'
-    cache what they look for.
+    The anchors' pass and the frames' passes use the same levers, so the cache has the entries that
+    the frames need.
 
     Attributes:
         drops_branches: whether some steps may have fewer guidance branches.
@@ -52,5 +52,5 @@ class Lever:
         """Undo what the pass needed."""
 
     def at_step(self, step: Step) -> Step:
-        """Prepare for a step before it runs; return what it is to compute."""
+        """Prepare for a step before it runs; return what it should compute."""
         return step

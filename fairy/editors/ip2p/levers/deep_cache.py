@@ -1,8 +1,8 @@
-"""Reuse of the UNet's lower levels from step to step, because their result changes slowly.
+"""Reuse the UNet's lower levels from step to step, because their result changes slowly.
 
-In a step that reuses, the UNet has only its top level, and (B,C,h,w) of an earlier step in place of
-what comes up from below. The layers left out neither write nor read the anchors' cache. The idea is
-DeepCache's (Ma et al. 2024, arXiv 2312.00858).
+In a step that reuses them, the UNet runs only its top level. Activations (B,C,h,w) of an earlier
+step replace those of the lower levels, whose layers neither write nor read the anchors' cache. The
+idea is from DeepCache (Ma et al. 2024, arXiv 2312.00858).
 Tests: tests/editors/ip2p/levers/test_deep_cache.py.
 """
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def reused_steps(num_groups: Sequence[int], every: int) -> list[bool]:
-    """Return which steps reuse, given the guidance branches of each step.
+    """Return which steps reuse the lower levels, given the number of branches of each step.
 
-    Lower levels are computed in every `every`-th step, and in a step with branches that the last
-    computed ones lack.
+    Lower levels are computed in every `every`-th step, and in a step with branches that were not
+    computed the last time.
 
     >>> reused_steps([1, 1, 3, 3], every=4)
     [False, True, False, True]
@@ -46,11 +46,11 @@ def _reuses(index: int, num_groups: int, num_groups_kept: int, every: int) -> bo
 class DeepCache(Lever):
     """Computes the levels below a UNet's top one in some steps and reuses them in the others.
 
-    Modules are exchanged rather than hooked, because torch.compile notices that.
+    It replaces modules instead of hooking them, because torch.compile notices replaced modules.
 
     Args:
-        unet: any UNet of two levels or more.
-        every: computed in every `every`-th step.
+        unet: any UNet with two levels or more.
+        every: compute them in every `every`-th step.
 
     Raises:
         SettingsError: the UNet has one level.
@@ -58,7 +58,7 @@ class DeepCache(Lever):
 
     def __init__(self, unet: UNet2DConditionModel, every: int) -> None:
         if len(unet.up_blocks) < 2:
-            raise SettingsError("reuse: this model's UNet has one level only; use 1, which is off")
+            raise SettingsError("reuse: this model's UNet has only one level; use 1, which is off")
         self._unet, self._every = unet, every
         self._last = _Last()
         self._num_groups_kept = 0
@@ -83,14 +83,14 @@ class DeepCache(Lever):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Make the UNet whole again and forget what was kept."""
+        """Put the UNet's modules back and drop the kept activations."""
         self._restore()
         self._last.kept = None
 
     def at_step(self, step: Step) -> Step:
-        """Let the UNet reuse its lower levels, or compute and keep them.
+        """Make the UNet reuse its lower levels, or compute and keep them.
 
-        Rows (B,...) may be fewer than when they were kept: they are the first ones then.
+        A step may have fewer rows (B,...) than were kept; it then uses the first ones.
         """
         self._restore()
         num_groups = step.guidance.num_groups
@@ -121,7 +121,7 @@ class _Last(nn.Module):
 
 
 class _Keep(nn.Module):
-    """Follows an upsampler; keeps what comes from it."""
+    """Follows an upsampler and keeps its activations."""
 
     def __init__(self, last: _Last) -> None:
         super().__init__()

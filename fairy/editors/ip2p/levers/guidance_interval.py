@@ -1,6 +1,6 @@
-"""Guidance in a part of the steps only; in the others the UNet has a third of the rows.
+"""Guidance in only some of the steps; in the others the UNet has a third of the rows.
 
-The other steps follow the instruction alone, as at guidance scales of 1. The idea is from
+The other steps compute only the `text` branch, as at guidance scales of 1. The idea is from
 Kynkäänniemi et al. 2024 (arXiv 2404.07724).
 Tests: tests/editors/ip2p/levers/test_guidance_interval.py.
 """
@@ -12,12 +12,12 @@ from dataclasses import replace
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.levers.base import Lever, Step
 
-# Follows the instruction alone (`Guidance.combine`)
+# Only the `text` branch (`Guidance.combine`)
 UNGUIDED = Guidance(guidance_scale=1.0, image_guidance_scale=1.0)
 
 
 def guided_steps(num_steps: int, interval: tuple[float, float]) -> range:
-    """Return the steps in the interval, whose bounds are fractions of all steps.
+    """Return the steps inside an interval, given as fractions of all steps.
 
     >>> guided_steps(4, (0.0, 0.5))
     range(0, 2)

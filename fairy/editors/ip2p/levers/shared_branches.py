@@ -1,9 +1,9 @@
-"""What guidance branches share, computed once: the UNet's modules before the first text attention.
+"""Compute once what guidance branches share: the UNet's modules before the first text attention.
 
 Rows (B = G*F) are group-major: [text, image, uncond]. Before the first text attention the `text`
-rows of a batch equal the `image` rows: same latents, image latents and timestep. So each module
-before it gets only the rows from `image` on, ((G-1)*F), and its result is repeated for `text`.
-Exact, so always on.
+rows of a batch equal the `image` rows: they have the same latents, image latents and timestep. So
+each module before it gets only the rows from `image` on, ((G-1)*F), and its result is repeated for
+`text`. This is exact, so it is always on.
 Tests: tests/editors/ip2p/levers/test_shared_branches.py.
 """
 
@@ -24,11 +24,12 @@ from fairy.anchors.attention import AnchorPass
 def modules_before_text(unet: UNet2DConditionModel) -> Iterator[nn.Module]:
     """Yield the modules that map rows to rows before the UNet first attends to text, in order.
 
-    Blocks of other types than Stable Diffusion's end the list: too few modules are never wrong.
+    The list ends at the first block of a type that Stable Diffusion does not have: a short list is
+    slower, but never wrong.
     """
     yield unet.conv_in
     if unet.config.addition_embed_type is not None:
-        # The text is in the timestep's embedding, which every later module reads
+        # The timestep embedding contains the text, and every later module reads it
         return
     for block in unet.down_blocks:
         if type(block) is CrossAttnDownBlock2D:
@@ -48,7 +49,7 @@ def _transformer_before_text(transformer: Transformer2DModel) -> Iterator[nn.Mod
 
 @contextmanager
 def shared_branches(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[None]:
-    """Compute what `text` and `image` rows share once; restore the modules in any case."""
+    """Compute once what `text` and `image` rows share; restores the modules, also on errors."""
     modules = list(modules_before_text(unet))
     before = [module.__dict__.get("forward") for module in modules]
     try:
@@ -63,12 +64,12 @@ def shared_branches(unet: UNet2DConditionModel, state: AnchorPass) -> Iterator[N
 
 
 def _without_text_rows(forward: Callable[..., Tensor], state: AnchorPass) -> Callable[..., Tensor]:
-    """Return `forward` for rows (G*F,...), computed on ((G-1)*F,...) if G > 1."""
+    """Return a `forward` of rows (G*F,...) that computes only ((G-1)*F,...) if G > 1."""
 
     def once(rows: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         num_frames = state.num_frames
         num_distinct = rows.shape[0] - num_frames
-        # Not for a single row: see `avoid_single_row`
+        # Not if a single row would be left: see `avoid_single_row`
         lone = num_distinct == 1 and not state.writing and rows.device.type == "cpu"
         if num_distinct == 0 or lone:
             return forward(rows, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""Decoding with a tiny autoencoder instead of the model's own: faster, and less detailed.
+"""Decode with a tiny autoencoder instead of the model's own: faster, and less detailed.
 
-It decodes latents (F,C,h,w) as the model scales them. The model's own autoencoder still encodes the
-sources, because the UNet was trained on its image latents. For SD 1.5 there is madebyollin/taesd.
+It decodes latents (F,C,h,w) in the model's scale. The model's own autoencoder still encodes the
+sources, because the UNet was trained on its image latents. For SD 1.5, use madebyollin/taesd.
 Tests: tests/editors/ip2p/levers/test_tiny_decoder.py.
 """
 
@@ -25,17 +25,17 @@ def load_decoder(
     """Load the tiny autoencoder `name`, a folder or a hub id, onto the device of `pipe`.
 
     Args:
-        name: in diffusers' format; only safetensors are loaded.
+        name: an AutoencoderTiny in diffusers format; only safetensors are loaded.
         pipe: the pipeline whose latents it decodes.
         model: the name of `pipe` in messages.
 
     Raises:
-        SettingsError: the model's own autoencoder is a tiny one, or has other latents.
+        SettingsError: the model already has a tiny autoencoder, or its latents are different.
         ModelError: it cannot be loaded.
     """
     if isinstance(pipe.vae, (AutoencoderTiny, PatchAutoencoder)):
         raise SettingsError(
-            f"decoder {name}: model {model} has a tiny autoencoder itself; leave --decoder out"
+            f"decoder {name}: model {model} already has a tiny autoencoder; leave --decoder out"
         )
     try:
         with without_expected_messages():
@@ -44,7 +44,7 @@ def load_decoder(
         first_line = str(error).strip().split("\n")[0]
         raise ModelError(
             f"decoder {name}: cannot be loaded ({first_line}); use a folder or a hub id of an "
-            "AutoencoderTiny, as madebyollin/taesd"
+            "AutoencoderTiny, such as madebyollin/taesd"
         ) from error
     _check_fits(decoder, name, pipe, model)
     return decoder.to(pipe.device, pipe.vae.dtype).eval()
@@ -64,5 +64,5 @@ def _check_fits(
     if found != needed:
         raise SettingsError(
             f"decoder {name}: it decodes latents of {found[0]} channels at 1/{found[1]} of the "
-            f"size, model {model} has {needed[0]} at 1/{needed[1]}; use one made for it"
+            f"size, but model {model} has {needed[0]} at 1/{needed[1]}; use a decoder made for it"
         )

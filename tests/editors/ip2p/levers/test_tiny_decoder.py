@@ -63,7 +63,7 @@ def test_one_of_other_latents_is_refused(pipe, tmp_path, channels, levels):
 def test_a_model_that_has_a_tiny_one_itself_needs_none(pipe, tmp_path, kind):
     tiny = AutoencoderTiny.from_pretrained(save_decoder(tmp_path))
     pipe.vae = tiny if kind == "tiny" else make_tiny_autoencoder()
-    with pytest.raises(SettingsError, match="model mini has a tiny autoencoder itself; leave"):
+    with pytest.raises(SettingsError, match="model mini already has a tiny autoencoder; leave"):
         load_decoder("madebyollin/taesd", pipe, "mini")
 
 
