@@ -75,7 +75,7 @@ def test_cuda_needs_triton(monkeypatch):
 
 
 def test_other_devices_are_refused():
-    with pytest.raises(SettingsError, match="this is mps"):
+    with pytest.raises(SettingsError, match="the device is mps"):
         check_compile(torch.device("mps"))
 
 

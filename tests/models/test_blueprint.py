@@ -59,14 +59,14 @@ def test_parts_of_minis_kind_are_known(tmp_path):
 
 def test_hub_id_that_cannot_be_fetched_says_what_to_do(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="cannot be reached; sd15 stands for"):
+    with pytest.raises(ModelError, match="cannot be reached; use sd15 for"):
         blueprints("nobody/has-this")
 
 
 def test_single_file_says_what_to_name_instead(tmp_path):
     path = tmp_path / "model.safetensors"
     path.touch()
-    with pytest.raises(ModelError, match="name a folder"):
+    with pytest.raises(ModelError, match="use a folder"):
         blueprints(path)
 
 

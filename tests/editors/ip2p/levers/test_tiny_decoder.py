@@ -55,7 +55,7 @@ def test_sources_are_encoded_by_the_models_own(pipe, tmp_path):
 @pytest.mark.parametrize(("channels", "levels"), [(12, 2), (4, 3)])
 def test_one_of_other_latents_is_refused(pipe, tmp_path, channels, levels):
     name = save_decoder(tmp_path, channels, levels)
-    with pytest.raises(SettingsError, match="model tiny has 4 at 1/2; use one made for it"):
+    with pytest.raises(SettingsError, match="model tiny has 4 at 1/2; use a decoder made for it"):
         load_decoder(name, pipe, "tiny")
 
 
