@@ -1,1 +1,1 @@
-"""What an edit does inside: where attention looks, what frames take from anchors."""
+"""What happens inside an edit: where attention goes, and what frames take from anchors."""

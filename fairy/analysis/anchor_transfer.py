@@ -1,7 +1,7 @@
 """How much frames take from the anchors, measured by changing the anchors.
 
 A pipeline with anchors and a clip (T,3,H,W) in [0,1] -> one number. It changes attention inside the
-edit, so it works with Fairy's pipeline only.
+edit, so it works only with Fairy's pipeline.
 Tests: tests/analysis/test_anchor_transfer.py.
 """
 
@@ -34,22 +34,22 @@ def anchor_transfer(
 ) -> float:
     """Return how much a change of the anchors' values shows in frames far from the anchors.
 
-    The clip is edited as it is (y); with the anchors' values in every attention of the frames put
-    in reverse order of their tokens, at unchanged keys (y_a); and with the frames' own values
-    reversed as well (y_all). `rms(y_a - y) / rms(y_all - y)` over the half of the frames farthest
-    from any anchor. Range from 0 to about 1: at 0 anchors are not used, at 1 frames take everything
-    from them; more is steadier and less faithful to each frame. It measures how much is taken, not
-    whether it is right. Where the values hardly differ between places
-    (a plain picture) both changes vanish and the number is noise. Source: own.
+    The clip is edited three times: unchanged (y); with the tokens of the anchors' values in reverse
+    order in every attention of the frames, but unchanged keys (y_a); and with the frames' own
+    values reversed as well (y_all). The result is `rms(y_a - y) / rms(y_all - y)` over the half of
+    the frames farthest from any anchor. It ranges from 0 to about 1: at 0 anchors are not used, at
+    1 frames take everything from them. Higher is steadier and less faithful to each frame. It
+    measures how much is taken, not whether it is right. In a plain picture the values hardly differ
+    between places, so both changes vanish and the number is noise. Source: own.
 
     Args:
         pipe: the editor.
         frames: (T,3,H,W) in [0,1], more frames than anchors.
         instruction: what to change.
         num_anchors: anchor frames, spread evenly.
-        seed: of the noise, the same three times.
+        seed: seed of the noise, the same for all three edits.
         backend: how attention is computed.
-        **settings: of `EditConfig`, such as `num_inference_steps`.
+        **settings: fields of `EditConfig`, such as `num_inference_steps`.
 
     Raises:
         ValueError: every frame is an anchor.
@@ -77,7 +77,7 @@ def anchor_transfer(
 
 
 def far_from_anchors(num_frames: int, anchor_indices: list[int]) -> list[int]:
-    """Return the frames at least half as far from an anchor as the farthest one, no anchors.
+    """Return the frames at least half as far from an anchor as the farthest one.
 
     >>> far_from_anchors(9, [4])
     [0, 1, 2, 6, 7, 8]
@@ -89,14 +89,14 @@ def far_from_anchors(num_frames: int, anchor_indices: list[int]) -> list[int]:
 
 
 def _reversed_values(backend: Backend, *, own: bool) -> Backend:
-    """Return a backend that reverses the order of the values (.,M,H,D) and keeps the keys."""
+    """Return a backend that reverses the tokens of the values (.,M,H,D) and keeps the keys."""
 
     def attend_anchors(
         q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
     ) -> Tensor:
         return backend.attend_anchors(q, k, v.flip(1) if own else v, k_anchor, v_anchor.flip(1))
 
-    return replace(backend, reason="values reversed, to measure", attend_anchors=attend_anchors)
+    return replace(backend, reason="values reversed to measure", attend_anchors=attend_anchors)
 
 
 def _rms(difference: Tensor) -> float:

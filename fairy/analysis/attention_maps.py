@@ -28,14 +28,14 @@ FRAMES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class PointAttention:
-    """What one layer attends to in one step, for the points of one frame.
+    """The attention of one layer in one step, from the points of one frame.
 
     Attributes:
-        frame: the frame of the points.
+        frame: the frame with the points.
         step: the denoising step, from 0.
         layer: the layer's name in the UNet.
-        maps: (P,A,rows,columns), weights of the anchors' tokens; together with those of the
-            frame's own tokens, which are left out, they add up to 1.
+        maps: (P,A,rows,columns), weights of the anchors' tokens. Together with the frame's own
+            tokens, which are not included, they add up to 1.
     """
 
     frame: int
@@ -55,12 +55,12 @@ def attend_from_points(
     size: int | None = None,
     seed: int = 0,
 ) -> None:
-    """Edit some frames of a clip and pass on what points in them attend to, layer by layer.
+    """Edit some frames of a clip and pass their points' attention to `callback`, layer by layer.
 
     Args:
         pipe: the editor.
         frames: (T,3,H,W) in [0,1].
-        queries: points (P,2) in px by frame; not in frames that are anchors.
+        queries: by frame, points (P,2) in px; no anchor frames.
         callback: called for every frame, step and layer, in the order in which layers run.
         anchor_indices: which frames are the anchors, sorted.
         instruction: what to edit; the model's first example when None.
@@ -73,7 +73,7 @@ def attend_from_points(
     """
     check_frames(frames)
     if taken := sorted(queries.keys() & set(anchor_indices)):
-        raise ValueError(f"frame {taken[0]} is an anchor: ask for points in another frame")
+        raise ValueError(f"frame {taken[0]} is an anchor: use points in another frame")
     factor = pipe.grid
     size = size or pipe.defaults.size
     height, width = fit_size(frames.shape[2], frames.shape[3], size=size, multiple=factor)
@@ -128,7 +128,7 @@ def token_grid(num_tokens: int, grid: tuple[int, int]) -> tuple[int, int]:
     while rows * columns > num_tokens:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
     if rows * columns != num_tokens:
-        raise ValueError(f"{num_tokens} tokens are no halving of the grid {grid}")
+        raise ValueError(f"halving the grid {grid} does not give {num_tokens} tokens")
     return rows, columns
 
 
@@ -151,8 +151,8 @@ def centres_of(tokens: Tensor, shape: tuple[int, int], size: Sequence[int]) -> T
 def attention_to_anchors(attended: Attended, row: int, tokens: Tensor) -> Tensor:
     """Return the weights that tokens (P,) of a frame give to the anchors' tokens: (P,M).
 
-    `mean over heads of softmax(q [k, k_anchor]^T / sqrt(D))`, of the branch with the instruction,
-    whose rows come first.
+    `mean over heads of softmax(q [k, k_anchor]^T / sqrt(D))` in the `text` branch, whose rows come
+    first.
     """
     q = attended.q[row, tokens.to(attended.q.device)].float()
     keys = torch.cat([attended.k[row], attended.k_anchor[0]]).float()

@@ -1,6 +1,6 @@
-"""Matplotlib figures in one style: palette, panels, SVG text for a page.
+"""Matplotlib figures in one style: palette, panels, and SVG text for pages.
 
-Colours are numbered, so that a method keeps its colour in every plot and table of a report.
+Colours have numbers, so a method has the same colour in every plot and table of a report.
 Tests: tests/analysis/test_plots.py.
 """
 
@@ -17,12 +17,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Distinguishable without telling red from green, and by lightness in print
+# Distinguishable without red-green vision, and by lightness in print
 PALETTE = (
     "#8b919b", "#c98600", "#2f9fc4", "#1d3fbb", "#0f7f5c", "#9333a8", "#b4442d", "#5c4a32",
 )  # fmt: skip
 SVG_METADATA = ("Creator", "Date", "Format", "Type")
-# Any: Matplotlib's own type names every setting that it has
+# Any: Matplotlib's own type is a union of all its setting names
 STYLE: Any = MappingProxyType(
     {
         "axes.axisbelow": True,
@@ -35,7 +35,7 @@ STYLE: Any = MappingProxyType(
         "grid.color": "#dfe2e7",
         "legend.frameon": False,
         "svg.fonttype": "none",
-        # The same figure gives the same text
+        # The same figure gives the same SVG text
         "svg.hashsalt": "fairy",
         "ytick.left": False,
     }
@@ -44,13 +44,13 @@ STYLE: Any = MappingProxyType(
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw figures in `STYLE`: in this block or, as a decorator, in this function."""
+    """Draw figures in `STYLE` inside this block or, as a decorator, in a function."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
 def colour(number: int) -> str:
-    """Return the colour of this number; they repeat after eight."""
+    """Return the colour with this number; they repeat after eight."""
     return PALETTE[number % len(PALETTE)]
 
 
@@ -63,10 +63,10 @@ def new_figure(columns: int, panel: tuple[float, float]) -> tuple[Figure, list[A
 
 @styled()
 def svg_text(figure: Figure, label: str) -> str:
-    """Return the figure as an <svg> element for a page; `label` is read out to the blind."""
+    """Return the figure as an <svg> element for a page; `label` is for screen readers."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(SVG_METADATA))
-    # Without the XML declaration in front of the element
+    # Drop the XML declaration in front of the element
     element = file.getvalue()
     opening = f'<svg class="chart" role="img" aria-label="{escape(label)}" '
     return opening + element[element.index("<svg ") + len("<svg ") :]

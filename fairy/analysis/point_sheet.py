@@ -1,4 +1,4 @@
-"""Where one point looks in the anchors, as an image uint8 (H,W,3): the paper's figure 3.
+"""Draw one point's attention to the anchors as an image uint8 (H,W,3): the paper's figure 3.
 
 Tests: tests/analysis/test_point_sheet.py.
 """
@@ -32,14 +32,14 @@ def draw_point(
 ) -> Image:
     """Return a sheet with a row for each layer: the point, and its attention to each anchor.
 
-    The layer attends where it is bright, scaled to each anchor's largest weight, which the ring
-    marks; the label is the share of the point's attention that goes to the anchors.
+    Bright areas have large weights, scaled to each anchor's largest one, which has a ring. The
+    label is the share of the point's attention that goes to the anchors.
 
     Args:
-        frame: (3,H,W) in [0,1], the frame of the point.
+        frame: (3,H,W) in [0,1], the frame with the point.
         anchors: (A,3,H,W) in [0,1].
         point: (x, y) in px.
-        maps: by the layer's name, (A,rows,columns).
+        maps: by layer name, (A,rows,columns).
         frame_index: the frame's number.
         anchor_indices: the anchors' numbers.
     """
@@ -58,7 +58,7 @@ def draw_point(
 
 
 def mark_point(image: Image, place: tuple[float, float]) -> None:
-    """Draw a ring around `place`, (x, y) in px, into image (H,W,3)."""
+    """Draw a ring around `place`, (x, y) in px, on image (H,W,3)."""
     centre = (round(place[0]), round(place[1]))
     radius = max(4, image.shape[0] // 32)
     cv2.circle(image, centre, radius, WHITE, 3, cv2.LINE_AA)
@@ -66,7 +66,7 @@ def mark_point(image: Image, place: tuple[float, float]) -> None:
 
 
 def _scaled(frames: Tensor) -> tuple[list[Image], float]:
-    """Return frames as images `CELL_HEIGHT_PX` high, and the factor by which they were scaled."""
+    """Return frames as images `CELL_HEIGHT_PX` high, and their scale factor."""
     scale = CELL_HEIGHT_PX / frames.shape[2]
     size = (round(frames.shape[3] * scale), CELL_HEIGHT_PX)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -77,7 +77,7 @@ def _scaled(frames: Tensor) -> tuple[list[Image], float]:
 
 
 def _heat(image: Image, weights: Tensor) -> Image:
-    """Return image (H,W,3), dimmed, under weights (rows,columns) as a glow; a ring at the top."""
+    """Return the dimmed image (H,W,3) with weights (rows,columns) as a glow, a ring at the peak."""
     height, width = image.shape[:2]
     strength = cv2.resize((weights / weights.max().clamp_min(1e-12)).numpy(), (width, height)).clip(
         0, 1

@@ -1,4 +1,4 @@
-"""Points tracked through a clip: exact for rendered clips, labelled by hand in TAP-Vid.
+"""Clips with known point tracks: exact for rendered clips, labelled by hand in TAP-Vid.
 
 Points (T,P,2) in px as (x, y), pixel centres at whole numbers; visible (T,P) bool.
 Tests: tests/analysis/test_point_tracks.py.
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fairy.errors import MediaError
 
-# All that a pickle of arrays needs; anything else could run code
+# All that a pickle of arrays needs; other names could run code
 NUMPY_NAMES = {"_reconstruct", "_frombuffer", "scalar", "ndarray", "dtype"}
 NOT_TAPVID = "give a TAP-Vid file: video, points and occluded for each clip, as DeepMind packs them"
 
@@ -33,7 +33,7 @@ class TrackedClip:
         name: of the clip.
         frames: (T,3,H,W) in [0,1].
         points: (T,P,2) in px as (x, y).
-        visible: (T,P) bool, whether the point is visible and its place known.
+        visible: (T,P) bool, whether the point is visible and its position known.
     """
 
     name: str
@@ -61,7 +61,7 @@ def follow_flow(flow: Tensor, visible: Tensor, start: Tensor) -> tuple[Tensor, T
         start: (P,2) whole pixels in frame 0 as (x, y).
 
     Returns:
-        points (T,P,2) and visible (T,P); a point once lost stays lost.
+        points (T,P,2) and visible (T,P); a point that is lost stays lost.
     """
     points, seen = [start.to(flow)], [torch.ones(len(start), dtype=torch.bool)]
     for motion, is_visible in zip(flow, visible, strict=True):
@@ -90,8 +90,8 @@ def read_tapvid(path: str | Path) -> Iterator[TrackedClip]:
     """Yield the clips of a TAP-Vid pickle (Doersch et al., "TAP-Vid", 2022).
 
     A file is a dict of clips by name (DAVIS) or a list of them (Kinetics, RGB-stacking, shards);
-    each holds video uint8 (T,H,W,3) or T encoded images, points (P,T,2) as (x, y) in [0,1] of the
-    picture's width and height, and occluded (P,T). Nothing but arrays is unpickled: a pickle
+    each has video uint8 (T,H,W,3) or T encoded images, points (P,T,2) as (x, y) in [0,1] of the
+    picture's width and height, and occluded (P,T). Only arrays are unpickled, because a pickle
     could run code.
 
     Raises:
@@ -118,7 +118,7 @@ def _tapvid_clip(name: str, entry: dict[str, Any]) -> TrackedClip:
     images = np.stack([_image(image) for image in video])
     height, width = images.shape[1:3]
     frames = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    # Shares of the picture, whose left edge is half a pixel before the first pixel's centre
+    # Shares of the picture; its left edge is half a pixel before the first pixel's centre
     points = torch.from_numpy(np.asarray(entry["points"], np.float32)).transpose(0, 1)
     visible = ~torch.from_numpy(np.asarray(entry["occluded"], bool)).T
     return TrackedClip(name, frames, points * torch.tensor([width, height]) - 0.5, visible)
@@ -132,7 +132,7 @@ def _image(image: Any) -> Any:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles arrays and plain containers; anything else is an error."""
+    """Unpickles only arrays and plain containers."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "numpy" and name in NUMPY_NAMES:

@@ -1,4 +1,4 @@
-"""`fairy track`: draw what one point attends to, or measure tracking accuracy by layer.
+"""`fairy track`: draw a point's attention, or measure tracking accuracy by layer.
 
 A clip and a point -> a PNG; rendered clips or a TAP-Vid file -> `TrackingAccuracy`, and a PNG.
 Tests: tests/analysis/test_track.py.
@@ -31,7 +31,7 @@ from fairy.settings import EditConfig
 from fairy.synthetic.moving_scenes import sample_clip
 from fairy.synthetic.scenes import SceneSampler
 
-# Rendered clips: far from every training seed, which are hashes of small numbers
+# For rendered clips; far from every training seed, which are hashes of small numbers
 FIRST_SEED = 8_000_000
 NUM_FRAMES = 8
 RENDERED_SIZE = (128, 160)
@@ -49,16 +49,16 @@ def track_point(
     all_layers: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Draw what a point of a clip attends to in the anchors (the paper's figure 3).
+    """Draw a point's attention to the anchors (the paper's figure 3).
 
     Args:
         clip: a clip or a folder of images.
         point: (x, y) in px of the clip.
-        out: a PNG.
+        out: the PNG to write.
         config: model, anchors, size, device and seed.
-        frame: the frame of the point; the first that is not an anchor when None.
+        frame: the frame with the point; the first that is not an anchor when None.
         instruction: what to edit; the model's first example when None.
-        all_layers: a row for each layer, instead of the mean of those with the finest grid.
+        all_layers: draw a row for each layer, not only the mean of those with the finest grid.
         overwrite: replace `out`.
 
     Raises:
@@ -91,7 +91,7 @@ def point_maps(
 
     Args:
         pipe: the editor.
-        frames: (1+A,3,H,W) in [0,1], the frame of the point and the anchors.
+        frames: (1+A,3,H,W) in [0,1], the frame with the point, then the anchors.
         point: (x, y) in px.
         config: size and seed.
         instruction: what to edit; the model's first example when None.
@@ -137,16 +137,16 @@ def measure_tracking(
     Args:
         config: model, number of anchors, size, device and seed.
         tapvid: a TAP-Vid pickle; rendered clips, whose tracks are exact, when None.
-        num_clips: how many clips; of a TAP-Vid file the first ones.
+        num_clips: how many clips; the first ones of a TAP-Vid file.
         num_frames: how many frames of each, evenly spread.
         instruction: what to edit; the model's first example when None.
-        out: a PNG of the chart.
+        out: the PNG to write the chart to.
         overwrite: replace `out`.
         progress: called with the number of clips done and of all clips.
 
     Raises:
-        FairyError: settings that allow no measurement, an unreadable file, or a chart without
-            Matplotlib.
+        FairyError: the settings leave nothing to measure, the file is unreadable, or `out` is given
+            and Matplotlib is not installed.
     """
     config = config or EditConfig()
     if num_clips < 1:
@@ -187,7 +187,7 @@ def load_model(config: EditConfig) -> FairyPipeline:
 
 
 def check_count(num_frames: int, num_anchors: int) -> None:
-    """Raise SettingsError when every frame is an anchor, so that none attends to one."""
+    """Raise SettingsError if every frame is an anchor, so there is no other frame to measure."""
     if num_frames <= num_anchors:
         raise SettingsError(
             f"{num_anchors} anchors of {num_frames} frames: use more frames, or fewer anchors "

@@ -27,7 +27,7 @@ from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
 
-# TAP-Vid counts pixels on frames scaled to 256 x 256, and so does section 4 of the paper
+# TAP-Vid and section 4 of the paper count pixels on frames scaled to 256 x 256
 SIDE_PX = 256
 THRESHOLDS_PX = (4, 8, 16, 32)
 
@@ -45,7 +45,7 @@ class Hits:
     total: int = 0
 
     def add(self, found: Tensor, truth: Tensor, size: Sequence[int]) -> None:
-        """Compare places found (P,2) with the truth (P,2), in px of a picture of `size`."""
+        """Compare found positions (P,2) with the true ones (P,2), in px of a picture of `size`."""
         scale = SIDE_PX / torch.tensor([size[1], size[0]])
         distance = ((found - truth) * scale).norm(dim=-1)
         self.within += (distance[:, None] < torch.tensor(THRESHOLDS_PX)).sum(0)
@@ -53,7 +53,7 @@ class Hits:
 
     @property
     def shares(self) -> dict[int, float]:
-        """The share within each threshold, by px."""
+        """The share of points found within each threshold, by px."""
         shares = self.within / max(self.total, 1)
         return dict(zip(THRESHOLDS_PX, shares.tolist(), strict=True))
 
@@ -67,7 +67,7 @@ class LayerAccuracy:
         step: the denoising step, from 0.
         grid: (rows, columns) of its tokens.
         within: share of points found within each of `THRESHOLDS_PX`, by px.
-        limit: the same if it always chose the right token.
+        limit: the same if the layer always chose the right token.
     """
 
     layer: str
@@ -84,7 +84,7 @@ class TrackingAccuracy:
     Attributes:
         layers: each layer in each step, in the order in which they run.
         standing_still: share of points found by assuming that they do not move.
-        num_points: number of points over frames and anchors.
+        num_points: number of points, summed over frames and anchors.
     """
 
     layers: list[LayerAccuracy]
@@ -93,7 +93,7 @@ class TrackingAccuracy:
 
 
 def by_layer(accuracy: TrackingAccuracy) -> list[tuple[dict[int, float], dict[int, float]]]:
-    """Return (found, limit) of each layer in the order in which they run: means over the steps."""
+    """Return each layer's (found, limit), means over the steps, in the order in which they run."""
     names = dict.fromkeys(row.layer for row in accuracy.layers)
     rows = [[row for row in accuracy.layers if row.layer == name] for name in names]
     return [(_mean([r.within for r in steps]), _mean([r.limit for r in steps])) for steps in rows]
@@ -117,12 +117,12 @@ def tracking_accuracy(
 
     For a point visible in a frame t and in an anchor a, the layer's answer is the centre of the
     anchor's token with the largest weight, `argmax over tokens of a of mean over heads of
-    attention`. Share of answers within the threshold of the truth, with frames scaled to 256 x 256
-    as in TAP-Vid. Range 0 to 1; higher is better. A coarse layer cannot be exact (`limit`); where
-    little moves, standing still is right (`standing_still`); chance alone finds about
-    pi r^2 / 256^2: 0.1, 0.3, 1.2 and 4.9 %. Source: section 4 and figure 2 of the Fairy paper;
-    there a point is tracked from its first frame to all others, here from every frame to the
-    anchors, as in an edit.
+    attention`. The result is the share of answers within the threshold of the truth, with frames
+    scaled to 256 x 256 as in TAP-Vid. Range 0 to 1; higher is better. A coarse layer cannot be
+    exact (`limit`). If little moves, assuming no motion is right (`standing_still`). Chance alone
+    finds about pi r^2 / 256^2: 0.1, 0.3, 1.2 and 4.9 %. Source: section 4 and figure 2 of the Fairy
+    paper. There a point is tracked from its first frame to all others, here from every frame to
+    the anchors, as in an edit.
 
     Args:
         pipe: the editor.
@@ -134,7 +134,7 @@ def tracking_accuracy(
         progress: called after each clip with the number done.
 
     Raises:
-        SettingsError: no point is visible in a frame and in an anchor.
+        SettingsError: no point is visible both in a frame and in an anchor.
     """
     scores: dict[tuple[str, int], _Score] = {}
     still = Hits()
@@ -157,8 +157,8 @@ def tracking_accuracy(
         progress(number)
     if still.total == 0:
         raise SettingsError(
-            "no point is visible in a frame and in an anchor: nothing can be tracked; use more "
-            "frames than anchors"
+            "no point is visible both in a frame and in an anchor, so nothing can be tracked: use "
+            "more frames than anchors"
         )
     layers = [
         LayerAccuracy(layer, step, score.grid, score.found.shares, score.limit.shares)
@@ -175,7 +175,7 @@ class _Score:
 
 
 def _seen_points(clip: TrackedClip, anchor_indices: Sequence[int]) -> dict[int, Tensor]:
-    """Return by frame, without anchors, the points that are visible there and in some anchor."""
+    """Return, by frame except anchors, the points visible there and in some anchor."""
     in_anchors = clip.visible[list(anchor_indices)].any(0)
     asked = {
         frame: (clip.visible[frame] & in_anchors).nonzero()[:, 0]
@@ -186,7 +186,7 @@ def _seen_points(clip: TrackedClip, anchor_indices: Sequence[int]) -> dict[int, 
 
 
 def _truth(clip: TrackedClip, points: Tensor, anchors: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return the places of points (P,) in each anchor, (P,A,2), and whether visible, (P,A)."""
+    """Return the positions of points (P,) in each anchor, (P,A,2), and their visibility, (P,A)."""
     places = clip.points[list(anchors)][:, points].transpose(0, 1)
     return places, clip.visible[list(anchors)][:, points].T
 
@@ -211,7 +211,7 @@ def _score(
 def _score_still(
     still: Hits, clip: TrackedClip, frame: int, points: Tensor, anchor_indices: Sequence[int]
 ) -> None:
-    """Add the answer that nothing has moved since `frame`."""
+    """Add the answer that assumes no motion since `frame`."""
     places, is_visible = _truth(clip, points, anchor_indices)
     here = clip.points[frame, points][:, None].expand_as(places)
     still.add(here[is_visible], places[is_visible], clip.frames.shape[2:])

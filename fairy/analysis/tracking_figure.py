@@ -16,7 +16,7 @@ from fairy.analysis.tracking import THRESHOLDS_PX, TrackingAccuracy, by_layer
 
 # Width and height of a panel in inches
 PANEL = (3.1, 3.4)
-# Numbers of colours
+# Colour numbers
 LIMIT, STILL, FIRST_MODEL = 0, 1, 3
 
 
@@ -24,12 +24,12 @@ LIMIT, STILL, FIRST_MODEL = 0, 1, 3
 def accuracy_figure(tracking: Mapping[str, TrackingAccuracy], title: str = "") -> Figure:
     """Return a panel for each threshold: share of points found, by layer (the paper's figure 2).
 
-    A bold line for each model is the mean over its steps, thin ones the steps of the first model.
-    Next to them: the best that the layer's token grid allows, and assuming that nothing moves.
+    A bold line per model is the mean over its steps; thin lines are the steps of the first model.
+    Two more lines show the best that the token grid allows, and the result of assuming no motion.
 
     Args:
         tracking: by model, on the same points; at least one.
-        title: above the panels.
+        title: title above the panels.
     """
     figure, panels = new_figure(len(THRESHOLDS_PX), PANEL)
     for axes, px in zip(panels, THRESHOLDS_PX, strict=True):

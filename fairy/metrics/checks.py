@@ -1,4 +1,4 @@
-"""Checks of shapes before a measurement, with errors of one line.
+"""Check shapes before a measurement, with one-line errors.
 
 Frames (T,3,H,W) in [0,1]. Tests: tests/metrics/test_checks.py.
 """
@@ -41,7 +41,7 @@ def check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
     """Check that a mask is bool of `shape` and selects a point.
 
     Raises:
-        ValueError: another shape or type, or no point to measure.
+        ValueError: the shape or type is different, or the mask is empty.
     """
     if mask.shape != shape or mask.dtype.is_floating_point:
         raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}: give bool {tuple(shape)}")

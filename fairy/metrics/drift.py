@@ -1,4 +1,4 @@
-"""Does a long clip keep the look of its anchors? A distance for each frame.
+"""Does a long clip keep the look of its anchors? A distance per frame.
 
 frames (T,3,H,W) in [0,1] -> (T,). Tests: tests/metrics/test_drift.py.
 """
@@ -12,32 +12,32 @@ from torch import Tensor
 
 from fairy.metrics.checks import check_frames
 
-# Two distributions are compared at these ranks: percentiles
+# Distributions are compared at these ranks: percentiles
 NUM_RANKS = 101
 
 
 def drift(frames: Tensor, anchor_indices: Sequence[int]) -> Tensor:
     """Distance of each frame's look from that of the nearest anchor, against time.
 
-    The look of a frame is the distribution of its colours and edges, without their places:
-    `min over anchors a of W(x_t, x_a)`, with W the mean over R, G, B of the distance between
-    two distributions of values (earth mover's, `mean over ranks of |sorted x - sorted x_a|`) plus
-    that between the distributions of the luma's gradient. Range from 0; 0 at anchors; lower is
-    better; a brightness that is off by 0.1 gives 0.1. What moves into or out of the picture counts
-    as drift as well: compare with the source's own, `drift(source, anchor_indices)`. Source: own,
+    The look of a frame is the distribution of its colours and edges, without their positions. The
+    result is `min over anchors a of W(x_t, x_a)`. W is the mean over R, G, B of the distance
+    between two distributions of values (earth mover's, `mean over ranks of |sorted x - sorted
+    x_a|`) plus that between the distributions of the luma's gradient. Range from 0; 0 at anchors;
+    lower is better; a brightness offset of 0.1 gives 0.1. Objects that enter or leave the picture
+    count as drift too: compare with the source's own, `drift(source, anchor_indices)`. Source: own,
     with the colour distributions of Swain and Ballard, "Color Indexing" (1991), and the distance of
     Rubner et al., "The Earth Mover's Distance" (2000).
 
     Args:
         frames: (T,3,H,W) in [0,1].
-        anchor_indices: frames whose look is to be kept; for an editor without anchors any frames,
-            such as the first.
+        anchor_indices: frames whose look the others should keep; for an editor without anchors any
+            frames, such as the first.
 
     Returns:
         (T,) float.
 
     Raises:
-        ValueError: no clip, no anchor, or one outside the clip.
+        ValueError: `frames` is not a clip, or an anchor is missing or outside it.
     """
     check_frames(frames)
     if not anchor_indices or not all(0 <= index < len(frames) for index in anchor_indices):

@@ -19,19 +19,19 @@ def equivariance_error(edit: Callable[[Tensor], Tensor], frames: Tensor, theta: 
 
     `mean over p of |edit(g(x))(p) - g(edit(x))(p)|^2` over the points that g takes from inside the
     picture. Range 0 to 1; 0 for an edit that treats every pixel alike; lower is better. The edit
-    must use the same noise both times, otherwise the noise is measured. g resamples, which blurs:
-    an edit that sharpens is penalised, and one that does nothing gets 0. Source: section 3 of the
-    Fairy paper (arXiv 2312.13834), whose finetuning minimises it.
+    must use the same noise both times; otherwise this measures the noise. g resamples, which blurs,
+    so an edit that sharpens is penalised, and one that does nothing gets 0. Source: section 3 of
+    the Fairy paper (arXiv 2312.13834), whose finetuning minimises it.
 
     Args:
         edit: (B,3,H,W) in [0,1] -> the same shape.
         frames: (B,3,H,W) in [0,1].
-        theta: (B,2,3), affine maps from places in the result to places in the picture, both in
-            [-1,1], as of `torch.nn.functional.affine_grid`.
+        theta: (B,2,3), affine maps from points of the result to points of the picture, both in
+            [-1,1], as for `torch.nn.functional.affine_grid`.
 
     Raises:
-        ValueError: no map for each frame, an edit that changes the size, or maps that leave nothing
-            of the picture.
+        ValueError: there is not one map per frame, the edit changes the size, or the maps move all
+            of the picture out of view.
     """
     check_frames(frames)
     if theta.shape != (len(frames), 2, 3):
@@ -41,7 +41,7 @@ def equivariance_error(edit: Callable[[Tensor], Tensor], frames: Tensor, theta: 
     if not of_moved.shape == edited.shape == frames.shape:
         raise ValueError(f"the edit makes {tuple(edited.shape)} of {tuple(frames.shape)}")
     if not inside.any():
-        raise ValueError("theta leaves nothing of the picture: there is nothing to compare")
+        raise ValueError("theta moves all of the picture out of view: there is nothing to compare")
     squared = (of_moved - move(edited, theta)[0]).square().mean(1)
     return float(squared[inside].mean())
 
@@ -49,7 +49,7 @@ def equivariance_error(edit: Callable[[Tensor], Tensor], frames: Tensor, theta: 
 def move(frames: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Return g(frames) (B,3,H,W), bilinear, and where it shows the picture, (B,H,W) bool.
 
-    Places outside the picture repeat its edge. Arguments: as of `equivariance_error`.
+    Points outside the picture repeat its edge. Arguments: as for `equivariance_error`.
     """
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     moved = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)

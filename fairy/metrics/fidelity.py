@@ -1,8 +1,8 @@
 """Distance of frames to their exact result, and sharpness: PSNR, SSIM, LPIPS, detail.
 
 frames and reference (T,3,H,W) in [0,1], mask (T,H,W) bool of the points that count: all when None.
-The reference is the exact target where there is one (rendered clips); else the source, with a mask
-that leaves the edited region out. Tests: tests/metrics/test_fidelity.py.
+The reference is the exact target if there is one (rendered clips); else the source, with a mask
+that excludes the edited region. Tests: tests/metrics/test_fidelity.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fairy.metrics.checks import check_mask, check_pair
 
 logger = logging.getLogger(__name__)
 
-# Identical frames: finite, so that it can be averaged and stored, above any PSNR of 8-bit frames
+# For identical frames: finite, so it can be averaged and stored; above any PSNR of 8-bit frames
 PSNR_OF_EQUAL_DB = 100.0
 # Wang et al. (2004): Gaussian window of 11 x 11, standard deviation 1.5 px
 SSIM_WINDOW_PX = 11
@@ -32,8 +32,8 @@ def psnr_db(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> fl
     """Peak signal-to-noise ratio in dB, the mean over the frames.
 
     `mean over t of 10 log10(1 / mean over p of |x_t(p) - r_t(p)|^2)`. Range 0 to 100 (equal frames
-    count 100 instead of infinity); higher is better; from about 40 hardly visible. A shift by one
-    pixel costs more than a visible smear.
+    count 100 instead of infinity); higher is better; from about 40 on, differences are hardly
+    visible. A shift by one pixel costs more than a visible smear.
 
     Args:
         frames: (T,3,H,W) in [0,1].
@@ -61,7 +61,7 @@ def ssim(frames: Tensor, reference: Tensor, mask: Tensor | None = None) -> float
     under a Gaussian window of 11 px. Range -1 to 1, 1 for equal frames; higher is better. It
     tolerates changes of brightness, and plain regions give nearly 1 in any colour.
 
-    Args and errors: as of `psnr_db`. With a mask, windows still reach 5 px over its edge.
+    Arguments and errors: as for `psnr_db`. With a mask, windows still reach 5 px beyond its edge.
     """
     check_pair(frames, reference)
     local = kornia.metrics.ssim(frames, reference, SSIM_WINDOW_PX)
@@ -101,7 +101,7 @@ def lpips(
 
 @functools.cache
 def load_lpips() -> torch.nn.Module | None:
-    """Return the package's network; None, with a log entry, where it or its weights are missing."""
+    """Return the package's network; None, with a log message, if it or its weights are missing."""
     try:
         import lpips as package
 
@@ -110,7 +110,7 @@ def load_lpips() -> torch.nn.Module | None:
         logger.info("LPIPS is not measured: %s", error)
         return None
     except OSError as error:
-        logger.warning("LPIPS is not measured: its weights cannot be fetched (%s)", error)
+        logger.warning("LPIPS is not measured: its weights cannot be downloaded (%s)", error)
         return None
     return network.eval()
 
@@ -121,15 +121,15 @@ def sharpness(frames: Tensor, reference: Tensor) -> float | None:
     `sum |x - blur(x)|^2 / sum |r - blur(r)|^2` over luma, blur a Gaussian of 1.5 px. Range from 0;
     1 is as sharp as the reference, below 1 is blurred, above 1 sharper or noisier. Read it with
     `warp_error` and `interpolation_error`, which reward blur. Noise and block artefacts count as
-    detail, and an edit may rightly add or remove it (sketch, night): take the target as reference
-    where there is one. Source: own; the energy above a cut-off is an old measure of focus.
+    detail, and an edit may rightly add or remove detail (sketch, night): use the target as the
+    reference if there is one. Source: own; the energy above a cut-off is an old measure of focus.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         reference: (T,3,H,W) in [0,1], the target, else the source.
 
     Returns:
-        The ratio, or None (not measured) for a reference without any detail.
+        The ratio; None (not measured) if the reference has no detail.
 
     Raises:
         ValueError: the shapes differ.
@@ -148,7 +148,7 @@ def detail_energy(frames: Tensor) -> float:
 
 
 def same_region(source: Tensor, target: Tensor) -> Tensor:
-    """Return where the exact target equals the source: (T,H,W) bool, what an edit should leave.
+    """Return where the exact target equals the source, (T,H,W) bool: an edit should not change it.
 
     Args:
         source: (T,3,H,W) in [0,1].
@@ -159,7 +159,7 @@ def same_region(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _frame_means(local: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the mean of local (T,H,W) over each frame's counted points: (T,), or fewer rows."""
+    """Return the mean of local (T,H,W) over each frame's points in the mask: (T,), or fewer."""
     if mask is None:
         return local.mean((1, 2))
     check_mask(mask, tuple(local.shape))

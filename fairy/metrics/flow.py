@@ -1,4 +1,4 @@
-"""Optical flow of a clip whose motion is unknown: OpenCV's DIS, or RAFT with torchvision.
+"""Optical flow of a clip with unknown motion: OpenCV's DIS, or RAFT with torchvision.
 
 frames (T,3,H,W) in [0,1] -> flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W) bool.
 Tests: tests/metrics/test_flow.py.
@@ -32,11 +32,11 @@ FlowOfPairs = Callable[[Tensor, Tensor], Tensor]
 def estimate_flow(frames: Tensor, method: str = "dis") -> tuple[Tensor, Tensor]:
     """Return the motion between consecutive frames and where it is reliable.
 
-    A point is visible when it stays in the picture and the backward flow returns to it:
+    A point is visible if it stays in the picture and the backward flow returns to it:
     `|f(p) + b(p + f(p))|^2 < 0.01 (|f|^2 + |b|^2) + 0.5` (Sundaram, Brox and Keutzer, "Dense Point
     Trajectories by GPU-accelerated Large Displacement Optical Flow", 2010). Estimate it on the
-    source, never on the edit: the flow of an edit that flickers is distorted.
-    Fails on large motion of small objects, on plain surfaces (both flows agree on 0) and on cuts.
+    source, never on the edit: flicker distorts the flow.
+    It fails for large motion of small objects, plain surfaces (both flows agree on 0) and cuts.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 2.
@@ -47,8 +47,8 @@ def estimate_flow(frames: Tensor, method: str = "dis") -> tuple[Tensor, Tensor]:
         flow (T-1,2,H,W) in px and visible (T-1,H,W) bool, on the device of `frames`.
 
     Raises:
-        ModelError: RAFT without torchvision or its weights.
-        SettingsError: another method.
+        ModelError: RAFT needs torchvision and its weights.
+        SettingsError: the method is unknown.
         ValueError: not a clip of two frames or more.
     """
     check_frames(frames, least=2)
@@ -77,7 +77,7 @@ def _dis() -> FlowOfPairs:
 
     def between(first: Tensor, second: Tensor) -> Tensor:
         pairs = zip(_grey(first), _grey(second), strict=True)
-        # Start from a flow of zeros: DIS would start from the last one it computed
+        # Start from a flow of zeros; otherwise DIS starts from the last one it computed
         flows = [engine.calc(a, b, np.zeros((*a.shape, 2), np.float32)) for a, b in pairs]
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(first)
 
@@ -99,12 +99,12 @@ def _raft(device: torch.device) -> FlowOfPairs:
     try:
         model = raft_large(weights=Raft_Large_Weights.C_T_SKHT_V2).eval().to(device)
     except OSError as error:
-        raise ModelError(f"RAFT's weights cannot be fetched ({error}): use dis") from error
+        raise ModelError(f"RAFT's weights cannot be downloaded ({error}): use dis") from error
     return raft_between(model)
 
 
 def raft_between(model: torch.nn.Module) -> FlowOfPairs:
-    """Return the flow that a RAFT `model` gives, pair by pair: (T,3,H,W) twice -> (T,2,H,W)."""
+    """Return a function that runs a RAFT `model` pair by pair: (T,3,H,W) twice -> (T,2,H,W)."""
 
     @torch.no_grad()
     def between(first: Tensor, second: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Edits that leave a choice open: is it the edit at all, and does its choice hold still?
+"""Edits that leave a choice open: was the edit made at all, and is its choice steady?
 
 frames (T,3,H,W) in [0,1] -> PSNR in dB. The choice (such as four colours) that comes nearest to the
-result is fitted: one for each frame, or one for the whole clip.
+result is fitted to each frame, or to the whole clip.
 Tests: tests/metrics/test_free_choice.py.
 """
 
@@ -20,11 +20,11 @@ Nearest = Callable[[Tensor, Tensor], Tensor]
 
 
 def edit_psnr_db(frames: Tensor, source: Tensor, nearest: Nearest) -> float:
-    """PSNR to the edit with the best choice for each frame: is it the edit that was asked for?
+    """PSNR to the edit with the best choice for each frame: is it the requested edit?
 
-    Range 0 to 100; higher is better; about 10 for noise. It does not see flicker: every frame may
-    have another choice. Dark or plain pictures are near to any look that leaves colours open, so
-    compare with what the source itself gets. Source: own.
+    Range 0 to 100; higher is better; about 10 for noise. It does not see flicker, because every
+    frame may have another choice. Dark or plain pictures are close to any look that leaves colours
+    open, so compare with the source's own value. Source: own.
 
     Args:
         frames: (T,3,H,W) in [0,1].
@@ -40,10 +40,10 @@ def edit_psnr_db(frames: Tensor, source: Tensor, nearest: Nearest) -> float:
 
 
 def hold_psnr_db(frames: Tensor, source: Tensor, nearest: Nearest) -> float:
-    """PSNR to the edit with the one best choice for the whole clip: does the choice hold still?
+    """PSNR to the edit with the one best choice for the whole clip: is the choice steady?
 
-    At most `edit_psnr_db`; the gap between the two is what the choice changes from frame to frame.
-    Arguments and errors: as of `edit_psnr_db`.
+    At most `edit_psnr_db`; the gap between the two shows how much the choice changes from frame to
+    frame. Arguments and errors: as for `edit_psnr_db`.
     """
     check_pair(frames, source)
     return psnr_db(frames, nearest(source, frames))

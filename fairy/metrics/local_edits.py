@@ -1,6 +1,6 @@
-"""Did an edit change what was named and leave the rest alone?
+"""Did an edit change the named object and leave the rest alone?
 
-outputs, sources and exact targets (B,3,H,W) in [0,1] -> one value for each picture, (B,).
+outputs, sources and exact targets (B,3,H,W) in [0,1] -> one value per picture, (B,).
 Tests: tests/metrics/test_local_edits.py.
 """
 
@@ -14,19 +14,19 @@ from fairy.media.frames import to_images, to_model
 from fairy.metrics.checks import check_pair
 from fairy.metrics.fidelity import same_region
 
-# What was not named may move by this much, as mean absolute difference
+# The rest may change by this much, as mean absolute difference
 REST_TOLERANCE = 0.03
-# Around the pixels that Telea's method fills it looks this far
+# Telea's method reads pixels up to this far from those that it fills
 INPAINT_RADIUS_PX = 3
 
 
 def change_reached(outputs: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
-    """Return which share of the wanted change was made where source and target differ: (B,).
+    """Return the share of the intended change that was made, where source and target differ: (B,).
 
     `1 - sum |x - t| / sum |s - t|` over the changed pixels. 1 is the target itself, 0 an unedited
-    picture, below 0 is further from the target than the source; higher is better. A bound below 1
-    may apply: what was behind a removed object is unknown (`inpainted`). NaN where nothing differs.
-    Source: own.
+    picture, below 0 is further from the target than the source; higher is better. The best possible
+    value may be below 1: nobody knows what was behind a removed object (`inpainted`). NaN if
+    nothing differs. Source: own.
 
     Args:
         outputs: (B,3,H,W) in [0,1].
@@ -46,17 +46,17 @@ def change_reached(outputs: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
 def rest_moved(outputs: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
     """Return the mean absolute difference from the source where the target equals it: (B,).
 
-    0 where every pixel is to change; lower is better. Arguments: as of `change_reached`.
+    0 if every pixel should change; lower is better. Arguments: as for `change_reached`.
     """
     same = same_region(sources, targets)
     return _sum(outputs - sources, same) / (3 * same.sum((1, 2))).clamp_min(1)
 
 
 def named_only(outputs: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
-    """Return whether the named was changed and the rest left alone: (B,) bool.
+    """Return whether the named object was changed and the rest left alone: (B,) bool.
 
-    Changed: where they differ, the output is nearer to the target than to the source. Left alone:
-    `rest_moved` is at most 3 %. Arguments: as of `change_reached`.
+    Changed: where source and target differ, the output is nearer to the target. Left alone:
+    `rest_moved` is at most 3 %. Arguments: as for `change_reached`.
     """
     changed = ~same_region(sources, targets)
     nearer = _sum(outputs - targets, changed) < _sum(outputs - sources, changed)
@@ -66,9 +66,9 @@ def named_only(outputs: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
 def inpainted(sources: Tensor, targets: Tensor) -> Tensor:
     """Return the sources with the changed pixels filled from around them: (B,3,H,W) in [0,1].
 
-    What a removal reaches that knows the region exactly, but not what is behind it: the bound with
-    which to read `change_reached`. Telea, "An Image Inpainting Technique Based on the Fast Marching
-    Method" (2004), by OpenCV. Arguments: as of `change_reached`.
+    A removal that knows the region exactly, but not what is behind it, gets this far: a bound for
+    `change_reached`. Telea, "An Image Inpainting Technique Based on the Fast Marching Method"
+    (2004), by OpenCV. Arguments: as for `change_reached`.
     """
     changed = ~same_region(sources, targets)
     filled = []

@@ -1,7 +1,7 @@
-"""What frames show to CLIP: consistency (Tem-Con), agreement with captions (Frame-Acc), direction.
+"""Measures with CLIP: consistency (Tem-Con), agreement with captions (Frame-Acc), direction.
 
 frames (T,3,H,W) in [0,1] and captions -> one number. The encoder is a parameter: `load_clip` loads
-the one that papers use; anything with the two methods of `Encoder` works.
+the one that papers use, but any object with the two methods of `Encoder` works.
 Tests: tests/metrics/test_semantic.py.
 """
 
@@ -27,7 +27,7 @@ CLIP = "openai/clip-vit-base-patch32"
 
 
 class Encoder(Protocol):
-    """Maps pictures and texts into one space in which matching ones are near each other."""
+    """Maps pictures and texts into one space, where matching ones are close to each other."""
 
     def images(self, frames: Tensor) -> Tensor:
         """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1]."""
@@ -54,10 +54,10 @@ class ClipEncoder:
 
     @torch.no_grad()
     def images(self, frames: Tensor) -> Tensor:
-        """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1], rounded to 8 bit as in files."""
+        """Return unit vectors (T,D) of frames (T,3,H,W) in [0,1], rounded to 8 bits first."""
         batches = []
         for batch in frames.split(self.batch_size):
-            # 8 bit, as in the image files that the papers' scripts read
+            # 8 bits, like the image files that the papers' scripts read
             inputs = self.processor(images=list(to_images(batch * 2 - 1)), return_tensors="pt")
             pixels = inputs["pixel_values"].to(self.model.device, self.model.dtype)
             batches.append(_unit(self.model.get_image_features(pixel_values=pixels)))
@@ -78,7 +78,7 @@ def load_clip(
     """Load a CLIP model by hub id or folder; safetensors only.
 
     Raises:
-        ModelError: there is no such model, or it cannot be downloaded.
+        ModelError: the model does not exist or cannot be downloaded.
     """
     from transformers import CLIPModel, CLIPProcessor
 
@@ -89,18 +89,18 @@ def load_clip(
         first_line = str(error).strip().split("\n")[0]
         raise ModelError(
             f"CLIP {name}: cannot be loaded ({first_line}); give a folder or a hub id of a CLIP "
-            "model with safetensors, and a connection for the first time"
+            "model with safetensors; the first download needs a network connection"
         ) from error
     return ClipEncoder(model.eval().to(device), processor, batch_size)
 
 
 def tem_con(frames: Tensor, encoder: Encoder) -> float:
-    """Tem-Con: similarity of consecutive frames to the encoder.
+    """Tem-Con: how similar consecutive frames are to the encoder.
 
     `mean over t of cos(E(x_t), E(x_{t+1}))`. Range -1 to 1, for real clips 0.9 to 1; higher is
-    better. It rewards a still picture, blur and not editing, and hardly sees fine flicker: never
-    read it alone. Source: Esser et al., "Structure and Content-Guided Video Synthesis"
-    (2023), by the protocol of FateZero (Qi et al., 2023; its CLIP/frame_acc_tem_con.py).
+    better. It rewards still pictures, blur and leaving the clip unedited, and hardly sees fine
+    flicker: never read it alone. Source: Esser et al., "Structure and Content-Guided Video
+    Synthesis" (2023), with FateZero's protocol (Qi et al., 2023; its CLIP/frame_acc_tem_con.py).
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 2.
@@ -116,13 +116,13 @@ def frame_acc(frames: Tensor, source_caption: str, target_caption: str, encoder:
 
     `mean over t of [cos(E(x_t), E(target)) >= cos(E(x_t), E(source))]`. Range 0 to 1; higher is
     better. An edit that goes too far, or that loses the source, counts as success, and the value
-    depends on the wording of the captions. Source: FateZero's protocol, as for `tem_con`; that
-    script cuts a portrait frame to its lower square, CLIP's own preprocessing to the middle one.
+    depends on the wording of the captions. Source: FateZero's protocol, as for `tem_con`. That
+    script crops a portrait frame to its lower square, CLIP's own preprocessing to the middle one.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         source_caption: what the source shows.
-        target_caption: what the edit is to show.
+        target_caption: what the edit should show.
         encoder: CLIP ViT-B/32 in the papers.
     """
     check_frames(frames)
@@ -142,15 +142,15 @@ def clip_direction(
     """CLIP-direction: did the pictures change as the captions did?
 
     `mean over t of cos(E(x_t) - E(s_t), E(target) - E(source))`. Range -1 to 1, for good edits 0.1
-    to 0.4; higher is better; a frame that did not change at all counts 0. The direction is that of
-    the captions alone: other changes show only weakly. Source: Gal et al.,
-    "StyleGAN-NADA" (2021), as used by InstructPix2Pix.
+    to 0.4; higher is better; a frame that did not change at all counts 0. It measures only the
+    captions' direction: other changes have little effect. Source: Gal et al., "StyleGAN-NADA"
+    (2021), as used by InstructPix2Pix.
 
     Args:
         frames: (T,3,H,W) in [0,1].
         source: (T,3,H,W) in [0,1], the clip before the edit.
         source_caption: what the source shows.
-        target_caption: what the edit is to show.
+        target_caption: what the edit should show.
         encoder: CLIP ViT-B/32 in the papers.
     """
     check_pair(frames, source)

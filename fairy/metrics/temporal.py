@@ -1,8 +1,8 @@
 """Steadiness of a video: along the motion, between neighbours, and where nothing moves.
 
-Frames (T,3,H,W) in [0,1], flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W). Flow that is not
-known exactly: fairy/metrics/flow.py. All of these reward blur and not editing: read them with a
-measure of the edit and with `fairy.metrics.fidelity.sharpness`.
+Frames (T,3,H,W) in [0,1], flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W). If the flow is not
+known, fairy/metrics/flow.py estimates it. All of these measures reward blur and unedited clips:
+read them with a measure of the edit and with `fairy.metrics.fidelity.sharpness`.
 Tests: tests/metrics/test_temporal.py.
 """
 
@@ -15,10 +15,10 @@ from torch import Tensor
 from fairy.metrics.checks import check_frames, check_pair
 
 LEVELS = 255
-# A point is still when its source stays within this range over the whole clip, in [0,1]: about the
-# noise and the compression of a good recording
+# A point is still if its source stays within this range over the whole clip, in [0,1]: about the
+# noise and compression error of a good recording
 STILL_RANGE = 0.04
-# Below, the frequencies above a third of the frame rate are one or two bins of the spectrum.
+# With fewer, frequencies above a third of the frame rate are only one or two bins of the spectrum.
 LEAST_FRAMES_FOR_POWER = 8
 
 
@@ -41,8 +41,8 @@ def warp_error(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
 
     `mean over visible p of |x_{t+1}(p + flow_t(p)) - x_t(p)|^2`, per channel, on the [0,1] scale
     (for 0-255: `warp_error_255`). Range 0 to 1; 0 is perfectly steady; lower is better. It rewards
-    blur and not editing: read it with a measure of the edit. Resampling alone gives a small error
-    above 0 on moving detail. Source: Lai et al., "Learning Blind Video Temporal Consistency"
+    blur and unedited clips: read it with a measure of the edit. Resampling alone gives a small
+    error above 0 on moving detail. Source: Lai et al., "Learning Blind Video Temporal Consistency"
     (2018), there with estimated flow.
 
     Args:
@@ -66,9 +66,9 @@ def warp_error(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
 
 
 def warp_error_255(frames: Tensor, flow: Tensor, visible: Tensor) -> float:
-    """`warp_error` of frames on the scale 0 to 255: 65025 times as much. Range 0 to 65025.
+    """`warp_error` of frames on the scale 0 to 255: 65025 times as large. Range 0 to 65025.
 
-    Papers differ in the scale and rarely name it. Arguments and errors: as of `warp_error`.
+    Papers differ in the scale and rarely name it. Arguments and errors: as for `warp_error`.
     """
     return LEVELS**2 * warp_error(frames, flow, visible)
 
@@ -79,10 +79,10 @@ def interpolation_error(frames: Tensor) -> float:
     `sqrt(mean over t, p of |x_t(p) - (x_{t-1}(p) + x_{t+1}(p)) / 2|^2)` on [0,1]: the second
     difference in time. Range 0 to 1; 0 for a still or evenly fading clip; lower is better. A
     flicker that adds a to every second frame gives a, and a swapped pair of frames shows.
-    It does not depend on flow; but motion itself counts as error: compare only clips with the same
-    motion, or with the source's own value. It rewards blur and slow motion. Source: after the
-    interpolation error of VidToMe (Li et al., 2024); there the middle frame may come from another
-    interpolation, so only values of this function compare with each other.
+    It needs no flow, but motion itself counts as error: compare only clips with the same motion, or
+    with the source's own value. It rewards blur and slow motion. Source: after the interpolation
+    error of VidToMe (Li et al., 2024). There the middle frame may come from another interpolation,
+    so compare values only with those of this function.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 3.
@@ -104,21 +104,21 @@ def still_points(source: Tensor, largest_range: float = STILL_RANGE) -> Tensor:
 def high_frequency_power(frames: Tensor, source: Tensor) -> float | None:
     """Power of fast flicker where the source is still.
 
-    Each still point's values over time, less their mean and under a Hann window w, are Fourier
-    transformed; `sum over |f| > fps/3 of |X(f)|^2 / (T sum w^2)`, the mean over points and
-    channels. It is the part of the variance in time above a third of the frame rate; frequencies
-    are in cycles per frame, so that the value does not depend on the frame rate. Range 0 to 0.25;
-    lower is better. A flicker of 0 and a in turns gives a^2/4, white noise of variance s^2 gives
-    s^2/3, anything slow gives nearly 0.
-    It sees only what is still in the source; fast change that the edit asks for (snow, fire) counts
-    as flicker; slow drift does not show (`fairy.metrics.drift`). Source: own.
+    Each still point's values over time, minus their mean and times a Hann window w, are Fourier
+    transformed. The result is `sum over |f| > fps/3 of |X(f)|^2 / (T sum w^2)`, the mean over
+    points and channels: the part of the variance in time above a third of the frame rate.
+    Frequencies are in cycles per frame, so the value does not depend on the frame rate. Range 0 to
+    0.25; lower is better. A flicker between 0 and a gives a^2/4, white noise of variance s^2 gives
+    s^2/3, slow changes give nearly 0.
+    It sees only points that are still in the source. Fast changes that the edit asks for (snow,
+    fire) count as flicker; slow drift does not show (`fairy.metrics.drift`). Source: own.
 
     Args:
         frames: (T,3,H,W) in [0,1], T at least 8.
         source: (T,3,H,W) in [0,1], the clip before the edit.
 
     Returns:
-        The power, or None (not measured) where nothing in the source is still.
+        The power; None (not measured) if nothing in the source is still.
 
     Raises:
         ValueError: the shapes differ, or fewer than 8 frames.

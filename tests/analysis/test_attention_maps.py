@@ -100,7 +100,7 @@ def test_grid_is_a_halving_of_the_latents(num_tokens, shape):
 
 
 def test_tokens_of_another_picture_are_refused():
-    with pytest.raises(ValueError, match="no halving"):
+    with pytest.raises(ValueError, match="halving the grid"):
         token_grid(13, (5, 7))
 
 
