@@ -38,6 +38,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text(text)
     (folder / "empty.mp4").touch()
     os.mkfifo(folder / "pipe")
+    (folder / "circle").symlink_to("circle")
     (folder / "bytes.txt").write_bytes(bytes(range(256)))
     for name in ("empty", "papers", "pictures"):
         (folder / name).mkdir()
@@ -95,6 +96,7 @@ def assert_one_line(result: Result, words: str) -> None:
         ("papers", "a folder is read as a clip when it holds .png"),
         ("-", "pipe a clip into the command"),
         ("x" * 300, "File name too long"),
+        ("circle", "no such file"),
     ],
 )
 @pytest.mark.parametrize("command", ["edit", "info"])
@@ -115,15 +117,16 @@ def test_a_folder_with_a_broken_picture(run: Run):
         ("out.avi", "unknown container .avi: use .mp4"),
         ("out.png", "one picture, but the clip has 5 frames: use .mp4"),
         ("text.mp4", "already there: use --overwrite or another name"),
-        ("pictures", "already holds images: use --overwrite"),
+        ("pictures", "holds files that Fairy did not write, such as"),
         ("papers", "never overwritten: use a new name"),
         ("", "needs a name of its own, as in out"),
         (".", "needs a name of its own, as in out"),
         ("..", "needs a name of its own"),
         ("-", "cannot go to standard output: name a file"),
         ("/dev/null", "a name without suffix is a folder of PNGs"),
+        ("a\0b.mp4", "embedded null byte"),
         ("x" * 300 + ".mp4", "File name too long"),
-        ("x" * 248 + ".mp4", "File name too long"),
+        ("x" * 252 + ".mp4", "File name too long"),
     ],
 )
 def test_outputs(run: Run, out: str, words: str):

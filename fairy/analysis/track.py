@@ -7,7 +7,7 @@ Tests: tests/analysis/test_track.py.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -64,7 +64,7 @@ def track_point(
     Raises:
         FairyError: no such clip, a point outside the picture, or a frame that is an anchor.
     """
-    config, out = config or EditConfig(), checked_png(out, overwrite=overwrite)
+    config, out = config or EditConfig(), checked_png(out, overwrite=overwrite, read=[Path(clip)])
     info = probe(clip)
     anchor_indices = _anchors_of(config, info.num_frames)
     frame = _frame_to_ask(frame, info.num_frames, anchor_indices)
@@ -195,18 +195,18 @@ def check_count(num_frames: int, num_anchors: int) -> None:
         )
 
 
-def checked_png(out: str | Path, *, overwrite: bool) -> Path:
+def checked_png(out: str | Path, *, overwrite: bool, read: Collection[Path] = ()) -> Path:
     """Return `out` as a path, after checking that a PNG can be written there.
 
     Raises:
-        OutputExistsError: it exists.
+        OutputExistsError: it exists, or is one of those that are `read`.
         MediaError: no such folder.
         SettingsError: not a PNG.
     """
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise SettingsError(f"{path}: the picture is a PNG: use a name that ends in .png")
-    check_new_file(path, overwrite=overwrite)
+    check_new_file(path, overwrite=overwrite, read=read)
     return path
 
 

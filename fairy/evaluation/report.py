@@ -22,6 +22,7 @@ from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
+from fairy.media.names import beside
 from fairy.media.write import check_new_file
 
 PAGE = Path(__file__).parent / "page"
@@ -52,7 +53,7 @@ def write_report(out: Path, results: Results, views: Sequence[ClipView]) -> None
     """Write page, JSON and CSV into the same folder, each completely or not at all."""
     contents = (render(results, views), results.to_json(), results.to_csv())
     for path, content in zip(report_paths(out), contents, strict=True):
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        partial = beside(path, f".{os.getpid()}.part", hidden=True)
         try:
             partial.write_text(content, encoding="utf-8")
             partial.replace(path)

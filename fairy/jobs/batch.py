@@ -11,22 +11,24 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
-from fairy.errors import FairyError, SettingsError
+from fairy.errors import FairyError
 from fairy.interrupt import Cancel
+from fairy.jobs.apart import clashes
 from fairy.jobs.edit import run_edit
 from fairy.jobs.joblist import Job, make_job, read_lines
-from fairy.jobs.plan import EditRequest
+from fairy.jobs.plan import check_outputs, request_inputs, request_outputs
 from fairy.jobs.segment import model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
+from fairy.media.names import is_same, real
 from fairy.media.read import probe, read_frames
 from fairy.settings import EditConfig
 
@@ -87,7 +89,7 @@ def run_batch(
         results.append(result)
         on_result(result)
 
-    jobs = list(_make_jobs(read_lines(Path(path)), defaults or EditConfig(), add))
+    jobs = _make_jobs(read_lines(Path(path)), defaults or EditConfig(), add)
     runner = _Runner(add, cancel)
     for group in _groups(jobs):
         runner.run(group)
@@ -104,32 +106,33 @@ class _Runner:
 
     def run(self, group: Sequence[Job]) -> None:
         """Run jobs of one clip and one model."""
-        missing = [job for job in group if not self._is_kept(job)]
+        missing = [job for job in group if self._is_missing(job)]
         with ExitStack() as stack:
             shared: SharedClip | None = None
             for job in missing:
-                began = time.perf_counter()
-                try:
+                with self._reported(job):
+                    began = time.perf_counter()
                     if len(missing) > 1 and shared is None:
                         shared = stack.enter_context(self._share(job))
                     num_frames = self._edit(job, shared)
-                # A job that fails, also by a bug, must not stop the others.
-                except Exception as error:
-                    self._fail(job, error, time.perf_counter() - began)
-                else:
                     seconds = round(time.perf_counter() - began, 3)
                     self._add(_result(job, "done", num_frames=num_frames, seconds=seconds))
 
+    @contextmanager
+    def _reported(self, job: Job) -> Iterator[None]:
+        """Report a job that fails, also by a bug, so that it does not stop the others."""
+        began = time.perf_counter()
+        try:
+            yield
+        except Exception as error:
+            seconds = round(time.perf_counter() - began, 3)
+            self._add(_result(job, "failed", seconds=seconds, error=_reason(job, error)))
+
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
-        request = EditRequest(
-            source=job.source,
-            instruction=job.instruction,
-            out=job.out,
-            config=job.config,
-            **vars(job.run),
-        )
-        editor = self._model(job)
-        return run_edit(request, editor=editor, cancel=self._cancel, shared=shared).num_frames_out
+        # Refused before a model is loaded for it
+        check_outputs(job.request)
+        done = run_edit(job.request, editor=self._model(job), cancel=self._cancel, shared=shared)
+        return done.num_frames_out
 
     def _share(self, job: Job) -> SharedClip:
         info, editor = probe(job.source, job.config), self._model(job)
@@ -143,59 +146,77 @@ class _Runner:
             self._editor, self._loaded = load_editor(job.config), wanted
         return self._editor
 
-    def _is_kept(self, job: Job) -> bool:
-        """Return whether a job is done, and report it; one that stopped at its very end is not."""
-        if job.run.overwrite or not job.out.exists() or Workspace(job.out).path.exists():
-            return False
-        if job.out.resolve() == job.source.resolve():
-            # The edit refuses it with the reason
-            return False
-        self._add(_result(job, "kept"))
-        return True
-
-    def _fail(self, job: Job, error: Exception, seconds: float) -> None:
-        message = (
-            str(error) if isinstance(error, FairyError) else f"{type(error).__name__}: {error}"
-        )
-        if not isinstance(error, FairyError):
-            logger.exception("%s: line %d: %s", job.source, job.line, message)
-        self._add(_result(job, "failed", seconds=round(seconds, 3), error=message))
+    def _is_missing(self, job: Job) -> bool:
+        """Return whether a job is to be run; report it where it is done, or cannot be."""
+        is_missing = False
+        with self._reported(job):
+            # A job that stopped at its very end is not done, and one that would replace its own
+            # clip is refused with the reason
+            is_missing = (
+                job.run.overwrite
+                or not job.out.exists()
+                or Workspace(job.out).path.exists()
+                or is_same(job.out, job.source)
+            )
+            if not is_missing:
+                self._add(_result(job, "kept"))
+        return is_missing
 
 
 def _make_jobs(
     lines: Sequence[tuple[int, dict[str, object]]],
     defaults: EditConfig,
     add: Callable[[JobResult], None],
-) -> Iterator[Job]:
-    """Yield the jobs that can be run, and report those that cannot."""
-    taken: dict[Path, int] = {}
+) -> list[Job]:
+    """Return the jobs that can be run, and report those that cannot."""
+    jobs: dict[int, Job] = {}
+    files: dict[int, tuple[dict[str, Path], dict[str, Path]]] = {}
+    named = dict(lines)
     for line, entries in lines:
         try:
             job = make_job(line, entries, defaults)
-            first = taken.setdefault(job.out.resolve(), line)
-            if first != line:
-                raise SettingsError(f"{job.out}: line {first} writes it; give it another name")
-            yield job
+            inputs, outputs = request_inputs(job.request), request_outputs(job.request)
+            for name in (*inputs.values(), *outputs.values()):
+                # Raises for what is no name
+                real(name)
         except FairyError as error:
-            names = (str(entries.get(name) or "") for name in ("input", "instruction", "output"))
-            source, instruction, out = names
-            add(
-                JobResult(
-                    line=line,
-                    input=source,
-                    instruction=instruction,
-                    output=out,
-                    state="failed",
-                    error=str(error),
-                )
-            )
+            add(_not_made(line, entries, str(error)))
+        else:
+            jobs[line], files[line] = job, (inputs, outputs)
+    for line, reason in clashes(files).items():
+        del jobs[line]
+        add(_not_made(line, named[line], reason))
+    return list(jobs.values())
+
+
+def _not_made(line: int, entries: Mapping[str, object], reason: str) -> JobResult:
+    names = (str(entries.get(name) or "") for name in ("input", "instruction", "output"))
+    source, instruction, out = names
+    return JobResult(
+        line=line,
+        input=source,
+        instruction=instruction,
+        output=out,
+        state="failed",
+        error=reason,
+    )
+
+
+def _reason(job: Job, error: Exception) -> str:
+    """Return in one line why a job failed; what is no error of the user's is logged in full."""
+    if isinstance(error, FairyError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or job.out}: {error.strerror or error}"
+    logger.error("%s: line %d", job.source, job.line, exc_info=error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """Return the jobs by model, then by clip and how it is read, in the order of the list."""
     models: dict[object, dict[object, list[Job]]] = {}
     for job in jobs:
-        clip = (job.source.resolve(), job.config.size, job.config.video_stream)
+        clip = (real(job.source), job.config.size, job.config.video_stream)
         read = (*clip, job.config.strict)
         models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]

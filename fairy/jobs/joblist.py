@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fairy.errors import SettingsError
+from fairy.jobs.plan import EditRequest
 from fairy.options import options_of
 from fairy.settings import EditConfig, RunOptions
 
@@ -43,6 +44,17 @@ class Job:
     out: Path
     config: EditConfig
     run: RunOptions
+
+    @property
+    def request(self) -> EditRequest:
+        """The edit that the line asks for."""
+        return EditRequest(
+            source=self.source,
+            instruction=self.instruction,
+            out=self.out,
+            config=self.config,
+            **vars(self.run),
+        )
 
 
 def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:

@@ -17,6 +17,8 @@ from typing import Any
 
 from fairy.editors.base import EditorIdentity
 from fairy.errors import MediaError
+from fairy.media.folder import list_images
+from fairy.media.names import real
 from fairy.media.shots import Shot
 from fairy.settings import EditConfig
 from fairy.system import versions
@@ -49,10 +51,10 @@ class ClipFile:
 
 
 def clip_files(path: Path) -> tuple[ClipFile, ...]:
-    """Return the file of a clip, or all files of its folder."""
-    path = path.resolve()
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file, file.stat()) for file in files if file.is_file()]
+    """Return the file of a clip, or the images of its folder."""
+    path = real(path)
+    files = sorted(list_images(path)) if path.is_dir() else [path]
+    stats = [(file, file.stat()) for file in files]
     return tuple(
         ClipFile(file, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for file, stat in stats
     )

@@ -14,7 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 from fairy.anchors.selection import select_shot_anchors
-from fairy.errors import InstructionError, MediaError, SettingsError
+from fairy.errors import InstructionError, MediaError
+from fairy.jobs.apart import check_apart
 from fairy.jobs.manifest import (
     ClipFile,
     Document,
@@ -25,8 +26,8 @@ from fairy.jobs.manifest import (
     is_source_of,
 )
 from fairy.jobs.workspace import Workspace
-from fairy.media.decoding.stdin import STDIN
 from fairy.media.info import VideoInfo
+from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_holds, check_new_file, check_output
@@ -150,7 +151,7 @@ class EditPlan:
             settings=effective_settings(request.config),
             shots=self.shots,
             shots_setting=request.config.shots,
-            compare=None if request.compare is None else str(request.compare.resolve()),
+            compare=None if request.compare is None else str(real(request.compare)),
             model_name=request.config.model,
         )
 
@@ -184,23 +185,12 @@ def plan_edit(request: EditRequest) -> EditPlan:
 
 
 def check_outputs(request: EditRequest) -> None:
-    """Refuse outputs that exist, cannot be written, are named twice or are the clip itself.
+    """Refuse outputs that exist, cannot be written, or would replace what is not an output.
 
     Raises:
         FairyError: in one line, which output and what to do.
     """
-    named: dict[Path, str] = {request.source.resolve(): "the clip to edit"}
-    outputs = {"the result": request.out, "--compare": request.compare, "--report": request.report}
-    for role, path in outputs.items():
-        if path is None:
-            continue
-        if path == STDIN:
-            raise SettingsError(f"-: {role} cannot go to standard output: name a file")
-        if path.name in ("", ".."):
-            raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out'}")
-        taken = named.setdefault(path.resolve(), role)
-        if taken != role:
-            raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
+    check_apart(request_inputs(request), request_outputs(request))
     # A job that was stopped between its last file and the end may replace its own files.
     workspace = Workspace(request.out)
     for path in (request.out, request.compare):
@@ -210,6 +200,20 @@ def check_outputs(request: EditRequest) -> None:
         if report.is_dir():
             raise MediaError(f"{report}: is a folder; name a file, as in {report / 'report.json'}")
         check_new_file(report, overwrite=request.overwrite or workspace.wrote(report))
+
+
+def request_inputs(request: EditRequest) -> dict[str, Path]:
+    """Return the files and folders that an edit reads, by what they are."""
+    inputs = {"the clip to edit": request.source}
+    if request.config.shots not in ("auto", "off"):
+        inputs["--shots"] = Path(request.config.shots)
+    return inputs
+
+
+def request_outputs(request: EditRequest) -> dict[str, Path]:
+    """Return the files and folders that an edit writes, by what they are."""
+    named = {"the result": request.out, "--compare": request.compare, "--report": request.report}
+    return {role: path for role, path in named.items() if path is not None}
 
 
 def choose_shots(

@@ -19,13 +19,21 @@ from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.base import EditInput, Editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
+from fairy.jobs.apart import check_apart
 from fairy.jobs.edit import EditOptions, kept_work_explained, ready
-from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
+from fairy.jobs.plan import (
+    EditPlan,
+    EditRequest,
+    plan_edit,
+    request_inputs,
+    request_outputs,
+)
 from fairy.jobs.segment import ClipJob, by_shot
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
+from fairy.media.names import beside
 from fairy.media.read import frames_at
 from fairy.settings import EditConfig
 
@@ -61,6 +69,7 @@ def preview_video(
         raise SettingsError(f"--preview {num_frames}: give the number of frames to edit, as in 8")
     request = replace(EditRequest.of(source, instruction, out, config, **options), report=None)
     sheet = sheet_path(request.out)
+    check_apart(request_inputs(request) | request_outputs(request), {"the contact sheet": sheet})
     plan = plan_edit(request)
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with Workspace(request.out) as workspace, kept_work_explained(workspace, plan):
@@ -96,7 +105,7 @@ def sheet_path(out: Path) -> Path:
     Raises:
         OutputExistsError: something that is no preview is there.
     """
-    path = out.with_name(f"{out.stem}.preview.png")
+    path = beside(out.with_name(out.stem), ".preview.png")
     if path.exists() and not _is_preview(path):
         raise OutputExistsError(
             f"{path}: not a preview of Fairy's: rename it, or choose another OUT"
@@ -129,7 +138,7 @@ def _draw(path: Path, indices: list[int], pairs: list[tuple[Image, Image]], text
         labels += [f"frames {', '.join(map(str, indices[some]))}", f"“{text}”"]
     info = PngInfo()
     info.add_text("Software", _MADE_BY)
-    part = path.with_name(f".{path.name}.part")
+    part = beside(path, ".fairy.part", hidden=True)
     with part.open("wb") as file:
         PilImage.fromarray(contact_sheet(rows, labels)).save(file, "PNG", pnginfo=info)
     part.replace(path)

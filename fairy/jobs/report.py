@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fairy
 from fairy.editors.base import UsedSettings
+from fairy.media.names import beside
 from fairy.media.shots import Shot
 from fairy.settings import EXACT, EditConfig
 from fairy.system import versions
@@ -108,7 +109,7 @@ class EditReport:
 
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
         """Write the report to `path`, whole or not at all; `when_whole` is as for `VideoWriter`."""
-        partial = path.with_name(f".{path.name}.partial")
+        partial = beside(path, ".fairy.part", hidden=True)
         # Names of files may hold bytes that are no text
         partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
         when_whole(partial)

@@ -37,6 +37,7 @@ from filelock import FileLock, Timeout
 from fairy.errors import MediaError, SettingsError
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
+from fairy.media.names import beside
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Workspace:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self.path = out.with_name(f"{out.name}.fairy")
+        self.path = beside(out, ".fairy")
         self._lock = FileLock(self.path / LOCK)
         self._roles: tuple[str, ...] = ("result",)
 
@@ -196,7 +197,7 @@ class Workspace:
         """Return where an output is written before it is renamed: here, or beside it if need be."""
         if output.parent.stat().st_dev == self.path.stat().st_dev:
             return self.path / f"{role}.part"
-        return output.with_name(f".{output.name}.part")
+        return beside(output, ".fairy.part", hidden=True)
 
     def keep(self, first: int, images: Image) -> None:
         """Write edited frames, uint8 (F,H,W,3), to the disk; `first` is the first one's number."""

@@ -5,6 +5,10 @@ Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/med
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -14,10 +18,15 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from fairy.errors import MediaError
+from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image, on_black
+from fairy.media.names import is_left_by_others
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# What of a folder Fairy wrote: names and SHA-256
+MANIFEST = ".fairy.json"
 # Of a JPEG or WebP that is written, out of 100; PNG loses nothing.
 QUALITY = 95
 
@@ -85,23 +94,88 @@ def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image
 
 
 class PngFolder:
-    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept."""
+    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept.
+
+    A manifest beside them names the files, so that only these are ever replaced.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._num_written = 0
+        self._hashes: dict[str, str] = {}
         folder.mkdir()
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
         """Write one frame uint8 (H,W,3)."""
-        PilImage.fromarray(image).save(self._folder / f"{self._num_written:06d}.png")
-        self._num_written += 1
+        content = io.BytesIO()
+        PilImage.fromarray(image).save(content, format="PNG")
+        name = f"{len(self._hashes):06d}.png"
+        (self._folder / name).write_bytes(content.getbuffer())
+        self._hashes[name] = hashlib.sha256(content.getbuffer()).hexdigest()
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Write the manifest."""
+        document = {"tool": "fairy", "files": self._hashes}
+        (self._folder / MANIFEST).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
     def abandon(self) -> None:
         """Nothing is open."""
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Return the files in `folder` that Fairy wrote and nobody has changed, the manifest last."""
+    manifest = folder / MANIFEST
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        hashes = {str(name): str(known) for name, known in files.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    own = [
+        path
+        for path in folder.iterdir()
+        if not path.is_symlink() and path.is_file() and path.name in hashes
+        and hashlib.sha256(path.read_bytes()).hexdigest() == hashes[path.name]
+    ]  # fmt: skip
+    return [*own, manifest]
+
+
+def foreign_files(folder: Path) -> list[Path]:
+    """Return what is in `folder` and neither Fairy's nor left there by a file manager."""
+    own = set(own_files(folder))
+    return [path for path in folder.iterdir() if path not in own and not is_left_by_others(path)]
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Accept an empty folder, or with `overwrite` one that holds nothing but what Fairy wrote."""
+    if out.is_symlink():
+        raise OutputExistsError(f"{out}: a link to a folder: name the folder {out.resolve()}")
+    if foreign := foreign_files(out):
+        raise OutputExistsError(
+            f"{out}: holds files that Fairy did not write, such as {foreign[0].name}, and is "
+            "never overwritten: use a new name"
+        )
+    if not overwrite and own_files(out):
+        raise OutputExistsError(f"{out}: already holds images: use --overwrite or another name")
+
+
+def replace_folder(new: Path, old: Path, kept: Path) -> None:
+    """Put the folder `new` in the place of `old`, of which only Fairy's own files are deleted.
+
+    Others go into the new folder, or stay in `kept` where one of that name is there.
+    """
+    while kept.exists():
+        # Of a run that was stopped right here
+        kept = kept.with_name(f"{kept.name}.old")
+    old.rename(kept)
+    new.rename(old)
+    for path in own_files(kept):
+        path.unlink()
+    for path in list(kept.iterdir()):
+        if not (old / path.name).exists():
+            path.rename(old / path.name)
+    if any(kept.iterdir()):
+        logger.warning("%s: holds files that were not written by Fairy", kept)
+    else:
+        kept.rmdir()
 
 
 class OneImage:
@@ -143,10 +217,13 @@ def _read_image(path: Path) -> Image:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return (
+        path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def _natural_key(path: Path) -> list[tuple[int, str]]:
     """Split a name into text and numbers, so that numbers compare by value."""
     parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    # `isdigit` holds for circled digits too, of which `int` knows no value
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -23,20 +23,31 @@ from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
 from fairy.media.encoding.codecs import CONTAINERS, Encoding, choose_encoding
 from fairy.media.encoding.encode import VideoEncoder, VideoPacket
-from fairy.media.folder import IMAGE_SUFFIXES, OneImage, PngFolder
+from fairy.media.folder import (
+    IMAGE_SUFFIXES,
+    OneImage,
+    PngFolder,
+    check_folder,
+    replace_folder,
+)
 from fairy.media.info import VideoInfo, still_info
+from fairy.media.names import beside, is_same
 from fairy.settings import MediaConfig
 
 logger = logging.getLogger(__name__)
 
 
-def check_new_file(path: Path, *, overwrite: bool) -> None:
+def check_new_file(path: Path, *, overwrite: bool, read: Collection[Path] = ()) -> None:
     """Check that a file can be written; call it before any work is done.
 
     Raises:
         MediaError: its folder does not exist.
-        OutputExistsError: it exists, and `overwrite` is False.
+        OutputExistsError: it exists, and `overwrite` is False; or it is one of those that are
+            `read`, under any name.
     """
+    for other in read:
+        if is_same(path, other):
+            raise OutputExistsError(f"{path}: would replace what is read; use another name")
     if not path.parent.is_dir():
         raise MediaError(f"{path}: the folder {path.parent} does not exist: make it first")
     if path.exists() and not overwrite:
@@ -56,7 +67,7 @@ def check_output(
     check_new_file(out, overwrite=True)
     if out.is_dir():
         _check_images(out, media)
-        _check_folder(out, overwrite)
+        check_folder(out, overwrite)
         return
     suffix = out.suffix.lower()
     if suffix in CONTAINERS:
@@ -111,12 +122,12 @@ class VideoWriter:
         """
         check_output(out, overwrite, media)
         self._out = Path(out)
-        self._info, self._copy_tracks = info, copy_tracks
+        self._info, self._copy_tracks, self._overwrite = info, copy_tracks, overwrite
         self._shape = (height, width, 3)
         self._media, self._comment = media, comment
         # Beside the output, so that publishing is a rename within one file system.
         self._when_whole = when_whole
-        self._part = part or self._out.with_name(f".{self._out.name}.{os.getpid()}.part")
+        self._part = part or beside(self._out, f".{os.getpid()}.part", hidden=True)
 
     def __enter__(self) -> VideoWriter:
         """Open the hidden file beside the output."""
@@ -215,7 +226,7 @@ class VideoWriter:
                 with _errors_of(self._out):
                     self._sink.close()
                     self._when_whole(self._part)
-                    _publish(self._part, self._out)
+                    _publish(self._part, self._out, self._overwrite)
             else:
                 # The exception that ended the block is what the user is told, not this one.
                 with suppress(av.error.FFmpegError, OSError):
@@ -263,28 +274,18 @@ def _check_images(out: Path, media: MediaConfig | None) -> None:
             )
 
 
-def _check_folder(out: Path, overwrite: bool) -> None:
-    """Accept an empty folder, or with `overwrite` one that holds nothing but PNGs."""
-    entries = list(out.iterdir())
-    if not entries:
-        return
-    if any(entry.suffix.lower() != ".png" for entry in entries):
-        raise OutputExistsError(
-            f"{out}: a folder that holds more than PNGs is never overwritten: use a new name"
-        )
-    if not overwrite:
-        raise OutputExistsError(f"{out}: already holds images: use --overwrite or another name")
+def _publish(part: Path, out: Path, overwrite: bool) -> None:
+    """Put the finished `part` in the place of `out` by one rename.
 
-
-def _publish(part: Path, out: Path) -> None:
-    """Put the finished `part` in the place of `out` by one rename."""
-    if not out.is_dir():
-        os.replace(part, out)
+    Raises:
+        OutputExistsError: something has appeared at `out` that may not be replaced.
+    """
+    if out.is_dir():
+        check_folder(out, overwrite)
+        replace_folder(part, out, part.with_suffix(".old"))
         return
-    old = part.with_suffix(".old")
-    os.replace(out, old)
+    check_new_file(out, overwrite=overwrite)
     os.replace(part, out)
-    shutil.rmtree(old)
 
 
 def _remove(part: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from tests.media.conftest import audio_packets, clip, frame_times
+from tests.media.conftest import audio_packets, clip, failing, frame_times
 from tests.tiny import make_tiny_pipeline
 
-__all__ = ["audio_packets", "clip", "frame_times", "pipe"]
+__all__ = ["audio_packets", "clip", "failing", "frame_times", "pipe"]
 
 
 @pytest.fixture(scope="session")

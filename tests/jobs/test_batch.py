@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,14 +143,53 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
 
 
 def test_side_by_side_shows_the_source_of_a_shared_clip(clips: Path, num_loads: list[EditConfig]):
+    table = "input,instruction,output,compare\n" + "".join(
+        f"{clips / 'a.mp4'},{words},{clips / words},{clips / words}.mp4\n"
+        for words in ("snow", "night")
+    )
+    (clips / "jobs.csv").write_text(table)
+    results = run_batch(clips / "jobs.csv", CONFIG)
+    assert states(results) == {2: "done", 3: "done"}
+    # Within a white margin of 8 pixels
+    left = read_video(clips / "night.mp4")[:, -56:-8, 8:72].astype(int)
+    assert np.abs(left - read_video(clips / "a.mp4")).mean() < 10
+
+
+def test_a_name_that_is_too_long_or_none_stops_no_other_job(clips: Path, num_loads: list[object]):
+    (clips / "circle").symlink_to(clips / "circle")
     results = run(
         clips,
-        ("a.mp4", "snow", "1"),
-        ("a.mp4", "night", "2"),
-        compare=str(clips / "side.mp4"),
-        overwrite=True,
+        ("a.mp4", "snow", "x" * 300 + ".mp4"),
+        ("x" * 300 + ".mp4", "snow", "1"),
+        ("a.mp4", "snow", "a\0b.mp4"),
+        ("circle", "snow", "2"),
+        ("b.mp4", "snow", "3"),
     )
-    assert states(results) == {1: "done", 2: "done"}
-    # Within a white margin of 8 pixels
-    left = read_video(clips / "side.mp4")[:, -56:-8, 8:72].astype(int)
-    assert np.abs(left - read_video(clips / "a.mp4")).mean() < 10
+    assert states(results) == dict.fromkeys((1, 2, 3, 4), "failed") | {5: "done"}
+    errors = {result.line: str(result.error) for result in results}
+    assert "File name too long" in errors[1] and "File name too long" in errors[2]
+    assert "not a name of a file" in errors[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("long.csv", {2: "failed", 3: "done"}), ("pandas.csv", {2: "done", 3: "done"})],
+)
+def test_lists_that_once_failed(
+    failing: Callable[[str], Path],
+    num_loads: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    expected: dict[int, str],
+):
+    jobs = failing(name)
+    monkeypatch.chdir(tmp_path)
+    write_video(make_frames(2, 48, 64), tmp_path / "base.mp4", fps=10)
+    assert states(run_batch(jobs, CONFIG)) == expected
+
+
+def test_a_chain_of_jobs_is_refused(clips: Path, num_loads: list[object]):
+    results = run(clips, ("a.mp4", "snow", "1.mp4"), ("1.mp4", "night", "2.mp4"))
+    assert states(results) == {1: "failed", 2: "failed"}
+    assert "put them into two lists" in str(results[0].error)

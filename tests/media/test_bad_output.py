@@ -88,7 +88,7 @@ def test_folder_of_pngs_is_replaced_when_asked(tmp_path, scene):
 def test_empty_folder_may_be_filled(tmp_path, scene):
     (tmp_path / "frames").mkdir()
     write_video(scene[None], tmp_path / "frames")
-    assert names(tmp_path / "frames") == ["000000.png"]
+    assert names(tmp_path / "frames") == [".fairy.json", "000000.png"]
 
 
 def test_file_where_a_folder_would_go(tmp_path):

@@ -29,7 +29,7 @@ PREFIX = "checkpoint-"
 
 def find_checkpoint(output: Path) -> Path | None:
     """Return the newest whole checkpoint of a run, or None."""
-    return max(output.glob(f"{PREFIX}*"), default=None)
+    return max(_checkpoints(output), default=None)
 
 
 def save_checkpoint(
@@ -50,10 +50,17 @@ def save_checkpoint(
     state = {"step": step, "config": asdict(config)}
     (hidden / "state.json").write_text(json.dumps(state, default=str, indent=1) + "\n")
     os.replace(hidden, final)
-    for older in config.output.glob(f"{PREFIX}*"):
+    for older in _checkpoints(config.output):
         if older != final:
             shutil.rmtree(older)
     return final
+
+
+def _checkpoints(output: Path) -> list[Path]:
+    """Return the checkpoints of a run; a copy that a person named otherwise is none."""
+    numbered = f"{PREFIX}{'[0-9]' * 6}"
+    found = {*output.glob(numbered), *output.glob(f"{numbered}[0-9]*")}
+    return [path for path in found if path.name.removeprefix(PREFIX).isdecimal()]
 
 
 def save_process(

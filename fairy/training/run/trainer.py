@@ -301,6 +301,9 @@ def _checkpoint_to_resume(config: TrainConfig) -> Path | None:
         raise SettingsError(
             f"{config.output}: holds a run already; add --resume to continue, or name a new folder"
         )
+    finished = config.output / EXPORT_FOLDERS[config.stage]
+    if checkpoint is None and finished.exists():
+        raise SettingsError(f"{finished}: already there, and would be replaced; name a new folder")
     return checkpoint
 
 

@@ -1,0 +1,100 @@
+"""Outputs that would replace what is not theirs are refused before any work is done.
+
+Tests: tests/jobs/test_apart.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+from fairy.errors import SettingsError
+from fairy.jobs.workspace import Workspace
+from fairy.media.decoding.stdin import STDIN
+from fairy.media.folder import clip_images
+from fairy.media.names import identities, is_inside, is_same, real
+
+
+def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+    """Refuse outputs that are an input or another output, lie in one, or hold one.
+
+    Args:
+        inputs: files and folders to be read, by what they are.
+        outputs: files and folders to be written, by what they are.
+
+    Raises:
+        SettingsError: with the output, what it would replace, and what to do.
+    """
+    for role, path in outputs.items():
+        if path == STDIN:
+            raise SettingsError(f"-: {role} cannot go to standard output: name a file")
+        if path.name in ("", ".."):
+            raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out'}")
+        for taken, other in inputs.items():
+            if other != STDIN:
+                _check_pair(role, path, taken, other)
+                _check_pair(f"the folder of work for {role}", Workspace(path).path, taken, other)
+                _check_links(role, path, taken, other)
+    for (first, one), (second, other) in combinations(outputs.items(), 2):
+        _check_pair(second, other, first, one)
+
+
+def clashes(jobs: Mapping[int, tuple[Mapping[str, Path], Mapping[str, Path]]]) -> dict[int, str]:
+    """Return which jobs cannot be in one list, whose order is not fixed, and why.
+
+    Args:
+        jobs: (inputs, outputs) as of `check_apart`, by their line.
+    """
+    writers: dict[object, int] = {}
+    found: dict[int, str] = {}
+    for line, (_, outputs) in jobs.items():
+        for path in outputs.values():
+            for known in identities(path):
+                first = writers.setdefault(known, line)
+                if first != line:
+                    found[line] = f"{path}: line {first} writes it; give it another name"
+    readers: dict[object, int] = {}
+    for line, (inputs, _) in jobs.items():
+        for path in inputs.values():
+            readers |= dict.fromkeys(identities(path), line)
+            for writer in _others(path, writers, line):
+                found[line] = _APART.format(path=path, first=writer, then=line)
+                found[writer] = found[line]
+    for line, (_, outputs) in jobs.items():
+        for path in outputs.values():
+            for reader in _others(path, readers, line):
+                found[line] = _APART.format(path=path, first=line, then=reader)
+                found[reader] = found[line]
+    return found
+
+
+_APART = (
+    "{path}: line {first} writes what line {then} reads: put them into two lists, and run one "
+    "after the other"
+)
+
+
+def _others(path: Path, lines: Mapping[object, int], own: int) -> set[int]:
+    """Return the other lines that name `path` or a folder that it is in."""
+    known = set().union(*map(identities, (path, *real(path).parents)))
+    return {lines[one] for one in known & lines.keys()} - {own}
+
+
+def _check_pair(role: str, path: Path, taken: str, other: Path) -> None:
+    if is_same(path, other):
+        raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
+    if is_inside(other, path):
+        raise SettingsError(f"{path}: {taken} is in this folder; write {role} to another place")
+    if is_inside(path, other):
+        raise SettingsError(
+            f"{path}: {role} would be in {taken}, the folder {other}; write it to another place"
+        )
+
+
+def _check_links(role: str, path: Path, taken: str, folder: Path) -> None:
+    """Refuse an output that is, by a link, one of the pictures in a folder."""
+    if not path.exists() or not folder.is_dir():
+        return
+    if any(is_same(path, picture) for picture in clip_images(folder) or ()):
+        raise SettingsError(f"{path}: {role} would replace a picture of {taken}; name it otherwise")
