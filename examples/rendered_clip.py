@@ -10,7 +10,7 @@ import torch
 from fairy.media.colours import Image
 from fairy.media.frames import to_images
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 
 def rendered_clip(num_frames: int, height: int, width: int, seed: int = 0) -> Image:

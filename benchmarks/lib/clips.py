@@ -15,7 +15,7 @@ from fairy.doctor import memory_plan
 from fairy.errors import SettingsError
 from fairy.media.frames import to_images
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 NUM_RENDERED = 40
 FPS = 30

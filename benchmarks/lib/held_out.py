@@ -24,7 +24,8 @@ from fairy.metrics.local_edits import change_reached, inpainted, named_only, res
 from fairy.synthetic.edits import EDITS, EDITS_BY_NAME, Edit
 from fairy.synthetic.photos import PhotoPool
 from fairy.synthetic.phrases import phrase
-from fairy.synthetic.scenes import ClearSceneSampler, SceneSampler, render
+from fairy.synthetic.samplers import ClearSceneSampler, SceneSampler
+from fairy.synthetic.scenes import render
 
 DETERMINISTIC = tuple(edit for edit in EDITS if edit.deterministic)
 LOOKS = tuple(edit for edit in EDITS if edit.scope == "global")

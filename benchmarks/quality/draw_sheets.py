@@ -21,7 +21,7 @@ from benchmarks.lib.sheets import write_sheet
 from fairy import FairyPipeline
 from fairy.evaluation.methods import with_anchors
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 SHEETS = {
     "looks": (3, ("make it snow", "make it a pencil sketch", "make it sunset", "make it night")),

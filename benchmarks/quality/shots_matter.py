@@ -27,8 +27,8 @@ from fairy.evaluation.clips import OPEN
 from fairy.metrics.fidelity import sharpness
 from fairy.metrics.temporal import warp_error
 from fairy.synthetic.moving_scenes import Clip, sample_clip
-from fairy.synthetic.phrases import PHRASES
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.phrase_table import PHRASES
+from fairy.synthetic.samplers import SceneSampler
 
 INSTRUCTIONS = [PHRASES[name][0][0].format(it="it") for name in OPEN]
 FIRST_SEED = 8_000_000

@@ -29,7 +29,7 @@ from fairy.media.read import read_frame_at
 from fairy.media.write import check_new_file
 from fairy.settings import EditConfig
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 # For rendered clips; far from every training seed, which are hashes of small numbers
 FIRST_SEED = 8_000_000

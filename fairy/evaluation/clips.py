@@ -228,7 +228,8 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
     """
     from fairy.synthetic.edits import EDITS_BY_NAME
     from fairy.synthetic.moving_scenes import sample_clip
-    from fairy.synthetic.scenes import Rendered, SceneSampler
+    from fairy.synthetic.samplers import SceneSampler
+    from fairy.synthetic.scenes import Rendered
 
     generator = torch.Generator().manual_seed(FIRST_SEED + index)
     clip = sample_clip(SceneSampler(), num_frames, size, generator)
@@ -251,7 +252,7 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
 
 def held_out_instruction(name: str, index: int, **words: str) -> str:
     """Return a phrasing of an edit that no model was trained with; `index` chooses which."""
-    from fairy.synthetic.phrases import PHRASES
+    from fairy.synthetic.phrase_table import PHRASES
 
     choices = PHRASES[name][1]
     return choices[index % len(choices)].format(it="it", **words)

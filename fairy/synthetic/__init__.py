@@ -1,1 +1,1 @@
-"""Rendered clips and edits whose right answers are known exactly."""
+"""Rendered clips and edits with exactly known results."""

@@ -1,9 +1,9 @@
-"""The edits that `mini` learns: each a source scene, an instruction and an exact target.
+"""The edits that `mini` learns: each is a source scene, an instruction and an exact target.
 
-Three kinds. *Global* looks and *local* changes are deterministic: the source and the words fix the
-target. *One-to-many* edits leave colours open: drawn from noise frame by frame they flicker, and
-anchors must hold them still. In local one-to-many edits the choice belongs to things: all shapes
-of a kind get the same, so the model learns to look up what it chose elsewhere.
+There are three kinds. *Global* looks and *local* changes are deterministic: the source and the
+instruction determine the target. *One-to-many* edits leave colours open. Drawn from noise frame by
+frame, these colours flicker, so the anchors must hold them still. In local one-to-many edits all
+shapes of a kind get the same colour, so the model learns to look up what it chose elsewhere.
 Images (B,3,H,W) in [0,1]. Tests: tests/synthetic/test_edits.py.
 """
 
@@ -17,33 +17,27 @@ import torch
 from torch import Tensor
 
 from fairy.synthetic import looks, phrases
+from fairy.synthetic.colours import COLOUR_NAMES, named_colour, random_colours
 from fairy.synthetic.free_looks import FREE_LOOKS, FreeLook
-from fairy.synthetic.scenes import (
-    COLOUR_NAMES,
-    Rendered,
-    SceneBatch,
-    SceneSampler,
-    named_colour,
-    random_colours,
-    render,
-)
+from fairy.synthetic.samplers import SceneSampler
+from fairy.synthetic.scenes import Rendered, SceneBatch, render
 from fairy.synthetic.shapes import SHAPE_NAMES
 
 Split = Literal["train", "test"]
 Scope = Literal["global", "local", "one-to-many"]
 Words = dict[str, str]
-# Makes the target of some scenes, and the words each instruction fills in.
+# Makes the targets of scenes, and the words for each instruction.
 Apply = Callable[[SceneBatch, Rendered, torch.Generator], tuple[Tensor, list[Words]]]
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One thing that can be asked for.
+    """One edit that an instruction can ask for.
 
     Attributes:
-        name: its key in `phrases.PHRASES`.
+        name: its key in `phrase_table.PHRASES`.
         scope: "global", "local" or "one-to-many".
-        needs_objects: only scenes with at least one object can be edited so.
+        needs_objects: whether a scene needs at least one object for this edit.
         apply: makes the targets.
     """
 
@@ -54,13 +48,13 @@ class Edit:
 
     @property
     def deterministic(self) -> bool:
-        """Whether source and instruction fix the target."""
+        """Whether source and instruction determine the target."""
         return self.scope != "one-to-many"
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """B examples: source and target (B,3,H,W) in [0,1], instructions and edits' names."""
+    """B examples: source and target (B,3,H,W) in [0,1], instructions, and the edits' names."""
 
     source: Tensor
     target: Tensor
@@ -80,7 +74,7 @@ def _free_look(look: FreeLook) -> Apply:
 
 
 def _some_kind(scene: SceneBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return a kind (B,) that each scene shows, and which of its objects are of it (B,O)."""
+    """Return a kind of shape in each scene, (B,), and which objects have that kind, (B,O)."""
     present = scene.present.float()
     chosen = torch.multinomial(present, 1, generator=generator)
     kind = scene.kind.gather(1, chosen)[:, 0]
@@ -109,7 +103,7 @@ def recolour(
 def reshape(
     scene: SceneBatch, drawn: Rendered, generator: torch.Generator
 ) -> tuple[Tensor, list[Words]]:
-    """Turn all shapes of one kind into another kind, upright: a circle shows no angle to keep."""
+    """Turn all shapes of one kind into another kind, upright, because a circle has no angle."""
     kind, mask = _some_kind(scene, generator)
     step = torch.randint(1, len(SHAPE_NAMES), (len(kind),), generator=generator)
     other = (kind + step) % len(SHAPE_NAMES)
@@ -129,7 +123,7 @@ def reshape(
 def remove(
     scene: SceneBatch, drawn: Rendered, generator: torch.Generator
 ) -> tuple[Tensor, list[Words]]:
-    """Take all shapes of one kind away."""
+    """Remove all shapes of one kind."""
     kind, mask = _some_kind(scene, generator)
     emptied = replace(scene, present=scene.present & ~mask)
     return render(emptied).image, [{"shape": SHAPE_NAMES[k]} for k in kind.tolist()]
@@ -138,7 +132,7 @@ def remove(
 def grey_background(
     scene: SceneBatch, drawn: Rendered, generator: torch.Generator
 ) -> tuple[Tensor, list[Words]]:
-    """Keep colour on the shapes only."""
+    """Make everything grey except the shapes."""
     grey = replace(scene, canvas=looks.black_and_white(scene.canvas))
     return render(grey).image, [{}] * len(drawn.image)
 
@@ -151,7 +145,7 @@ def _by_kind(values: Tensor, kind: Tensor) -> Tensor:
 def random_shape_colours(
     scene: SceneBatch, drawn: Rendered, generator: torch.Generator
 ) -> tuple[Tensor, list[Words]]:
-    """Give every kind of shape a colour drawn at random."""
+    """Give every kind of shape a random colour."""
     colours = random_colours((len(scene.kind), len(SHAPE_NAMES)), generator)
     painted = replace(
         scene,
@@ -195,15 +189,15 @@ EDITS: tuple[Edit, ...] = (
     *(Edit(name, "one-to-many", False, _free_look(look)) for name, look in FREE_LOOKS.items()),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
-# Their targets have a grid that stays on the screen when the scene moves.
+# Their targets have a grid that stays in place on the screen when the scene moves.
 SCREEN_LOOKS: dict[str, Callable[[Tensor], Tensor]] = {"pixel_art": looks.pixel_art}
-# What a small model learns last: hard edges, an inverted sign, things that appear or disappear.
+# What a small model learns last: hard edges, an inverted sign, objects that appear or disappear.
 HARD_EDITS = frozenset(
     ("poster", "comic", "high_contrast", "pencil_sketch", "negative", "emboss", "blueprint")
 ).union(("winter", "thermal", "remove", "reshape"))
 HARD_EDIT_FACTOR = 2.0
 SCOPES: tuple[Scope, ...] = ("global", "local", "one-to-many")
-# For one edit of each scope. Local edits have parameters (which shape, which colour).
+# Weight of one edit by scope. Local edits have parameters (which shape, which colour).
 SCOPE_WEIGHTS = (0.6, 4.0, 1.4)
 
 
@@ -228,7 +222,7 @@ def sample_pairs(
         split: which phrasings are used; "test" ones are never trained on.
         edits: edits to draw from.
         scope_weights: how often a global, a local and a one-to-many edit is drawn, relative to
-            each other; one of `HARD_EDITS` `HARD_EDIT_FACTOR` times as often as others.
+            each other; `HARD_EDITS` are drawn `HARD_EDIT_FACTOR` times as often as others.
         rows_per_edit: neighbouring rows that share an edit (and are drawn together).
     """
     num_groups = -(-batch_size // rows_per_edit)
@@ -256,7 +250,7 @@ def _weight(edit: Edit, scope_weights: tuple[float, float, float]) -> float:
 
 
 def _num_objects(edit: Edit, rows: int, generator: torch.Generator) -> Tensor:
-    """Return how many objects each scene (rows,) gets: half of those that need none have none."""
+    """Return the number of objects per scene, (rows,); 0 in half of them if the edit needs none."""
     some = torch.randint(1, 5, (rows,), generator=generator)
     if edit.needs_objects:
         return some

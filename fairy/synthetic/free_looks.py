@@ -1,9 +1,9 @@
 """Looks that leave a choice open: their geometry comes from the source, their colours are free.
 
-Each picture is `offset + sum over k of weight_k * choice_k`: the source fixes offset and weights,
-the choice is drawn. So one definition makes training targets (`FreeLook.apply`) and finds the
-choice that an edited picture comes nearest to (`FreeLook.nearest`), which says whether it is the
-edit at all, and, fitted to a whole clip, whether the choice holds still.
+Each picture is `offset + sum over k of weight_k * choice_k`: the source determines offset and
+weights, and the choice is drawn. So the same definition makes training targets (`FreeLook.apply`)
+and finds the choice nearest to an edited picture (`FreeLook.nearest`). The distance to it shows
+whether this is the edit at all and, fitted to a whole clip, whether the choice is steady.
 Images (B,3,H,W) in [0,1]; K terms. Tests: tests/synthetic/test_free_looks.py.
 """
 
@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairy.synthetic.colours import hsv_colour, random_colours
 from fairy.synthetic.looks import LUMA, blur, luma, scale_of
-from fairy.synthetic.scenes import hsv_colour, random_colours
 
-# Offset (B,3,H,W) and weights (B,K,1,H,W), or (B,K,3,H,W) where the choice is no colour.
+# Offset (B,3,H,W) and weights (B,K,1,H,W), or (B,K,3,H,W) if the choice is not a colour.
 Terms = tuple[Tensor, Tensor]
-# How strongly a fitted choice is kept from growing where its weights are nearly zero.
+# Regularisation that keeps a fitted choice small where its weights are nearly zero.
 RIDGE = 1e-4
 
 
@@ -31,18 +31,18 @@ class FreeLook:
 
     Attributes:
         terms: images (B,3,H,W) -> offset and weights.
-        draw: (B, generator) -> choices (B,K,3), colours; or (B,K,1), numbers.
+        draw: (B, generator) -> choices: colours (B,K,3) or numbers (B,K,1).
     """
 
     terms: Callable[[Tensor], Terms]
     draw: Callable[[int, torch.Generator], Tensor]
 
     def apply(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the look of images (B,3,H,W), its choice drawn for each row."""
+        """Return images (B,3,H,W) in this look, with a choice drawn for each row."""
         return combine(*self.terms(image), self.draw(len(image), generator))
 
     def nearest(self, source: Tensor, result: Tensor) -> Tensor:
-        """Return the look of sources (B,3,H,W) with the one choice nearest to results (B,3,H,W).
+        """Return sources (B,3,H,W) in this look, with the one choice nearest to results (B,3,H,W).
 
         All rows get the same choice: pass one row to judge a frame, all frames to judge a clip.
         """
@@ -51,16 +51,16 @@ class FreeLook:
 
 
 def combine(offset: Tensor, weights: Tensor, choice: Tensor) -> Tensor:
-    """Return offset + weights * choice (B,3,H,W), within [0,1]."""
+    """Return offset + weights * choice (B,3,H,W), clamped to [0,1]."""
     image: Tensor = offset + (weights * choice[..., None, None]).sum(1)
     return image.clamp(0, 1)
 
 
 def nearest_choice(offset: Tensor, weights: Tensor, result: Tensor) -> Tensor:
-    """Return the choice (1,K,3 or 1) that brings all rows nearest to `result`, least squares."""
+    """Return the least-squares choice (1,K,3 or 1) that brings all rows nearest to `result`."""
     is_colour = weights.shape[2] == 1
     difference = (result - offset).double()
-    # Colours: a row for each pixel, (B*H*W,K) and (B*H*W,3). Numbers: one for each value of it.
+    # Colours: one row per pixel, (B*H*W,K) and (B*H*W,3). Numbers: one row per channel of a pixel.
     terms = weights.double().transpose(0, 1).flatten(1).T
     values = difference.transpose(0, 1).flatten(1).T if is_colour else difference.reshape(-1, 1)
     gram = terms.T @ terms + RIDGE * torch.eye(terms.shape[1], dtype=terms.dtype)
@@ -69,7 +69,7 @@ def nearest_choice(offset: Tensor, weights: Tensor, result: Tensor) -> Tensor:
 
 
 def vivid_colours(count: int, num_terms: int, generator: torch.Generator) -> Tensor:
-    """Return colours (count,num_terms,3) of full brightness, hue uniform."""
+    """Return colours (count,num_terms,3) of full brightness and uniform random hue."""
     return hsv_colour(torch.rand((count, num_terms, 1), generator=generator), 0.88, 1.0)
 
 
@@ -83,14 +83,14 @@ def with_luma(colours: Tensor, levels: Tensor) -> Tensor:
 
 
 def _shares(position: Tensor, edges: tuple[float, ...], width: float) -> Tensor:
-    """Cut position (B,1,H,W) in [0,1] at soft `edges`: shares (B,K,1,H,W) that add up to 1."""
+    """Split position (B,1,H,W) in [0,1] at soft `edges` into shares (B,K,1,H,W) that sum to 1."""
     over = [torch.sigmoid((position - edge) / width) for edge in edges]
     above = torch.stack([torch.ones_like(position), *over], dim=1)
     return above - torch.cat([above[:, 1:], torch.zeros_like(above[:, :1])], dim=1)
 
 
 def _stretched_luma(image: Tensor, sigma: float) -> Tensor:
-    """Return blurred brightness (B,1,H,W), its 2nd and 98th percentile at 0 and 1."""
+    """Return blurred brightness (B,1,H,W), scaled to 0 and 1 at the 2nd and 98th percentile."""
     grey = blur(luma(image), sigma)
     # A sample of the pixels: quantile refuses large inputs.
     few = F.interpolate(grey, (64, 64), mode="bilinear").flatten(1)
@@ -104,7 +104,7 @@ POP_LEVELS = torch.tensor([0.14, 0.38, 0.62, 0.88])
 
 
 def _pop_art(image: Tensor) -> Terms:
-    """Four flat tones, each in a colour of its own."""
+    """Four flat tones, each in its own colour."""
     weights = _shares(_stretched_luma(image, 0.8), (0.25, 0.5, 0.75), width=0.035)
     return torch.zeros_like(image), weights
 
@@ -126,7 +126,7 @@ REGIONS = (
 
 
 def _paint_by_numbers(image: Tensor) -> Terms:
-    """Regions of like colour, each in a colour of its own; fine shading of the source stays."""
+    """Regions of similar colour, each in a new colour; fine shading of the source stays."""
     smooth = blur(image, 1.2)
     red, green, blue = smooth.split(1, dim=1)
     opponent = torch.cat([luma(smooth), red - green, (red + green) / 2 - blue], dim=1)
@@ -159,7 +159,7 @@ def _two_vivid_colours(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _stage_light(image: Tensor) -> Terms:
-    """Light of one colour from the left and of another from the right."""
+    """Light of one colour from the left and another from the right."""
     across = torch.linspace(-3, 3, image.shape[3], device=image.device, dtype=image.dtype)
     right = torch.sigmoid(across).expand(len(image), 1, image.shape[2], -1)
     lit = 1.15 * luma(image)
@@ -171,7 +171,7 @@ YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 def _other_hues(image: Tensor) -> Terms:
-    """All hues turned by one angle, brightness kept: the choice is its cosine and sine."""
+    """All hues rotated by one angle, brightness kept: the choice is its cosine and sine."""
     to_yiq = torch.tensor(YIQ).to(image)
     grey, first, second = torch.einsum("ij,bjhw->bihw", to_yiq, image).split(1, dim=1)
     none = torch.zeros_like(grey)
@@ -183,7 +183,7 @@ def _other_hues(image: Tensor) -> Terms:
 
 
 def _angles(count: int, generator: torch.Generator) -> Tensor:
-    """Return cosine and sine (count,2,1) of angles that leave the hues well away from their own."""
+    """Return cosine and sine (count,2,1) of angles that change the hues clearly."""
     angle = 0.64 + 5.0 * torch.rand((count, 1), generator=generator)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 

@@ -1,7 +1,7 @@
 """Whole-image looks as pure functions: images (B,3,H,W) in [0,1] in and out.
 
-Each is the exact target of an instruction (`fairy.synthetic.edits`). Lengths are shares of the
-shorter side, written as pixels of a picture of 128, so that a look means the same at any size.
+Each is the exact target of an instruction (`fairy.synthetic.edits`). Lengths are in pixels of a
+picture with a shorter side of 128, and scale with the picture, so a look is the same at any size.
 Looks that leave a choice open: `fairy.synthetic.free_looks`.
 Tests: tests/synthetic/test_looks.py.
 """
@@ -25,17 +25,17 @@ def luma(image: Tensor) -> Tensor:
     return (image * weights[:, None, None]).sum(1, keepdim=True)
 
 
-# The shorter side at which the lengths of this file are in pixels.
+# Shorter side at which this file's lengths are in pixels.
 REFERENCE_SIDE_PX = 128
 
 
 def scale_of(image: Tensor) -> float:
-    """Return how many pixels of images (B,C,H,W) one pixel of the reference side takes."""
+    """Return how many pixels of images (B,C,H,W) one pixel at the reference size is."""
     return min(image.shape[2:]) / REFERENCE_SIDE_PX
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """Return images blurred by a Gaussian of `sigma` pixels of the reference side."""
+    """Return images blurred by a Gaussian of `sigma` pixels at the reference size."""
     sigma_px = sigma * scale_of(image)
     size = 2 * int(3 * sigma_px + 0.5) + 1
     blurred: Tensor = gaussian_blur2d(image, (size, size), (sigma_px, sigma_px))
@@ -67,11 +67,11 @@ def edges(image: Tensor) -> Tensor:
 def soft_levels(image: Tensor, steps: int, softness: float = 0.08) -> Tensor:
     """Round images in [0,1] to multiples of 1 / steps, with soft steps between the levels.
 
-    `softness` is the width of a step in levels: a hard threshold turns a small error of the
-    picture before it into a large one of the result, which a small model cannot learn.
+    `softness` is the width of a step in levels. A hard threshold would turn a small error before
+    it into a large one after it, and a small model cannot learn that.
     """
     level = image * steps
-    # A sigmoid stretched so that it reaches 0 and 1 at the ends of each level.
+    # A sigmoid, stretched to reach 0 and 1 at the ends of each level.
     tail = 1 / (1 + math.exp(0.5 / softness))
     rise = (torch.sigmoid((level % 1 - 0.5) / softness) - tail) / (1 - 2 * tail)
     rounded: Tensor = (level.floor() + rise) / steps
@@ -84,7 +84,7 @@ def black_and_white(image: Tensor) -> Tensor:
 
 
 def sepia(image: Tensor) -> Tensor:
-    """Brown toned print."""
+    """Brown-toned print."""
     return ramp(luma(image), [(0.10, 0.05, 0.02), (0.62, 0.45, 0.28), (1.0, 0.93, 0.78)])
 
 
@@ -100,7 +100,7 @@ def night(image: Tensor) -> Tensor:
 
 
 def sunset(image: Tensor) -> Tensor:
-    """Low orange light that glows where it is bright."""
+    """Low orange light, glowing in bright areas."""
     warm = image * _colour(1.10, 0.70, 0.42, image)
     glow = _colour(1.0, 0.52, 0.20, image)
     return torch.lerp(warm, glow, 0.55 * blur(luma(image), 2.0) ** 2).clamp(0, 1)
@@ -116,20 +116,20 @@ def winter(image: Tensor) -> Tensor:
 
 
 def fog(image: Tensor) -> Tensor:
-    """Grey haze that swallows contrast and colour, soft like distance."""
+    """Grey haze that removes contrast and colour, blurred as in the distance."""
     soft = torch.lerp(luma(image).expand_as(image), image, 0.4)
     return torch.lerp(blur(soft, 1.0), _colour(0.80, 0.82, 0.84, image).expand_as(soft), 0.62)
 
 
 def pencil_sketch(image: Tensor) -> Tensor:
-    """Dark strokes on paper: brightness divided by its blurred self."""
+    """Dark strokes on paper: brightness divided by its blurred version."""
     grey = luma(image)
     strokes = (grey + 0.05) / (blur(grey, 2.5) + 0.05)
     return (strokes.clamp(0, 1) ** 2.5).expand_as(image)
 
 
 def poster(image: Tensor) -> Tensor:
-    """Few flat, strong colours."""
+    """A few flat, strong colours."""
     strong = torch.lerp(luma(image).expand_as(image), image, 1.6).clamp(0, 1)
     return soft_levels(blur(strong, 1.0), 3)
 
@@ -168,7 +168,7 @@ def blueprint(image: Tensor) -> Tensor:
 
 
 def thermal(image: Tensor) -> Tensor:
-    """Heat camera: dark is blue, bright is yellow."""
+    """Thermal camera: dark is blue, bright is yellow."""
     stops = [(0.0, 0.0, 0.2), (0.45, 0.0, 0.6), (0.9, 0.15, 0.2), (1.0, 0.7, 0.0), (1.0, 1.0, 0.8)]
     return ramp(luma(image), stops)
 

@@ -1,8 +1,8 @@
 """Scenes in motion, with the optical flow and the occlusion known exactly.
 
-A clip is one scene whose camera and objects move smoothly. Every pixel belongs to one rigid layer
-(an object or the background), so where it goes in the next frame follows from the layers' poses;
-it is visible there if the next frame shows the same layer around that point.
+A clip is one scene with smoothly moving camera and objects. Every pixel belongs to one rigid layer
+(an object or the background), so its position in the next frame follows from the layers' poses. It
+is visible there if the next frame shows the same layer around that point.
 Shapes: T frames (T,3,H,W) in [0,1], flow (T-1,2,H,W) in px as (x, y), visible (T-1,H,W).
 Tests: tests/synthetic/test_moving_scenes.py.
 """
@@ -16,15 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairy.synthetic.scenes import (
-    SceneBatch,
-    SceneSampler,
-    object_points,
-    pixel_grid,
-    render,
-)
+from fairy.synthetic.samplers import SceneSampler
+from fairy.synthetic.scenes import SceneBatch, object_points, pixel_grid, render
 
-# The background is drawn this much larger than the frame, for the camera to move over.
+# The background is this much larger than the frame, so the camera can move.
 MARGIN = 1.5
 
 
@@ -36,8 +31,8 @@ class Clip:
         scene: T scenes, one per frame.
         frames: (T,3,H,W) in [0,1].
         labels: (T,H,W) int64, the layer in front: 0 background, o + 1 object o.
-        flow: (T-1,2,H,W), where pixel (x, y) of frame t is in frame t + 1, minus (x, y), in px.
-        visible: (T-1,H,W) bool, whether it is seen there.
+        flow: (T-1,2,H,W), position of pixel (x, y) of frame t in frame t + 1, minus (x, y), in px.
+        visible: (T-1,H,W) bool, whether it is visible there.
     """
 
     scene: SceneBatch
@@ -70,7 +65,7 @@ def sample_clip(
     moving = replace(
         scene.rows(torch.zeros(num_frames, dtype=torch.int64)),
         canvas=_seen_by(camera, scene.canvas, size),
-        # Poses were drawn for the large canvas; in the frame they keep their place.
+        # Poses were drawn for the large canvas; scale them to the frame.
         pose=_seen_pose(camera, _object_poses(scene.pose[0], num_frames, generator)),
     )
     drawn = render(moving)
@@ -79,7 +74,7 @@ def sample_clip(
 
 
 def _camera_poses(num_frames: int, generator: torch.Generator) -> Tensor:
-    """Return camera poses (T,4): x, y, zoom, angle; an arc that stays over the large canvas."""
+    """Return camera poses (T,4): x, y, zoom, angle, on an arc that stays on the large canvas."""
     time = torch.linspace(-1, 1, num_frames)
     uniform = torch.rand(5, generator=generator)
     heading = 2 * math.pi * uniform[0]
@@ -92,7 +87,7 @@ def _camera_poses(num_frames: int, generator: torch.Generator) -> Tensor:
 
 
 def _object_poses(pose: Tensor, num_frames: int, generator: torch.Generator) -> Tensor:
-    """Return the objects (O,4) drifting and turning: (T,O,4) in canvas coordinates."""
+    """Return poses (T,O,4) of objects (O,4) that drift and turn, in canvas coordinates."""
     time = torch.linspace(-1, 1, num_frames)[:, None]
     uniform = torch.rand(len(pose), 4, generator=generator)
     heading = 2 * math.pi * uniform[:, 0]
@@ -118,7 +113,7 @@ def _seen_pose(camera: Tensor, pose: Tensor) -> Tensor:
 
 
 def _seen_by(camera: Tensor, canvas: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return what the camera (T,4) sees of canvas (1,3,h,w): (T,3,H,W), unscaled at zoom 1."""
+    """Return the camera's (T,4) views of canvas (1,3,h,w), (T,3,H,W); unscaled at zoom 1."""
     grid = pixel_grid(size)
     points = _camera_to_canvas(camera, grid)
     half = min(size) / 2
@@ -140,7 +135,7 @@ def _flow(camera: Tensor, pose: Tensor, labels: Tensor) -> Tensor:
     """Return the flow (T-1,2,H,W) in px from the layers' poses in both frames."""
     height, width = labels.shape[1:]
     grid = pixel_grid((height, width))
-    # A pose maps layer to frame; the camera's pose is the inverse of the background's.
+    # A pose maps a layer to the frame; the camera's pose is the inverse of the background's.
     background = _seen_pose(camera, torch.tensor([0.0, 0.0, 1.0, 0.0]).expand(len(camera), 1, 4))
     layers = torch.cat([background, pose], dim=1)
     target = torch.zeros(len(labels) - 1, height, width, 2)

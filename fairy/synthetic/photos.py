@@ -1,4 +1,4 @@
-"""A folder of photographs, kept in memory, as a source of random crops.
+"""Random crops from a folder of photographs that are kept in memory.
 
 Images (B,3,H,W) in [0,1]. Tests: tests/synthetic/test_photos.py.
 """
@@ -19,14 +19,14 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 class PhotoPool:
-    """All photographs under a folder, shrunk to `max_side` and held as uint8.
+    """All photographs under a folder, shrunk to `max_side` and kept as uint8.
 
     Args:
         folder: searched recursively for JPEG, PNG and WebP files, in sorted order.
-        max_side: longer side in pixels that is kept; 312 photographs at 512 take 180 MB.
+        max_side: longer side in pixels; 312 photographs at 512 take 180 MB.
 
     Raises:
-        MediaError: the folder holds no photograph.
+        MediaError: the folder contains no photograph.
     """
 
     def __init__(self, folder: str | Path, max_side: int = 512) -> None:
@@ -44,7 +44,7 @@ class PhotoPool:
             return float(torch.rand((), generator=generator))
 
         photo = self.photos[int(torch.randint(len(self.photos), (), generator=generator))]
-        # The crop takes between all that fits and the output size itself, never less if avoidable.
+        # Between the largest crop that fits and the output size; never enlarged if avoidable.
         fit = min(photo.shape[1] / size[0], photo.shape[2] / size[1])
         zoom = min(fit, 1 + (max(fit, 1) - 1) * uniform())
         height, width = int(size[0] * zoom), int(size[1] * zoom)

@@ -1,7 +1,7 @@
 """Flat shapes as signed distances: negative inside, zero on the outline, positive outside.
 
-Points (...,2) in the shape's own coordinates, where the shape fits the unit circle and y points
-down. Distances are exact near straight edges, which is where antialiasing reads them.
+Points (...,2) are in the shape's own coordinates: the shape fits the unit circle, and y points
+down. Distances are exact near straight edges, where antialiasing needs them.
 Tests: tests/synthetic/test_shapes.py.
 """
 
@@ -44,7 +44,7 @@ def star(points: Tensor) -> Tensor:
     folded = (angle - sector * torch.round(angle / sector)).abs()
     radius = _length(points)
     inner = 0.42
-    # The edge runs from the tip (1, 0) to the notch at half a sector; (nx, ny) is its normal.
+    # An edge runs from the tip (1, 0) to the notch half a sector away; (nx, ny) is its normal.
     dx, dy = inner * math.cos(sector / 2) - 1, inner * math.sin(sector / 2)
     length = math.hypot(dx, dy)
     nx, ny = dy / length, -dx / length

@@ -21,7 +21,7 @@ from fairy.evaluation.clips import (
 from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_error
 from fairy.synthetic.edits import EDITS_BY_NAME
-from fairy.synthetic.phrases import PHRASES
+from fairy.synthetic.phrase_table import PHRASES
 from tests.tiny import make_frames
 
 SIZE = (24, 32)

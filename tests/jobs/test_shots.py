@@ -18,7 +18,7 @@ from fairy.media.read import read_frames, read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 CONFIG = EditConfig(size=32, num_inference_steps=2, num_anchors=2, seed=4, frame_batch_size=3)
 LENGTHS = (7, 6, 8)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from fairy.synthetic.backgrounds import smooth_noise
 from fairy.synthetic.moving_scenes import Clip, sample_clip
-from fairy.synthetic.scenes import SceneSampler, smooth_noise
+from fairy.synthetic.samplers import SceneSampler
 
 
 @pytest.fixture(scope="session")

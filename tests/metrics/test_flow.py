@@ -11,8 +11,8 @@ from torch import Tensor
 from fairy.errors import ModelError, SettingsError
 from fairy.metrics.flow import RAFT_LEAST_PX, estimate_flow, raft_between, seen_both_ways
 from fairy.metrics.temporal import warp_error
+from fairy.synthetic.backgrounds import smooth_noise
 from fairy.synthetic.moving_scenes import Clip
-from fairy.synthetic.scenes import smooth_noise
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from fairy.models.defaults import (
 )
 from fairy.options import options_of
 from fairy.settings import EditConfig, Sampling
-from fairy.synthetic.phrases import PHRASES
+from fairy.synthetic.phrase_table import PHRASES
 
 
 def write(folder, text: str):

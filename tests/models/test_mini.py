@@ -14,7 +14,7 @@ import fairy
 from fairy import FairyPipeline
 from fairy.models.defaults import unknown_words
 from fairy.synthetic.moving_scenes import sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 FOLDER = Path(fairy.__file__).parent / "models" / "mini"
 MEGABYTE = 1_000_000

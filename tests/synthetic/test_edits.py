@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fairy.synthetic.edits import EDITS, EDITS_BY_NAME, Edit, Pairs, reshape, sample_pairs
-from fairy.synthetic.scenes import ClearSceneSampler, SceneSampler, render
+from fairy.synthetic.samplers import ClearSceneSampler, SceneSampler
+from fairy.synthetic.scenes import render
 from fairy.synthetic.shapes import SHAPE_NAMES
 
 

@@ -19,7 +19,8 @@ from fairy.synthetic.free_looks import (
     with_luma,
 )
 from fairy.synthetic.looks import LUMA
-from fairy.synthetic.scenes import ClearSceneSampler, render
+from fairy.synthetic.samplers import ClearSceneSampler
+from fairy.synthetic.scenes import render
 
 LOOKS = pytest.mark.parametrize("look", FREE_LOOKS.values(), ids=FREE_LOOKS)
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from fairy.synthetic import looks
 from fairy.synthetic.edits import EDITS
-from fairy.synthetic.scenes import ClearSceneSampler, SceneSampler, render
+from fairy.synthetic.samplers import ClearSceneSampler, SceneSampler
+from fairy.synthetic.scenes import render
 
 GLOBAL = [edit.name for edit in EDITS if edit.scope == "global"]
 

@@ -7,7 +7,7 @@ import torch
 
 from fairy.metrics.temporal import warp_error
 from fairy.synthetic.moving_scenes import Clip, sample_clip
-from fairy.synthetic.scenes import SceneSampler
+from fairy.synthetic.samplers import SceneSampler
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fairy.synthetic.edits import EDITS
+from fairy.synthetic.phrase_table import PHRASES
 from fairy.synthetic.phrases import (
-    PHRASES,
     all_phrases,
     known_instruction,
     known_words,

@@ -6,14 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from fairy.synthetic.scenes import (
-    ClearSceneSampler,
-    SceneBatch,
-    SceneSampler,
-    dead_leaves,
-    pixel_grid,
-    render,
-)
+from fairy.synthetic.samplers import SceneSampler
+from fairy.synthetic.scenes import SceneBatch, pixel_grid, render
 from fairy.synthetic.shapes import SHAPE_NAMES
 
 
@@ -71,48 +65,3 @@ def test_the_grid_is_centred_and_square() -> None:
     grid = pixel_grid((4, 8))
     assert torch.allclose(grid.mean((0, 1)), torch.zeros(2), atol=1e-6)
     assert torch.equal(grid[0, 1] - grid[0, 0], torch.tensor([0.5, 0.0]))
-
-
-def test_dead_leaves_fill_the_range_of_pictures() -> None:
-    leaves = dead_leaves(3, (32, 32), torch.Generator().manual_seed(1))
-    assert leaves.shape == (3, 3, 32, 32)
-    assert leaves.std() > 0.1
-
-
-def test_same_seed_same_scene() -> None:
-    assert torch.equal(render(_scene(3)).image, render(_scene(3)).image)
-    assert not torch.equal(render(_scene(3)).image, render(_scene(3, seed=1)).image)
-
-
-def _clear_scenes(size: tuple[int, int] = (48, 64), count: int = 16) -> SceneBatch:
-    generator = torch.Generator().manual_seed(3)
-    return ClearSceneSampler().sample(torch.full((count,), 4), size, generator)
-
-
-def test_objects_of_a_clear_scene_are_of_distinct_kinds() -> None:
-    scene = _clear_scenes()
-    for kinds, present in zip(scene.kind, scene.present, strict=True):
-        shown = kinds[present].tolist()
-        assert 1 <= len(shown) == len(set(shown)) <= 3
-
-
-def test_objects_of_a_clear_scene_are_whole() -> None:
-    """A picture with a border of canvas around it shows as much of every object."""
-    scene = _clear_scenes((48, 48))
-    margin = 8
-    wide = replace(
-        scene,
-        canvas=torch.nn.functional.pad(scene.canvas, (margin,) * 4),
-        pose=torch.cat([scene.pose[..., :3] * 48 / (48 + 2 * margin), scene.pose[..., 3:]], dim=-1),
-    )
-    for index in range(3):
-        one = torch.arange(4) == index
-        shown = render(replace(scene, present=scene.present & one)).labels > 0
-        whole = render(replace(wide, present=wide.present & one)).labels > 0
-        assert torch.equal(shown.sum((1, 2)), whole.sum((1, 2)))
-
-
-def test_colours_of_a_clear_scene_are_told_apart() -> None:
-    scene = _clear_scenes(count=64)
-    distance = torch.cdist(scene.colour[:, :3], scene.colour[:, :3]) + 9 * torch.eye(3)
-    assert (distance.amin((1, 2)) > 0.2).float().mean() > 0.95

@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fairy.synthetic import edits, photos, scenes
+from fairy.synthetic import edits, photos, samplers, scenes
 from fairy.training.config import TrainConfig
 from fairy.training.run.seeding import generator
 
@@ -53,14 +53,14 @@ class PairSource(Protocol):
         """End worker processes and threads, if any."""
 
 
-class MixedSampler(scenes.SceneSampler):
+class MixedSampler(samplers.SceneSampler):
     """Draws clear scenes for a share of the calls, crowded ones for the rest."""
 
     def __init__(
         self, photos: photos.PhotoPool | None, photo_share: float, clear_share: float
     ) -> None:
         super().__init__(photos, photo_share)
-        self.clear = scenes.ClearSceneSampler(photos, photo_share)
+        self.clear = samplers.ClearSceneSampler(photos, photo_share)
         self.clear_share = clear_share
 
     def sample(

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from fairy.models.patch_autoencoder import PatchAutoencoder
-from fairy.synthetic.scenes import SceneSampler, render
+from fairy.synthetic.samplers import SceneSampler
+from fairy.synthetic.scenes import render
 from fairy.training.model.pca_encoder import fit_code
 
 
