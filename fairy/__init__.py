@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairy.editors.ip2p.pipeline import FairyPipeline
+    from fairy.errors import FairyError
     from fairy.jobs.edit import edit_video
-    from fairy.media.read import read_video
+    from fairy.media.read import probe, read_video
     from fairy.media.write import write_video
-    from fairy.settings import EditConfig
+    from fairy.settings import EditConfig, Shortcuts
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["EditConfig", "FairyPipeline", "__version__", "edit_video", "read_video", "write_video"]
+__all__ = [
+    "EditConfig", "FairyError", "FairyPipeline", "Shortcuts", "__version__", "edit_video", "probe",
+    "read_video", "write_video",
+]  # fmt: skip
 
 _HOME = {
     "EditConfig": "fairy.settings",
+    "FairyError": "fairy.errors",
     "FairyPipeline": "fairy.editors.ip2p.pipeline",
+    "Shortcuts": "fairy.settings",
     "edit_video": "fairy.jobs.edit",
+    "probe": "fairy.media.read",
     "read_video": "fairy.media.read",
     "write_video": "fairy.media.write",
 }

@@ -9,6 +9,7 @@ Tests: tests/test_settings.py.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,8 @@ MAX_STEPS = 1000
 MAX_SIZE = 8192
 # Bounds of torch's generators
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
+# A drawn seed is short enough to be typed again
+DRAWN_SEEDS = 10**9
 
 # Headings of the options, in the order of `--help`
 MODEL = "Model and device"
@@ -36,6 +39,13 @@ CLIP = "Clip"
 OUTPUT = "Output"
 GROUPS = (MODEL, EDIT, ANCHORS, QUALITY, CLIP, OUTPUT)
 
+SEED = Option(
+    help="Seed of the noise: the same seed gives the same video.",
+    group=EDIT,
+    min=MIN_SEED,
+    max=MAX_SEED,
+    allowed="use a number of at most 19 digits",
+)
 _BUNDLE = Option(
     help="Bundle of the faster, approximate modes: exact has none.",
     group=QUALITY,
@@ -121,7 +131,10 @@ QUALITIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Settings):
-    """What decides how the edited frames look."""
+    """What decides how the edited frames look.
+
+    A `seed` of None is replaced by one drawn at random, which reports keep.
+    """
 
     num_inference_steps: Annotated[
         int | None,
@@ -157,16 +170,7 @@ class Sampling(Settings):
     negative_prompt: Annotated[
         str, Option(help="What the result should not look like.", group=EDIT)
     ] = ""
-    seed: Annotated[
-        int,
-        Option(
-            help="Seed of the noise: the same seed gives the same video.",
-            group=EDIT,
-            min=MIN_SEED,
-            max=MAX_SEED,
-            allowed="use a number of at most 19 digits",
-        ),
-    ] = 0
+    seed: Annotated[int | None, SEED] = 0
     size: Annotated[
         int | None,
         Option(
@@ -208,8 +212,10 @@ class Sampling(Settings):
     reuse: Annotated[int | None, _REUSE] = None
 
     def __post_init__(self) -> None:
-        """Check what two values say together."""
+        """Draw a seed that is left open, and check what two values say together."""
         super().__post_init__()
+        if self.seed is None:
+            object.__setattr__(self, "seed", secrets.randbelow(DRAWN_SEEDS))
         if self.anchor_indices is not None and not self.anchor_indices:
             raise SettingsError("anchor_indices is empty: name at least one frame")
         # Raises where the interval is not one

@@ -29,4 +29,6 @@ def _built_once() -> StableDiffusionInstructPix2PixPipeline:
 def tiny_pipeline(_built_once) -> StableDiffusionInstructPix2PixPipeline:
     """diffusers' pipeline with tiny random models, float32 on the CPU (tests/tiny.py)."""
     components = copy.deepcopy(_built_once.components)
-    return StableDiffusionInstructPix2PixPipeline(**components, requires_safety_checker=False)
+    pipe = StableDiffusionInstructPix2PixPipeline(**components, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

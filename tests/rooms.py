@@ -19,7 +19,7 @@ METHOD = {"fairy_kernels", "anchors", "editors", "models", "media"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     # The doors: the public names, the command, `python -m fairy`
-    "__init__": {"settings", "editors", "jobs", "media"},
+    "__init__": {"errors", "settings", "editors", "jobs", "media"},
     "__main__": {"cli"},
     "cli": BASE | METHOD | {"metrics", "analysis", "evaluation", "training", "doctor", "jobs"},
     "doctor": BASE | METHOD,

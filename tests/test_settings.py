@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from fairy.errors import FairyError, SettingsError
@@ -65,6 +66,26 @@ def test_impossible_settings_are_refused(settings: dict[str, object], words: str
 def test_impossible_shortcuts_are_refused(settings, shortcuts: dict[str, object], words: str):
     with pytest.raises(SettingsError, match=words):
         settings(**shortcuts)
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), np.float32(7), 7.0, "7", " 7 ", np.array(7)])
+def test_any_form_of_a_whole_number_is_a_seed(seed: object):
+    chosen = EditConfig(seed=seed).seed
+    assert (chosen, type(chosen)) == (7, int)
+
+
+@pytest.mark.parametrize("seed", [7.5, "seven", True, [7], float("nan"), 10**400, range(10**18)])
+def test_what_is_no_seed_is_refused_at_once(seed: object):
+    with pytest.raises(SettingsError, match="seed is"):
+        EditConfig(seed=seed)
+
+
+def test_a_seed_left_open_is_drawn_once_and_kept():
+    drawn = {EditConfig(seed=None).seed for _ in range(3)}
+    assert len(drawn) == 3
+    assert all(isinstance(seed, int) for seed in drawn)
+    config = EditConfig(seed=None)
+    assert dataclasses.replace(config, size=64).seed == config.seed
 
 
 def test_nothing_that_changes_the_picture_is_on_by_default():

@@ -36,8 +36,11 @@ FIRST_SEED = 8_000_000
 
 def edit(pipe: FairyPipeline, frames: Tensor, instruction: str, seed: int) -> Tensor:
     """Return frames (T,3,H,W) in [0,1], edited with anchors spread over all of them."""
-    result = pipe(frames * 2 - 1, instruction, generator=seed, output_type="pt").frames
-    return (result.cpu() + 1) / 2
+    height, width = frames.shape[-2:]
+    result: Tensor = pipe(
+        frames, instruction, generator=seed, height=height, width=width, output_type="pt"
+    ).frames
+    return result.cpu()
 
 
 def score(shots: list[Clip], results: list[Tensor]) -> dict[str, float]:

@@ -164,14 +164,14 @@ def measure(
         "on_s": float(np.median([on for on, _ in pairs])),
         "off_s": float(np.median([off for _, off in pairs])),
         "first_s": first_s,
-        "difference": float((one - other).abs().max()) * 127.5,
+        "difference": float((one - other).abs().max()) * 255,
     }
 
 
 def timed(
     pipe: FairyPipeline, frames: np.ndarray, settings: dict[str, Any]
 ) -> tuple[float, Tensor]:
-    """Return the seconds of an edit, and its frames (T,3,H,W) in [-1,1]."""
+    """Return the seconds of an edit, and its frames (T,3,H,W) in [0,1]."""
     began = Seconds.now()
     edited = edit(pipe, frames, settings)
     # The frames are on the CPU: a card has finished
@@ -179,7 +179,7 @@ def timed(
 
 
 def edit(pipe: FairyPipeline, frames: np.ndarray, settings: dict[str, Any]) -> Tensor:
-    """Return the edited frames (T,3,H,W) in [-1,1]; the first three are the anchors."""
+    """Return the edited frames (T,3,H,W) in [0,1]; the first three are the anchors."""
     result: Tensor = pipe(
         frames,
         "make it snow",

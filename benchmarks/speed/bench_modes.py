@@ -88,14 +88,16 @@ def edit(
 ) -> Tensor:
     """Return the clip's frames (T,3,H,W) in [0,1], edited."""
     result = pipe(
-        clip.frames * 2 - 1,
+        clip.frames,
         clip.instruction,
         num_inference_steps=num_steps,
         shortcuts=shortcuts,
         generator=seed,
+        height=clip.frames.shape[-2],
+        width=clip.frames.shape[-1],
         output_type="pt",
     )
-    edited: Tensor = (result.frames + 1) / 2
+    edited: Tensor = result.frames
     return edited
 
 

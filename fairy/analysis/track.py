@@ -109,7 +109,7 @@ def point_maps(
         anchor_indices=list(range(1, len(frames))),
         instruction=instruction,
         size=config.size,
-        seed=config.seed,
+        seed=config.seed or 0,
     )
     return {layer: torch.stack(maps).mean(0) for layer, maps in by_step.items()}
 
@@ -162,7 +162,7 @@ def measure_tracking(
         num_anchors=config.num_anchors,
         instruction=instruction,
         size=config.size,
-        seed=config.seed,
+        seed=config.seed or 0,
         progress=lambda done: progress(done, num_clips),
     )
     if path is not None:

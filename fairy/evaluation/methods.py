@@ -125,15 +125,20 @@ def sampling(pipe: FairyPipeline, instruction: str, **settings: Any) -> dict[str
 
 
 def _with_anchors(pipe: FairyPipeline, **settings: Any) -> Edit:
+    pipe.set_progress_bar_config(disable=True)
+
     def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
+        height, width = frames.shape[-2:]
         result = pipe(
-            frames * 2 - 1,
+            frames,
             instruction,
             generator=seed * SEEDS_PER_CLIP,
+            height=height,
+            width=width,
             output_type="pt",
             **settings,
         )
-        edited: Tensor = (result.frames.cpu() + 1) / 2
+        edited: Tensor = result.frames.cpu()
         return edited
 
     return edit

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
@@ -30,9 +33,10 @@ from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
+from fairy.media.write import write_video
 from fairy.models.defaults import ModelDefaults, unknown_words
 from fairy.models.registry import resolve_device
-from fairy.settings import EditConfig
+from fairy.settings import EditConfig, MediaConfig
 from fairy.system import peak_memory_bytes
 
 if TYPE_CHECKING:
@@ -54,11 +58,12 @@ class EditOptions(TypedDict, total=False):
 
 
 def edit_video(
-    source: Path | str,
+    source: Any,
     instruction: str,
     out: Path | str,
     config: EditConfig | None = None,
     *,
+    fps: Fraction | float | None = None,
     pipeline: Editor | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -69,10 +74,11 @@ def edit_video(
     After an interruption the same call resumes; what is done is kept in `OUT.fairy`.
 
     Args:
-        source: a video file, an image or a folder of images.
+        source: a video file, an image, a folder of images, or frames as `write_video` takes them.
         instruction: what to change, in words that the model knows.
         out: a file (.mp4, .mov, .mkv, .webm, .gif, .png) or a folder for PNGs.
         config: settings; `EditConfig()` when None.
+        fps: frames per second, if `source` is frames; 25 when None.
         pipeline: a loaded pipeline to use instead of `config.model`.
         progress: called with (frames done, frames of the clip).
         cancel: stops the edit when set; frames in work are finished and kept.
@@ -86,10 +92,26 @@ def edit_video(
     Raises:
         FairyError: the clip, the instruction, the settings, the model or an output cannot be
             used. No output exists then.
+        ValueError: frames that are no clip, or `fps` with a file.
         JobInterrupted: Ctrl-C, SIGTERM or `cancel`; its message names what is kept.
     """
-    request = EditRequest.of(source, instruction, out, config, **options)
-    return run_edit(request, editor=pipeline, progress=progress, cancel=cancel)
+    with _as_file(source, fps) as path:
+        request = EditRequest.of(path, instruction, out, config, **options)
+        return run_edit(request, editor=pipeline, progress=progress, cancel=cancel)
+
+
+@contextmanager
+def _as_file(source: Any, fps: Fraction | float | None) -> Iterator[Path]:
+    """Give the path of a clip; frames are written to a lossless file, for as long as it takes."""
+    if isinstance(source, str | os.PathLike):
+        if fps is not None:
+            raise ValueError("fps: only for frames; a file has its own rate")
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
+        path = Path(folder, "frames.mkv")
+        write_video(source, path, 25 if fps is None else fps, media=MediaConfig(codec="ffv1"))
+        yield path
 
 
 def run_edit(

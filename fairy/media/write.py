@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -32,6 +32,7 @@ from fairy.media.folder import (
 )
 from fairy.media.info import VideoInfo, still_info
 from fairy.media.names import beside, is_same
+from fairy.media.python_frames import frame_rate, listed, picture, to_uint8
 from fairy.settings import MediaConfig
 
 logger = logging.getLogger(__name__)
@@ -236,19 +237,29 @@ class VideoWriter:
 
 
 def write_video(
-    frames: Image | Iterable[Image], path: str | Path, fps: Fraction | int = 25, *,
+    frames: Any, path: str | Path, fps: Fraction | float = 25, *,
     overwrite: bool = False, media: MediaConfig | None = None,
 ) -> None:  # fmt: skip
-    """Write uint8 (T,H,W,3), or an iterable of uint8 (H,W,3), at a steady rate, without audio.
+    """Write frames at a steady rate, without audio.
 
-    `media` says how, such as its `crf`; by default as the name asks for.
+    Args:
+        frames: uint8 (T,H,W,3), PIL images, floats in [0,1] as (T,H,W,3) or tensors (T,3,H,W), or
+            an iterable of such frames: anything that `FairyPipeline` returns.
+        path: the file or folder to write.
+        fps: frames per second; 29.97 is 2997/100, as it says.
+        overwrite: replace what is there.
+        media: how, such as its `crf`; by default as the name asks for.
+
+    Raises:
+        ValueError: no frames, frames of another form, or no rate.
+        FairyError: the output cannot be written.
     """
-    images = iter(frames)
+    images = (to_uint8(picture(one, index)) for index, one in enumerate(listed(frames)))
     first = next(images, None)
     if first is None:
-        raise ValueError("no frames: give at least one")
+        raise ValueError("frames is empty: pass at least one")
     height, width = first.shape[:2]
-    info = still_info(Path(path), 0, height, width, Fraction(fps), "rgb24")
+    info = still_info(Path(path), 0, height, width, frame_rate(fps), "rgb24")
     with VideoWriter(
         path, info=info, height=height, width=width, overwrite=overwrite, media=media
     ) as writer:

@@ -16,6 +16,7 @@ import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import InstructionError, MediaError
 from fairy.jobs.edit import check_words, edit_video
+from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
 from fairy.media.info import Frame
 from fairy.media.read import probe, read_video
@@ -47,6 +48,35 @@ def test_file_holds_what_the_pipeline_gives_in_memory(
     ).frames
     larger = [enlarge(f, e, (48, 64), method=method) for f, e in zip(frames, expected, strict=True)]
     assert_same_frames(read_video(source.with_name("out")), np.stack(larger))
+
+
+@pytest.mark.parametrize("form", ["arrays", "tensor"])
+def test_frames_in_memory_are_edited_as_a_file_of_them(
+    tmp_path: Path, pipe: FairyPipeline, form: str
+):
+    frames = make_frames(5, 48, 64)
+    write_video(frames, tmp_path / "clip", fps=10)
+    given = frames if form == "arrays" else torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+    report = edit_video(given, "make it snow", tmp_path / "a", TINY, fps=12.5, pipeline=pipe)
+    edit_video(tmp_path / "clip", "make it snow", tmp_path / "b", TINY, pipeline=pipe)
+    assert report.fps == "25/2"
+    assert_same_frames(read_video(tmp_path / "a"), read_video(tmp_path / "b"))
+
+
+def test_a_rate_for_a_file_is_refused(source: Path):
+    with pytest.raises(ValueError, match="a file has its own rate"):
+        edit_video(source, "make it snow", source.with_name("out.mp4"), fps=25)
+
+
+def test_a_drawn_seed_is_in_the_report_and_the_manifest(
+    source: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("fairy.settings.secrets.randbelow", lambda end: 12345)
+    config = replace(TINY, seed=None)
+    manifest = plan_edit(EditRequest.of(source, "red", source.with_name("a.mp4"), config))
+    assert manifest.manifest().settings["seed"] == 12345
+    report = edit_video(source, "red", source.with_name("a.mp4"), config, pipeline=pipe)
+    assert report.settings.seed == 12345
 
 
 def test_no_more_than_a_batch_and_two_queues_of_frames_is_held(

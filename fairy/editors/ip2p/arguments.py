@@ -5,29 +5,33 @@ Tests: tests/editors/ip2p/test_call.py.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
+from fairy.editors.images import OUTPUT_TYPES, fit_to_grid
 from fairy.editors.ip2p.denoise import StepCallback
+from fairy.media.frames import fit_size
+from fairy.options import Option, checked
+from fairy.settings import MAX_SIZE, Shortcuts
+
+logger = logging.getLogger(__name__)
 
 Callback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """(pipeline, step, timestep, tensors by name) -> those to replace, as in diffusers."""
 
+_SIDE = Option(min=1, max=MAX_SIZE)
 CALLBACK_TENSORS = ("latents", "prompt_embeds", "image_latents")
 
 _ONE_RESULT = "every frame has one result; call the pipeline again with another generator"
-_ENCODED_HERE = "the instruction is encoded once for all frames; pass it as `prompt`"
 _OLD_CALLBACK = "diffusers replaced it; use callback_on_step_end"
 UNSUPPORTED = {
     "image": "pass the clip as `frames`",
     "num_images_per_prompt": _ONE_RESULT,
     "num_videos_per_prompt": _ONE_RESULT,
-    "latents": "all frames start from the same noise; choose it by `generator`",
-    "prompt_embeds": _ENCODED_HERE,
-    "negative_prompt_embeds": _ENCODED_HERE,
     "ip_adapter_image": "image prompts are not supported",
     "ip_adapter_image_embeds": "image prompts are not supported",
     "callback": _OLD_CALLBACK,
@@ -64,6 +68,48 @@ def refuse_unsupported(
             f"generator is a {type(generator).__name__}: all frames share one noise, which keeps "
             "them consistent; pass one generator or a seed"
         )
+
+
+def check_forms(
+    prompt: str | None, prompt_embeds: Tensor | None, output_type: object, shortcuts: object
+) -> None:
+    """Check what no setting's record does.
+
+    Raises:
+        ValueError: an argument of another form; neither instruction nor embeddings, or both.
+    """
+    if output_type not in OUTPUT_TYPES:
+        raise ValueError(f"output_type {output_type!r}: use {', '.join(OUTPUT_TYPES)}")
+    if not isinstance(shortcuts, Shortcuts):
+        raise ValueError(f"shortcuts is {shortcuts!r}: pass fairy.Shortcuts.of('fast')")
+    if prompt is None and prompt_embeds is None:
+        raise ValueError('prompt is None: say what to change, as in "make it snow"')
+    if prompt is not None and prompt_embeds is not None:
+        raise ValueError("prompt and prompt_embeds: pass one of them")
+
+
+def call_size(
+    own: tuple[int, int], height: Any, width: Any, longest: int, grid: int
+) -> tuple[int, int]:
+    """Return the (height, width) at which the model works on frames of size `own`.
+
+    Args:
+        own: (height, width) of the frames.
+        height: asked for; rounded to the grid.
+        width: likewise.
+        longest: the model's size: frames with a longer side are shrunk to it.
+        grid: of the model.
+
+    Raises:
+        SettingsError: a height or width that is none.
+    """
+    height = checked("height", height, int | None, _SIDE)
+    width = checked("width", width, int | None, _SIDE)
+    if height is None and width is None and max(own) > longest:
+        size = fit_size(*own, size=longest, multiple=grid)
+        logger.info("edited at %dx%d, detail of %dx%d kept", *size[::-1], *own[::-1])
+        return size
+    return fit_to_grid((height or own[0], width or own[1]), grid)
 
 
 def step_callback(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
 
 from fairy.anchors.attention import AnchorPass, anchor_attention
@@ -44,6 +45,8 @@ class Denoiser:
         noise: the clip's noise.
         backend: how attention is computed.
         cache: filled by `edit_anchors`, read by `edit_frames`.
+        timesteps: those to use instead of the scheduler's own, as in diffusers.
+        sigmas: likewise.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
         levers: what changes the steps, in this order.
@@ -58,6 +61,8 @@ class Denoiser:
     noise: ClipNoise
     backend: Backend
     cache: AnchorCache
+    timesteps: Sequence[int] | None = None
+    sigmas: Sequence[float] | None = None
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
     levers: tuple[Lever, ...] = ()
@@ -81,7 +86,13 @@ class Denoiser:
         """Run all steps for image_latents (F,C,h,w)."""
         num_frames = image_latents.shape[0]
         scheduler = copy.deepcopy(self.scheduler)
-        scheduler.set_timesteps(self.num_inference_steps, device=image_latents.device)
+        retrieve_timesteps(
+            scheduler,
+            self.num_inference_steps,
+            image_latents.device,
+            None if self.timesteps is None else list(self.timesteps),
+            None if self.sigmas is None else list(self.sigmas),
+        )
         step_kwargs = self._step_kwargs(scheduler, num_frames)
         num_steps = len(scheduler.timesteps)
         latents: Tensor = (

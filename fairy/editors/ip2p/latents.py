@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor
 
+from fairy.options import checked
+from fairy.settings import SEED
+
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny
 
@@ -68,9 +71,28 @@ class ClipNoise:
         shape: tuple[int, int, int],
         device: torch.device,
         dtype: torch.dtype,
+        latents: Tensor | None = None,
     ) -> ClipNoise:
-        """Draw the initial noise of `shape` (C,h,w), as diffusers would for one image."""
+        """Draw the initial noise of `shape` (C,h,w), as diffusers would for one image.
+
+        Args:
+            generator: draws it, and the noise of later steps.
+            shape: (C,h,w).
+            device: where the model runs.
+            dtype: in which it runs.
+            latents: the initial noise (1,C,h,w), if it is not to be drawn.
+
+        Raises:
+            ValueError: `latents` of another shape.
+        """
         where = generator.device
+        if latents is not None:
+            if tuple(latents.shape) != (1, *shape):
+                raise ValueError(
+                    f"latents has shape {tuple(latents.shape)}: all frames start from the same "
+                    f"noise; pass {(1, *shape)}"
+                )
+            return cls(latents.to(device, dtype), generator.get_state(), where)
         initial = torch.randn((1, *shape), generator=generator, device=where, dtype=dtype)
         return cls(initial.to(device), generator.get_state(), where)
 
@@ -90,9 +112,13 @@ def make_generator(generator: torch.Generator | int | None) -> torch.Generator:
     """Return `generator`, one with that seed, or one with a random seed if None.
 
     With a seed, noise is drawn on the CPU, so that it is the same on every device.
+
+    Raises:
+        SettingsError: neither a generator nor a seed.
     """
     if isinstance(generator, torch.Generator):
         return generator
-    if generator is None:
-        generator = int(torch.randint(2**63 - 1, ()).item())
-    return torch.Generator("cpu").manual_seed(generator)
+    seed = checked("generator", generator, int | None, SEED)
+    if seed is None:
+        seed = int(torch.randint(2**63 - 1, ()).item())
+    return torch.Generator("cpu").manual_seed(seed)

@@ -23,15 +23,14 @@ from fairy.anchors.backends import Backend, choose_backend
 from fairy.anchors.selection import select_shot_anchors
 from fairy.editors.base import Anchor, EditInput, EditorIdentity, UsedSettings
 from fairy.editors.batches import EditMemory
-from fairy.editors.images import (
-    OUTPUT_TYPES,
-    Frame,
-    fit_to_grid,
-    frame_size,
-    join_outputs,
-    to_output,
+from fairy.editors.images import clip_frames, frame_size, join_outputs, to_output
+from fairy.editors.ip2p.arguments import (
+    Callback,
+    call_size,
+    check_forms,
+    refuse_unsupported,
+    step_callback,
 )
-from fairy.editors.ip2p.arguments import Callback, refuse_unsupported, step_callback
 from fairy.editors.ip2p.identity import identity_of
 from fairy.editors.ip2p.latents import encode_images, make_generator
 from fairy.editors.ip2p.memory import EditShape, edit_memory
@@ -39,6 +38,7 @@ from fairy.editors.ip2p.session import CallOptions, Ip2pSession
 from fairy.media.shots import shots_from
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.blueprint import Blueprint
+from fairy.models.defaults import FILE_NAME, ModelDefaults, model_defaults
 from fairy.models.registry import load_pipeline
 from fairy.settings import EXACT, EditConfig, Shortcuts
 
@@ -48,7 +48,7 @@ class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
     """The edited frames, and what the settings came to.
 
     Attributes:
-        frames: uint8 (T,H,W,3), float (T,3,H,W) in [-1,1], PIL images or latents (T,C,h,w).
+        frames: uint8 (T,H,W,3), float (T,3,H,W) in [0,1], PIL images or latents (T,C,h,w).
         used: what the settings came to; of several shots, all anchors and the smallest batch.
     """
 
@@ -107,10 +107,14 @@ class FairyPipeline(SafePipeline):
     def from_pipe(
         cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
     ) -> FairyPipeline:
-        """Share a loaded pipeline's components, except `kwargs`; nothing is cast or offloaded."""
+        """Share a loaded pipeline's components, except `kwargs`; nothing is cast or offloaded.
+
+        Its model's defaults and its progress bar's settings are kept.
+        """
         checked = pipeline.config.requires_safety_checker
         fairy = cls(**{**pipeline.components, "requires_safety_checker": checked, **kwargs})
-        fairy.defaults = getattr(pipeline, "defaults", cls.defaults)
+        fairy.defaults = _defaults_of(pipeline)
+        fairy.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
         return fairy
 
     @property
@@ -164,12 +168,15 @@ class FairyPipeline(SafePipeline):
         shape = EditShape.of(self, settings, size, num_anchors)
         return edit_memory(Blueprint.of(self.unet), Blueprint.of(self.vae), shape)
 
+    @torch.no_grad()
     def __call__(
         self,
-        frames: Sequence[Frame] | Any,
-        prompt: str,
+        frames: Any,
+        prompt: str | None = None,
         *,
         num_inference_steps: int | None = None,
+        timesteps: Sequence[int] | None = None,
+        sigmas: Sequence[float] | None = None,
         guidance_scale: float | None = None,
         image_guidance_scale: float | None = None,
         negative_prompt: str | None = None,
@@ -179,6 +186,9 @@ class FairyPipeline(SafePipeline):
         anchor_strength: float = 1.0,
         frame_batch_size: int | None = None,
         generator: torch.Generator | int | None = None,
+        latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
         backend: str | Backend = "auto",
         anchor_cache_device: str | torch.device | None = None,
         shortcuts: Shortcuts = EXACT,
@@ -195,9 +205,14 @@ class FairyPipeline(SafePipeline):
         """Edit a clip in memory; `begin` is for clips of any length.
 
         Args:
-            frames: uint8 (T,H,W,3), float (T,3,H,W) in [-1,1] or a list of PIL images.
+            frames: uint8 (T,H,W,3), a list of PIL images, or floats in [0,1], as (T,H,W,3) or
+                tensors (T,3,H,W); as in diffusers, floats of which one is below 0 are in [-1,1].
+                Frames with a side longer than the model's size are edited at that size and
+                enlarged with their own detail.
             prompt: the instruction.
             num_inference_steps: denoising steps; the model's default when None.
+            timesteps: as in diffusers, instead of `num_inference_steps`.
+            sigmas: as in diffusers, instead of `num_inference_steps`.
             guidance_scale: weight of the instruction; the model's default when None.
             image_guidance_scale: weight of the source; the model's default when None.
             negative_prompt: what the edit should avoid.
@@ -209,13 +224,16 @@ class FairyPipeline(SafePipeline):
                 them.
             frame_batch_size: frames denoised together; from free memory when None.
             generator: a seed or a torch generator; a random seed when None.
+            latents: the noise (1,C,h,w) that all frames start from; drawn when None.
+            prompt_embeds: (1,L,D), instead of `prompt`.
+            negative_prompt_embeds: (1,L,D), instead of `negative_prompt`.
             backend: "auto", "triton", "sdpa", "reference", or a `Backend` object.
             anchor_cache_device: where the anchors' keys and values are kept; the model's device
                 when None.
             shortcuts: faster ways to a result that is close to the exact one; none.
-            height: at which the model works, rounded to its grid; the frames' own when None.
+            height: at which the model works, rounded to its grid; the result is of that size too.
             width: likewise.
-            output_type: "np" (uint8), "pt" (float in [-1,1]), "pil" or "latent".
+            output_type: "np" (uint8), "pt" (float (T,3,H,W) in [0,1]), "pil" or "latent".
             return_dict: return a `FairyPipelineOutput` instead of the tuple (frames,).
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
@@ -229,18 +247,18 @@ class FairyPipeline(SafePipeline):
 
         Raises:
             InstructionError, SettingsError: an empty instruction; settings that cannot be used.
-            ValueError, TypeError: an argument that is not supported.
+            ValueError, TypeError: an argument that is not supported, frames that are no clip.
         """
         refuse_unsupported(unsupported, prompt, negative_prompt, generator)
-        if output_type not in OUTPUT_TYPES:
-            raise ValueError(f"output_type {output_type!r}: use {', '.join(OUTPUT_TYPES)}")
+        check_forms(prompt, prompt_embeds, output_type, shortcuts)
+        clip = clip_frames(frames)
         settings = EditConfig(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
             image_guidance_scale=image_guidance_scale,
             negative_prompt=negative_prompt or "",
             num_anchors=num_anchors,
-            anchor_indices=None if anchor_indices is None else tuple(anchor_indices),
+            anchor_indices=anchor_indices,  # type: ignore[arg-type]  # converted by its option
             anchor_strength=anchor_strength,
             frame_batch_size=frame_batch_size,
             backend=backend.name if isinstance(backend, Backend) else backend,
@@ -257,26 +275,45 @@ class FairyPipeline(SafePipeline):
             on_step_end=step_callback(
                 self, callback_on_step_end, callback_on_step_end_tensor_inputs
             ),
+            latents=latents,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            timesteps=timesteps,
+            sigmas=sigmas,
             decode=output_type != "latent",
         )
-        own = frame_size(frames[0])
-        size = fit_to_grid((height or own[0], width or own[1]), self.grid)
-        clip_shots, noise = shots_from(shots, len(frames)), generator.get_state()
+        own = frame_size(clip[0])
+        size = call_size(own, height, width, self.defaults.size, self.grid)
+        shown = own if height is None and width is None else size
+        clip_shots, noise = shots_from(shots, len(clip)), generator.get_state()
         anchors = select_shot_anchors(clip_shots, num_anchors, settings.anchor_indices)
         outputs: list[Any] = []
         used: list[UsedSettings] = []
-        for (first, end), indices in zip(clip_shots, anchors, strict=True):
-            generator.set_state(noise)
-            chosen = [Anchor(index, frames[index]) for index in indices]
-            inputs = (EditInput(index, frames[index]) for index in range(first, end))
-            with self.begin(prompt, chosen, settings, size=size, options=options) as session:
-                while batch := list(islice(inputs, session.batch_size)):
-                    outputs.append(to_output(session.edit_tensors(batch), output_type))
-                used.append(session.used)
+        with self.progress_bar(total=len(clip)) as bar:
+            for (first, end), indices in zip(clip_shots, anchors, strict=True):
+                generator.set_state(noise)
+                chosen = [Anchor(index, clip[index]) for index in indices]
+                inputs = (EditInput(index, clip[index]) for index in range(first, end))
+                text = prompt or ""
+                with self.begin(text, chosen, settings, size=size, options=options) as session:
+                    while batch := list(islice(inputs, session.batch_size)):
+                        results = session.edit_tensors(batch)
+                        sources = [one.source for one in batch]
+                        outputs.append(to_output(results, output_type, sources, shown))
+                        bar.update(len(batch))
+                    used.append(session.used)
         joined = join_outputs(outputs, output_type)
         if not return_dict:
             return (joined,)  # type: ignore[return-value]  # as diffusers' pipelines do
         return FairyPipelineOutput(frames=joined, used=_together(used))
+
+
+def _defaults_of(pipeline: StableDiffusionInstructPix2PixPipeline) -> ModelDefaults:
+    """Return a pipeline's defaults; of a plain one, those beside the folder it was loaded from."""
+    if isinstance(pipeline, SafePipeline):
+        return pipeline.defaults
+    folder = Path(str(pipeline.config.get("_name_or_path") or ""), FILE_NAME).parent
+    return model_defaults(folder) if (folder / FILE_NAME).is_file() else ModelDefaults()
 
 
 def _together(used: Sequence[UsedSettings]) -> UsedSettings:

@@ -24,17 +24,34 @@ def encode_instruction(
     prompt: str,
     negative_prompt: str,
     guidance: Guidance,
+    *,
+    prompt_embeds: Tensor | None = None,
+    negative_prompt_embeds: Tensor | None = None,
 ) -> Tensor:
     """Return prompt_embeds (G,L,D), one row per guidance branch.
+
+    Args:
+        pipe: the model.
+        prompt: the instruction.
+        negative_prompt: what the result should not look like.
+        guidance: its branches.
+        prompt_embeds: (1,L,D), in place of `prompt`.
+        negative_prompt_embeds: (1,L,D), in place of `negative_prompt`.
 
     Raises:
         InstructionError: an empty instruction.
     """
-    if not prompt.strip():
+    if prompt_embeds is None and not prompt.strip():
         raise InstructionError(
             'the instruction is empty: say what to change, as in "make it night"'
         )
     embeds: Tensor = pipe._encode_prompt(
-        prompt, pipe._execution_device, 1, guidance.enabled, negative_prompt
+        prompt if prompt_embeds is None else None,
+        pipe._execution_device,
+        1,
+        guidance.enabled,
+        negative_prompt,
+        prompt_embeds=prompt_embeds,
+        negative_prompt_embeds=negative_prompt_embeds,
     )
     return embeds[: guidance.num_groups]

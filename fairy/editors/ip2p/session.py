@@ -55,6 +55,11 @@ class CallOptions:
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
         on_step_end: called after every denoising step of the anchors and of each batch.
+        latents: (1,C,h,w), the noise that all frames start from; drawn when None.
+        prompt_embeds: (1,L,D), in place of the instruction.
+        negative_prompt_embeds: (1,L,D), in place of the negative prompt.
+        timesteps: in place of the scheduler's own; the steps are as many.
+        sigmas: likewise.
         decode: whether results are images; latents otherwise.
     """
 
@@ -63,7 +68,18 @@ class CallOptions:
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
     on_step_end: StepCallback | None = None
+    latents: Tensor | None = None
+    prompt_embeds: Tensor | None = None
+    negative_prompt_embeds: Tensor | None = None
+    timesteps: Sequence[int] | None = None
+    sigmas: Sequence[float] | None = None
     decode: bool = True
+
+    @property
+    def num_steps(self) -> int | None:
+        """How many steps `timesteps` or `sigmas` are; None where the settings say it."""
+        chosen = self.timesteps if self.timesteps is not None else self.sigmas
+        return None if chosen is None else len(chosen)
 
 
 class Ip2pSession(EditSession):
@@ -94,6 +110,8 @@ class Ip2pSession(EditSession):
         options = options or CallOptions()
         _check_anchors(anchors)
         _check_size(size, pipe.grid)
+        if options.num_steps is not None:
+            settings = replace(settings, num_inference_steps=options.num_steps)
         settings = pipe.defaults.fill(settings, prompt)
         self._pipe, self._size, self._decode = pipe, size, options.decode
         self._shortcuts = settings.shortcuts
@@ -249,7 +267,14 @@ def _make_denoiser(
     assert settings.guidance_scale is not None
     assert settings.image_guidance_scale is not None
     guidance = Guidance(settings.guidance_scale, settings.image_guidance_scale)
-    prompt_embeds = encode_instruction(pipe, prompt, settings.negative_prompt, guidance)
+    prompt_embeds = encode_instruction(
+        pipe,
+        prompt,
+        settings.negative_prompt,
+        guidance,
+        prompt_embeds=options.prompt_embeds,
+        negative_prompt_embeds=options.negative_prompt_embeds,
+    )
     device, dtype = prompt_embeds.device, prompt_embeds.dtype
     backend = options.backend or choose_backend(
         settings.backend, device, self_attention_head_dims(pipe.unet), settings.anchor_strength
@@ -262,9 +287,11 @@ def _make_denoiser(
         num_inference_steps=settings.num_inference_steps,
         prompt_embeds=prompt_embeds,
         guidance=guidance,
-        noise=ClipNoise.draw(generator, shape, device, dtype),
+        noise=ClipNoise.draw(generator, shape, device, dtype, options.latents),
         backend=backend,
         cache=AnchorCache(torch.device(settings.anchor_cache_device or device), device),
+        timesteps=options.timesteps,
+        sigmas=options.sigmas,
         eta=options.eta,
         cross_attention_kwargs=options.cross_attention_kwargs,
         levers=make_levers(pipe.unet, settings.shortcuts),

@@ -22,6 +22,7 @@ from fairy.errors import MediaError
 from fairy.media.compat import keep_colours
 from fairy.media.decoding.clock import AnyPacket, packets_of
 from fairy.media.decoding.container import shown_name
+from fairy.media.decoding.vp9 import is_hidden_vp9
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def readable_packets(container: InputContainer, stream: VideoStream) -> Iterator
 
 def is_shown(packet: AnyPacket) -> bool:
     """Return whether a packet holds a picture within the file's edit list."""
-    return packet.size > 0 and not packet.is_discard
+    return packet.size > 0 and not packet.is_discard and not is_hidden_vp9(packet)
 
 
 class Pictures:
