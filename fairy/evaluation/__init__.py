@@ -1,5 +1,6 @@
-"""From edited clips to a judgement: scores with intervals, tests, comparisons and a report.
+"""Judge edited clips: scores with intervals, significance tests, comparisons and a report.
 
-One clip of anyone's tool: `pair`. A fixed set, edited in several ways: `methods`, `suite`. What is
-measured: `measures`. The result as a document: `results`, `compare`; as a page: `report`.
+`pair` aligns one edited clip of any tool with its source. `methods` and `suite` edit a fixed set in
+several ways. `measures` and `scores` measure, `results` and `compare` are JSON documents, `report`
+is the page.
 """

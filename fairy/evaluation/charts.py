@@ -22,13 +22,13 @@ WIDE = (9.4, 1.9)
 
 @dataclass(frozen=True)
 class Line:
-    """Values against a number; None leaves a gap.
+    """One line of a chart; None in `y` leaves a gap.
 
     Attributes:
-        style: number of its colour.
+        style: its colour number.
         x, y: the points.
-        low, high: of a band around them, or empty.
-        faint: drawn thin, without marks: one of many.
+        low, high: limits of a band around the line, or empty.
+        faint: draw it thin, without markers, as one of many.
     """
 
     style: int
@@ -54,8 +54,8 @@ class Chart:
 
     Attributes:
         svg: an <svg> element.
-        zero_percent: where x = 0 is, in percent of its width.
-        unit_percent: how far x + 1 is to the right of x.
+        zero_percent: position of x = 0, in percent of the width.
+        unit_percent: distance from x to x + 1, in percent of the width.
     """
 
     svg: str
@@ -65,11 +65,11 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What a chart's axes show.
+    """Labels of a chart's axes.
 
     Attributes:
         x, y: the quantity, with its unit.
-        ticks: of the x axis; whole numbers when empty.
+        ticks: ticks of the x axis; whole numbers when empty.
         from_zero: whether the y axis starts at 0.
     """
 
@@ -87,7 +87,7 @@ def line_chart(
     dots: bool = True,
     size: tuple[float, float] = SIZE,
 ) -> Chart:
-    """Draw lines over each other; `dots` marks each point, `size` is in inches."""
+    """Draw lines in one panel; `dots` marks each point, `size` is in inches."""
     figure, (axes,) = new_figure(1, size)
     draw_lines(axes, lines, labels, dots=dots)
     svg = svg_text(figure, f"{labels.y} against {labels.x}")
@@ -96,7 +96,7 @@ def line_chart(
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line], labels: Labels, *, dots: bool = True) -> None:
-    """Draw lines, with at least one point among them, into a panel."""
+    """Draw lines, with at least one point in total, into a panel."""
     for line in lines:
         _draw_line(axes, line, dots=dots)
     values = [v for line in lines for v in (*line.y, *line.low, *line.high) if v is not None]
@@ -109,7 +109,7 @@ def draw_lines(axes: Axes, lines: Sequence[Line], labels: Labels, *, dots: bool 
 
 @styled()
 def scatter_chart(spots: Sequence[Spot], *, x_label: str, y_label: str) -> str:
-    """Draw points with bars in both directions."""
+    """Draw points with error bars in both directions."""
     figure, (axes,) = new_figure(1, SIZE)
     for spot in spots:
         bars = [[[value - low], [high - value]] for value, low, high in (spot.x, spot.y)]

@@ -1,8 +1,8 @@
 """The clips of a suite: rendered ones with exact motion and results, or a user's folder.
 
 Rendered clips alternate between two kinds. *Exact*: the instruction determines the result, so
-fidelity can be measured. *Open*: it leaves colours open, so an editor may choose others in every
-frame. Tests: tests/evaluation/test_clips.py.
+fidelity can be measured. *Open*: the instruction leaves colours open, so an editor may choose
+different ones in every frame. Tests: tests/evaluation/test_clips.py.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteClip:
-    """A clip to edit, and what is known about it: as in `fairy.evaluation.pair.Pair`."""
+    """A clip to edit and what is known about it, as in `fairy.evaluation.pair.Pair`."""
 
     name: str
     instruction: str
@@ -53,18 +53,18 @@ class SuiteClip:
     target: Tensor | None = None
     captions: tuple[str, str] | None = None
     nearest: Nearest | None = None
-    # Its name in the training data, where the instruction asks for one of those edits
+    # The edit's name in the training data, if the instruction asks for one of those edits
     edit: str = ""
 
 
-# Clips are made when they are edited, one at a time
+# Clips are made one at a time, when they are edited
 MakeClip = Callable[[], SuiteClip]
 
 
 def plan_rendered(
     num_open: int, num_exact: int, num_frames: int, size: tuple[int, int]
 ) -> list[MakeClip]:
-    """Return what renders each clip of size (height, width), always the same clips.
+    """Return functions that render the clips, of size (height, width); always the same clips.
 
     Open and exact ones alternate until one kind is used up.
     """
@@ -84,19 +84,19 @@ def rendered_clips(count: int, num_frames: int, size: tuple[int, int]) -> Iterat
 def folder_clips(
     folder: Path, instructions: Path, *, num_frames: int, size: int, multiple: int
 ) -> list[MakeClip]:
-    """Return what reads each of a user's clips, once for every instruction meant for it.
+    """Return functions that read a user's clips, one for each clip and instruction.
 
     Args:
-        folder: of clips.
+        folder: the folder with the clips.
         instructions: a text file with one instruction a line, for every clip; or a CSV with the
             columns `clip` (a file's name, or * for all) and `instruction`, and, for measures that
             read text, `source_caption` and `target_caption`.
-        num_frames: of each clip; longer ones are cut.
+        num_frames: frames of each clip; longer ones are cut.
         size: longer side at which they are edited and compared.
         multiple: both sides become multiples of this.
 
     Raises:
-        SettingsError: no clips, no instructions, or an instruction for a clip that is not there.
+        SettingsError: there are no clips or no instructions, or an instruction's clip is missing.
     """
     return [
         partial(
@@ -139,15 +139,15 @@ def known_edit_clips(
     multiple: int,
     stride: int = 1,
 ) -> list[MakeClip]:
-    """Return what reads each clip of `folder`, once for each of the edits `names`.
+    """Return functions that read the clips of `folder`, one for each clip and edit in `names`.
 
     Args:
-        folder: of clips; other files are ignored.
+        folder: the folder with the clips; other files are ignored.
         names: looks of the whole picture, with an exact result or a free choice.
-        num_frames: of each clip; longer ones are cut.
+        num_frames: frames of each clip; longer ones are cut.
         size: longer side at which they are edited and compared.
         multiple: both sides become multiples of this.
-        stride: every how many frames one is taken.
+        stride: take every `stride`-th frame.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
     read = partial(real_clip, num_frames=num_frames, size=size, multiple=multiple, stride=stride)
@@ -161,7 +161,7 @@ def known_edit_clips(
 def _known_edit_clip(
     read: Callable[[Path, str], SuiteClip], path: Path, number: int, name: str
 ) -> SuiteClip:
-    """Read a clip for an edit of the whole picture, with its exact result where there is one."""
+    """Read a clip for an edit of the whole picture, with its exact result if there is one."""
     from fairy.synthetic import looks
     from fairy.synthetic.edits import EDITS_BY_NAME
 
@@ -173,7 +173,7 @@ def _known_edit_clip(
 
 @dataclass(frozen=True)
 class Asked:
-    """A line of the instructions: the clip ("*": all), the instruction, captions if given."""
+    """A line of the instructions: the clip ("*" for all), the instruction, captions if given."""
 
     clip: str
     instruction: str
@@ -181,7 +181,7 @@ class Asked:
 
 
 def plan_folder(folder: Path, instructions: Path) -> list[tuple[Path, list[Asked]]]:
-    """Return each clip of `folder` with its instructions; errors as of `folder_clips`."""
+    """Return each clip of `folder` with its instructions; errors as for `folder_clips`."""
     if not folder.is_dir():
         raise SettingsError(f"{folder}: no such folder: --clips is a folder of clips")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
@@ -190,7 +190,7 @@ def plan_folder(folder: Path, instructions: Path) -> list[tuple[Path, list[Asked
     asked = read_instructions(instructions)
     names = {path.name for path in paths}
     if unknown := [row.clip for row in asked if row.clip not in names | {"*"}]:
-        raise SettingsError(f"{instructions}: {unknown[0]} is not in {folder}")
+        raise SettingsError(f"{instructions}: there is no {unknown[0]} in {folder}")
     plan = [(path, [row for row in asked if row.clip in ("*", path.name)]) for path in paths]
     return [(path, rows) for path, rows in plan if rows]
 
@@ -222,9 +222,9 @@ def _names(kind: tuple[str, ...], count: int) -> list[str]:
 
 
 def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -> SuiteClip:
-    """Render the clip of number `index` for the edit `name`; size is (height, width).
+    """Render clip number `index` for the edit `name`; size is (height, width).
 
-    Its instruction is a phrasing that no model was trained with.
+    Its instruction is a held-out phrasing, which no model was trained with.
     """
     from fairy.synthetic.edits import EDITS_BY_NAME
     from fairy.synthetic.moving_scenes import sample_clip
@@ -236,7 +236,7 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
     edit = EDITS_BY_NAME[name]
     targets, words = [], dict[str, str]()
     for t in range(num_frames):
-        # One frame at a time with the same draws, so that the edit is the same in all of them
+        # One frame at a time with the same draws, so the edit is the same in all frames
         frame, same = slice(t, t + 1), torch.Generator().manual_seed(FIRST_SEED + index)
         drawn = Rendered(clip.frames[frame], clip.labels[frame])
         target, (words,) = edit.apply(clip.scene.rows(frame), drawn, same)
@@ -251,7 +251,7 @@ def render_clip(index: int, name: str, num_frames: int, size: tuple[int, int]) -
 
 
 def held_out_instruction(name: str, index: int, **words: str) -> str:
-    """Return a phrasing of an edit that no model was trained with; `index` chooses which."""
+    """Return a held-out phrasing of an edit; `index` chooses which."""
     from fairy.synthetic.phrase_table import PHRASES
 
     choices = PHRASES[name][1]
@@ -259,7 +259,7 @@ def held_out_instruction(name: str, index: int, **words: str) -> str:
 
 
 def nearest_of(name: str) -> Nearest | None:
-    """Return what fits an edit's free choice; None where it has none, or one that is not fitted."""
+    """Return the function that fits an edit's free choice; None if none can be fitted."""
     from fairy.synthetic.free_looks import FREE_LOOKS
 
     return FREE_LOOKS[name].nearest if name in FREE_LOOKS else None
@@ -268,7 +268,7 @@ def nearest_of(name: str) -> Nearest | None:
 def _read(
     path: Path, num_frames: int, size: int, multiple: int, stride: int
 ) -> tuple[Tensor, VideoInfo]:
-    """Read the first frames (T,3,H,W) in [0,1] at the size of the comparison."""
+    """Read the first frames (T,3,H,W) in [0,1] at the comparison's size."""
     info = probe(path)
     if info.num_frames <= stride:
         raise SettingsError(f"{path}: a single frame; steadiness needs at least 2")

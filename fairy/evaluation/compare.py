@@ -1,4 +1,4 @@
-"""Compare two evaluations of the same clips: what got better or worse by more than chance.
+"""Compare two evaluations of the same clips: what became significantly better or worse.
 
 Tests: tests/evaluation/test_compare.py.
 """
@@ -14,7 +14,7 @@ from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import paired_test
 from fairy.evaluation.tables import SIGNIFICANT, Tested, corrected
 
-# Another processor's rounding is not a change, even where it always goes the same way
+# Another processor's rounding is not a change, even if it always goes the same way
 SMALLEST_CHANGE = 0.01
 
 
@@ -23,8 +23,8 @@ class Comparison:
     """The second evaluation compared with the first.
 
     Attributes:
-        changes: by method and measure; `Tested.test` is of after minus before.
-        relative: each change as a share of the mean before.
+        changes: by method and measure; `Tested.test` tests after minus before.
+        relative: each change, relative to the mean before.
         notes: what could not be compared, and which settings differ.
     """
 
@@ -34,12 +34,12 @@ class Comparison:
 
     @property
     def regressions(self) -> list[Tested]:
-        """What got worse: by more than chance, and by more than `SMALLEST_CHANGE`."""
+        """What became significantly worse, by more than `SMALLEST_CHANGE`."""
         return self._moved("worse")
 
     @property
     def improvements(self) -> list[Tested]:
-        """What got better: by the same criteria."""
+        """What became better, by the same criteria."""
         return self._moved("better")
 
     def _moved(self, verdict: str) -> list[Tested]:
@@ -48,10 +48,10 @@ class Comparison:
 
 
 def compare(before: Results, after: Results) -> Comparison:
-    """Compare clip by clip, method by method: the same clips, instructions and seeds.
+    """Compare clip by clip and method by method, for the same clips, instructions and seeds.
 
     Raises:
-        SettingsError: no clip was edited by the same method in both.
+        SettingsError: no clip was edited with the same method in both.
     """
     tests, relative = [], []
     methods = [method for method in before.methods if method in after.methods]
@@ -63,8 +63,8 @@ def compare(before: Results, after: Results) -> Comparison:
                 relative.append(_share(math.fsum(new), math.fsum(old)))
     if not tests:
         raise SettingsError(
-            "the two evaluations share no clip under the same method: compare runs of the same "
-            "suite, or the same clips"
+            "the two evaluations have no clip with the same method in common: compare runs of the "
+            "same suite or clips"
         )
     changes = corrected(tests)
     return Comparison(changes, relative, [*_differences(before, after), *_power(changes)])
@@ -77,7 +77,7 @@ def _share(new: float, old: float) -> float:
 
 
 def _differences(before: Results, after: Results) -> list[str]:
-    """Return which methods, clips and measures are in one only, and which settings changed."""
+    """Return methods, clips and measures that only one of them has, and changed settings."""
     notes = []
     for what, old, new in (
         ("methods", before.methods, after.methods),

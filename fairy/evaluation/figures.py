@@ -1,4 +1,4 @@
-"""The plots of a report, drawn by `fairy.evaluation.charts`.
+"""The plots of a report, drawn with `fairy.evaluation.charts`.
 
 Tests: tests/evaluation/test_report.py.
 """
@@ -26,7 +26,7 @@ from fairy.evaluation.statistics import Estimate, estimate_mean
 
 # The colour of the method whose settings are varied
 SWEPT_STYLE = 3
-# Shorter clips have no time to drift
+# Shorter clips are too short to drift
 LEAST_FRAMES_FOR_DRIFT = 32
 SWEPT_MEASURES = ("warp_error", "psnr_db", "edit_db", "sharpness")
 SETTINGS = {
@@ -37,14 +37,14 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot and what it shows."""
+    """A plot and its caption."""
 
     svg: str
     caption: str
 
 
 def overview_figures(results: Results) -> list[Figure]:
-    """Return the plots over all clips: the trade-off, and error against time."""
+    """Return the plots over all clips: the trade-off, and errors against time."""
     figures = [
         _trade_off(results),
         _against_time(results, "warp_error"),
@@ -54,7 +54,7 @@ def overview_figures(results: Results) -> list[Figure]:
 
 
 def sweep_figures(results: Results) -> list[Figure]:
-    """Return the plots of settings that were varied: the paper's figures 19 and 20."""
+    """Return the plots of varied settings: the paper's figures 19 and 20."""
     figures = []
     for setting, cases in results.sweeps.items():
         for key in SWEPT_MEASURES:
@@ -68,9 +68,9 @@ def sweep_figures(results: Results) -> list[Figure]:
 
 
 def swept_lines(setting: str, cases: Sequence[Case], key: str) -> tuple[list[Line], Labels] | None:
-    """Return a measure against a setting's values: each clip thin, their mean bold, last.
+    """Return lines of a measure against a setting: thin ones per clip, then their mean in bold.
 
-    None where the measure was not taken, or at one value only.
+    None if the measure was taken for fewer than two values.
     """
     measure = MEASURES_BY_KEY[key]
     values = sorted({int(case.method) for case in cases})
@@ -90,7 +90,7 @@ def swept_lines(setting: str, cases: Sequence[Case], key: str) -> tuple[list[Lin
 
 
 def clip_curve(view: ClipView) -> Chart | None:
-    """Return a clip's warp error against time, a line for each method; None where none is known."""
+    """Return a clip's warp error against time, with a line per method; None if none is known."""
     measure = MEASURES_BY_KEY["warp_error"]
     lines = [
         Line(version.style or 0, *_against_frames(version.scores.series["warp_error"]))
@@ -104,7 +104,7 @@ def clip_curve(view: ClipView) -> Chart | None:
 
 
 def _trade_off(results: Results) -> Figure | None:
-    """Plot steadiness against faithfulness, as differences to the reference on the same clips."""
+    """Plot steadiness against faithfulness, as differences from the reference on the same clips."""
     warp, psnr = MEASURES_BY_KEY["warp_error"], MEASURES_BY_KEY["psnr_db"]
     reference, spots = results.reference, []
     for style, method in enumerate(results.methods):
@@ -116,13 +116,13 @@ def _trade_off(results: Results) -> Figure | None:
         return None
     return Figure(
         scatter_chart(spots, x_label=f"Δ {_axis(warp)}", y_label=f"Δ {_axis(psnr)}"),
-        f"Steadiness and faithfulness, as differences to {reference} on the same clips: up and to "
-        "the left is better. Bars: 95 % intervals.",
+        f"Steadiness and faithfulness, as differences from {reference} on the same clips: up and "
+        "to the left is better. Bars: 95 % intervals.",
     )
 
 
 def _against_time(results: Results, key: str) -> Figure | None:
-    """Plot the mean over clips of a measure at each frame, with intervals."""
+    """Plot a measure at each frame, as the mean over clips with intervals."""
     measure, lines = MEASURES_BY_KEY[key], []
     for style, method in enumerate(results.methods):
         rows = [case.scores.series.get(key, []) for case in results.of(method)]
@@ -148,20 +148,20 @@ def _line(style: int, points: Sequence[tuple[int, Estimate]], measure: Measure) 
 
 
 def _bars(estimate: Estimate, measure: Measure) -> tuple[float, float, float]:
-    """Return mean, low and high, scaled; the mean thrice for a single clip."""
+    """Return mean, low and high, scaled; all three are the mean for a single clip."""
     low = estimate.mean if estimate.low is None else estimate.low
     high = estimate.mean if estimate.high is None else estimate.high
     return estimate.mean * measure.scale, low * measure.scale, high * measure.scale
 
 
 def _at(rows: Sequence[Sequence[float | None]], t: int) -> Estimate | None:
-    """Return the estimate over clips of the value at frame t."""
+    """Return the estimate over clips at frame t."""
     values = [value for row in rows if t < len(row) and (value := row[t]) is not None]
     return estimate_mean(values) if values else None
 
 
 def _against_frames(series: Sequence[float | None]) -> tuple[list[float], list[float | None]]:
-    """Return a clip's warp errors, scaled, at the later of the two frames each belongs to."""
+    """Return frames and scaled warp errors of a clip, each at the later of its two frames."""
     scale = MEASURES_BY_KEY["warp_error"].scale
     values = [None if value is None else value * scale for value in series]
     return np.arange(1.0, len(series) + 1).tolist(), values

@@ -1,4 +1,4 @@
-"""The measures of an edit: the rows of every table, from the functions of `fairy.metrics`.
+"""The measures of an edit, which are the rows of every table; computed with `fairy.metrics`.
 
 A measure that cannot be taken (no captions, no weights, nothing is still) gives the reason, never a
 substitute. Tests: tests/evaluation/test_measures.py.
@@ -7,7 +7,7 @@ substitute. Tests: tests/evaluation/test_measures.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
@@ -26,24 +26,21 @@ from fairy.metrics.temporal import (
 
 Better = Literal["lower", "higher", "neither"]
 Take = Callable[[Pair, Encoder | None], float]
-# A copy through a lossy codec stays below both: 0.015 is 4 levels of 255 on average, and hardly
-# any pixel changes by a tenth of the range
-HARDLY_CHANGED, CLEAR_CHANGE, FEW_PIXELS = 0.015, 0.1, 0.005
 
 
 class NotMeasured(Exception):
-    """A measure does not apply to a clip, or needs something that is missing: see the message."""
+    """A measure does not apply to a clip, or something is missing; the message says why."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """How something measured is shown.
+    """How a measure is shown.
 
     Attributes:
         key: its name in JSON and CSV.
         label: its name on a page.
         better: which direction is good; "neither" for rows that only help to read the others.
-        scale: factor for display; JSON and CSV hold the values unscaled.
+        scale: factor for display; JSON and CSV have the values unscaled.
         unit: shown with the label.
         digits: decimals of the scaled value.
         meaning: one line for the report.
@@ -65,67 +62,9 @@ class Measure(Row):
     take: Take
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What was measured of one edit.
-
-    Attributes:
-        values: by measure, where it was taken.
-        missing: by measure, why it was not taken.
-        series: by measure, values against time: `warp_error` (T-1) and `drift` (T).
-        hardly_edited: whether the edit is little more than a copy of the source.
-    """
-
-    values: dict[str, float]
-    missing: dict[str, str]
-    series: dict[str, list[float | None]] = field(default_factory=dict)
-    hardly_edited: bool = False
-
-
-def measure(pair: Pair, encoder: Encoder | None = None) -> Scores:
-    """Take every measure of `MEASURES`.
-
-    Args:
-        pair: the edit and what is known of it.
-        encoder: such as CLIP; without it, what needs it is not measured.
-    """
-    values, missing = dict[str, float](), dict[str, str]()
-    for row in MEASURES:
-        try:
-            values[row.key] = row.take(pair, encoder)
-        except NotMeasured as reason:
-            missing[row.key] = str(reason)
-    series = {"warp_error": warp_errors(pair), "drift": list(_drift(pair).tolist())}
-    return Scores(values, missing, series, hardly_edited(pair.source, pair.edited))
-
-
-def warp_errors(pair: Pair) -> list[float | None]:
-    """Return the warp error from each frame to the next (T-1); None where nothing is visible."""
-    return [
-        warp_error(pair.edited[t : t + 2], pair.flow[t : t + 1], pair.visible[t : t + 1])
-        if pair.visible[t].any()
-        else None
-        for t in range(len(pair.flow))
-    ]
-
-
-def hardly_edited(source: Tensor, edited: Tensor) -> bool:
-    """Return whether a clip is little more than a copy of its source, both (T,3,H,W) in [0,1].
-
-    The steadiness of such a clip means nothing: the source itself is perfectly steady.
-    """
-    change = (edited - source).abs().mean(1)
-    clear = (change > CLEAR_CHANGE).float().mean()
-    return bool(change.mean() < HARDLY_CHANGED and clear < FEW_PIXELS)
-
-
-def _drift(pair: Pair) -> Tensor:
-    return drift(pair.edited, pair.look_indices)
-
-
 def _warp_error(pair: Pair, encoder: Encoder | None) -> float:
     if not pair.visible.any():
-        raise NotMeasured("no point of a frame is visible in the next")
+        raise NotMeasured("no point of a frame is visible in the next one")
     return warp_error(pair.edited, pair.flow, pair.visible)
 
 
@@ -173,7 +112,7 @@ def _change(pair: Pair, encoder: Encoder | None) -> float:
 
 
 def _mean_drift(pair: Pair, encoder: Encoder | None) -> float:
-    return float(_drift(pair).mean())
+    return float(drift(pair.edited, pair.look_indices).mean())
 
 
 def _tem_con(pair: Pair, encoder: Encoder | None) -> float:
@@ -202,7 +141,7 @@ def _unedited_db(pair: Pair, encoder: Encoder | None) -> float:
 
 def _nearest(pair: Pair) -> Nearest:
     if pair.nearest is None:
-        raise NotMeasured("the edit leaves no choice open that can be fitted")
+        raise NotMeasured("the edit has no free choice that can be fitted")
     return pair.nearest
 
 
@@ -233,7 +172,7 @@ def _captions(pair: Pair) -> tuple[str, str]:
 MEASURES = (
     Measure(
         "warp_error", "Warp error", "lower", 1000, "× 10⁻³", 2,
-        "Mean squared difference of each frame and the next along the source's motion, on [0, 1].",
+        "Mean squared difference between consecutive frames along the source's motion, on [0, 1].",
         _warp_error,
     ),
     Measure(
@@ -248,37 +187,37 @@ MEASURES = (
     ),
     Measure(
         "drift", "Drift", "lower", 100, "× 10⁻²", 2,
-        "Distance of each frame's colours and edges from the nearest of the same few frames.",
+        "Distance of each frame's colours and edges from the nearest of a few reference frames.",
         _mean_drift,
     ),
     Measure(
         "psnr_db", "PSNR to the target", "higher", 1, "dB", 2,
-        "Where the exact result is known: deterministic edits of rendered clips.",
+        "For deterministic edits of rendered clips, whose exact result is known.",
         _psnr_db,
     ),
     Measure(
         "ssim", "SSIM to the target", "higher", 1, "", 3,
-        "Structural similarity, where the exact result is known.",
+        "Structural similarity, if the exact result is known.",
         _ssim,
     ),
     Measure(
         "lpips", "LPIPS to the target", "lower", 1, "", 3,
-        "Learned perceptual distance, where the exact result is known.",
+        "Learned perceptual distance, if the exact result is known.",
         _lpips,
     ),
     Measure(
         "edit_db", "PSNR to the best choice, by frame", "higher", 1, "dB", 2,
-        "To the edit with the best free choice for each frame: is it the edit that was asked for?",
+        "PSNR to the edit with the best free choice for each frame: is it the requested edit?",
         _edit_db,
     ),
     Measure(
         "hold_db", "PSNR to the best choice, by clip", "higher", 1, "dB", 2,
-        "To the edit with one free choice for the whole clip: does the choice hold still?",
+        "PSNR to the edit with one free choice for the whole clip: is the choice steady?",
         _hold_db,
     ),
     Measure(
         "outside_db", "PSNR outside the edit", "higher", 1, "dB", 2,
-        "To the source, where the exact result leaves it as it was.",
+        "PSNR to the source, where the exact result does not change it.",
         _outside_db,
     ),
     Measure(
@@ -293,18 +232,18 @@ MEASURES = (
     ),
     Measure(
         "clip_direction", "CLIP direction", "higher", 1, "", 3,
-        "Cosine of the pictures' change and the captions' change.",
+        "Cosine between the pictures' change and the captions' change.",
         _clip_direction,
     ),
     Measure(
         "sharpness", "Sharpness", "neither", 1, "× reference", 2,
-        "Energy of fine detail relative to the target's, else the source's; 1 is as sharp. "
-        "Blur lowers every error of steadiness: below 1, do not trust them.",
+        "Energy of fine detail, relative to the target's or else the source's; 1 is equally sharp. "
+        "Blur lowers every steadiness error: below 1, do not trust them.",
         _sharpness,
     ),
     Measure(
         "unedited_db", "The source's PSNR to the best choice", "neither", 1, "dB", 2,
-        "What a clip that was not edited gets: a PSNR to the best choice near it proves no edit.",
+        "The value of an unedited clip: a PSNR to the best choice close to it shows no edit.",
         _unedited_db,
     ),
     Measure(

@@ -4,8 +4,8 @@
 - shared noise: every frame alone, all from the same noise;
 - first-frame attention: one anchor, the first frame (as in Text2Video-Zero);
 - anchors: the Fairy method.
-diffusers' own pipeline edits frame by frame. The steps are those that the model lists for the
-instruction, unless they are given. Frames (T,3,H,W) in [0,1].
+The first two use diffusers' own pipeline. If no steps are given, they are those that the model
+lists for the instruction. Frames (T,3,H,W) in [0,1].
 Tests: tests/evaluation/test_methods.py.
 """
 
@@ -24,7 +24,7 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.settings import EditConfig
 
 IMAGES_AT_ONCE = 16
-# The frames of a clip have neighbouring seeds, far from those of the next clip
+# The frames of a clip have consecutive seeds, far from those of the next clip
 SEEDS_PER_CLIP = 1_000_000
 Edit = Callable[[Tensor, str, int], Tensor]
 
@@ -34,8 +34,8 @@ class Method:
     """A way to edit.
 
     Attributes:
-        name: as tables call it.
-        edit: (frames (T,3,H,W) in [0,1], instruction, seed) -> edited frames, alike.
+        name: its name in tables.
+        edit: (frames (T,3,H,W) in [0,1], instruction, seed) -> edited frames, the same shape.
         num_anchors: anchor frames; 0 for none.
         first_frame: whether the one anchor is the first frame.
     """
@@ -46,7 +46,7 @@ class Method:
     first_frame: bool = False
 
     def anchor_indices(self, num_frames: int) -> tuple[int, ...]:
-        """Return the anchors of a clip of T frames."""
+        """Return the anchor frames of a clip of T frames."""
         if self.first_frame:
             return (0,)
         if self.num_anchors == 0:
@@ -55,7 +55,7 @@ class Method:
 
 
 def frame_by_frame(pipe: FairyPipeline, *, own_noise: bool) -> Method:
-    """Return editing of every frame alone."""
+    """Return the method that edits every frame alone."""
 
     def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
         seeds = [seed * SEEDS_PER_CLIP + (t if own_noise else 0) for t in range(len(frames))]
@@ -65,7 +65,7 @@ def frame_by_frame(pipe: FairyPipeline, *, own_noise: bool) -> Method:
 
 
 def first_frame_attention(pipe: FairyPipeline) -> Method:
-    """Return editing in which every frame attends to itself and to the first."""
+    """Return the method in which every frame attends to itself and to the first."""
     return Method(
         "first-frame attention", _with_anchors(pipe, anchor_indices=[0]), 1, first_frame=True
     )
@@ -74,7 +74,7 @@ def first_frame_attention(pipe: FairyPipeline) -> Method:
 def with_anchors(
     pipe: FairyPipeline, num_anchors: int = 3, *, name: str | None = None, **settings: Any
 ) -> Method:
-    """Return the Fairy method; `settings` are those of `FairyPipeline`, such as steps."""
+    """Return the Fairy method; `settings` are arguments of `FairyPipeline`, such as steps."""
     named = name or f"{num_anchors} anchor{'s' * (num_anchors > 1)}"
     return Method(named, _with_anchors(pipe, num_anchors=num_anchors, **settings), num_anchors)
 
@@ -93,16 +93,16 @@ def edit_alone(
         pipe: the model, and its defaults.
         images: (B,3,H,W) in [0,1].
         instructions: B texts.
-        seeds: B seeds of the noise, of all steps.
+        seeds: B seeds for the noise of all steps.
         images_at_once: images in one call of diffusers' pipeline.
-        **settings: sampling settings of `EditConfig`, in place of the model's defaults.
+        **settings: sampling settings of `EditConfig` that replace the model's defaults.
     """
     parts = {**pipe.components, "requires_safety_checker": False}
     plain = StableDiffusionInstructPix2PixPipeline(**parts)
     plain.set_progress_bar_config(disable=True)
     filled = [sampling(pipe, text, **settings) for text in instructions]
     outputs = torch.empty_like(images)
-    # One call takes one set of settings
+    # Each call has one set of settings
     for chosen in {tuple(each.items()): each for each in filled}.values():
         rows = [row for row, each in enumerate(filled) if each == chosen]
         for batch in (rows[i : i + images_at_once] for i in range(0, len(rows), images_at_once)):

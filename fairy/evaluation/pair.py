@@ -1,7 +1,7 @@
 """An edited clip and its source, aligned to the same frames and the same size.
 
-Other tools cut clips short, drop frames, shrink and crop. What the files determine is aligned, with
-a note; anything else is an error of one line that names the option to use.
+Other tools cut clips short, drop frames, shrink and crop. If the files determine how to align them,
+it is done, with a note. Otherwise a one-line error names the option to use.
 Frames (T,3,H,W) in [0,1]. Tests: tests/evaluation/test_pair.py.
 """
 
@@ -34,17 +34,17 @@ SAME_RATE, SAME_DURATION, SAME_ASPECT = 0.02, 0.05, 0.03
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What is judged: an edit, its source, and what else is known.
+    """An edit to judge, its source, and what else is known.
 
     Attributes:
         source: (T,3,H,W) in [0,1].
         edited: (T,3,H,W) in [0,1], frame t made from the source's frame t.
-        target: (T,3,H,W) in [0,1], the exact result; None where it is not known.
+        target: (T,3,H,W) in [0,1], the exact result; None if it is not known.
         flow: (T-1,2,H,W), motion of the source from frame t to t + 1, in px as (x, y).
-        visible: (T-1,H,W) bool, where a point of frame t is seen in t + 1.
-        flow_method: where the motion comes from: "exact" for rendered clips.
+        visible: (T-1,H,W) bool, where a point of frame t is visible in t + 1.
+        flow_method: how the motion was found: "exact" for rendered clips.
         fps: frames per second.
-        captions: of the source and of the wanted result, for measures that read text.
+        captions: of the source and of the intended result, for measures that read text.
         look_indices: frames whose look the others should keep: the same for every method.
         nearest: for an edit with a free choice, as in `fairy.metrics.free_choice`.
     """
@@ -63,14 +63,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which frames belong together, and how both are brought to one size.
+    """Which frames form pairs, and how both are brought to one size.
 
     Attributes:
         edited_indices: P frames of the edit.
-        other_indices: the P frames of the other clip that belong to them.
+        other_indices: the P matching frames of the other clip.
         size: (height, width) of both afterwards.
         crop: the other clip's part that the edit shows: (top, left, height, width).
-        notes: what was done, in words.
+        notes: what was done, for the report.
     """
 
     edited_indices: list[int]
@@ -93,12 +93,12 @@ def align(
     Args:
         edited: the edit.
         other: its source or target.
-        pair_by: frames with the same number or at the same time; "auto" decides by the files.
-        fit: what the editor did where the shapes differ: cropped to the middle, or squeezed.
-        size: clips whose longer side is more are compared at this size.
+        pair_by: pair frames with the same number or at the same time; "auto" decides by the files.
+        fit: what the editor did if the shapes differ: cropped to the middle, or squeezed.
+        size: larger clips are compared at this longer side.
 
     Raises:
-        SettingsError: the files leave open which frames, or which parts, belong together.
+        SettingsError: the files do not determine which frames, or which parts, match.
     """
     frames = _pair_frames(edited, other, pair_by)
     crop, crop_notes = _crop(edited, other, fit)
@@ -117,25 +117,25 @@ def load_pair(
     size: int = DEFAULT_SIZE,
     flow_method: str = "dis",
 ) -> tuple[Pair, tuple[str, ...]]:
-    """Read an edit, its source and, where there is one, its exact target: (pair, notes).
+    """Read an edit, its source and, if there is one, its exact target: (pair, notes).
 
     Args:
         edited: a clip made by any tool, or a folder of images.
-        source: what it was made from.
-        target: what it should be.
-        captions: of the source and of the wanted result.
-        pair_by: as of `align`.
-        fit: as of `align`.
-        size: as of `align`.
+        source: the clip it was made from.
+        target: the exact result.
+        captions: of the source and of the intended result.
+        pair_by: as for `align`.
+        fit: as for `align`.
+        size: as for `align`.
         flow_method: how the source's motion is estimated (`fairy.metrics.flow`).
 
     Raises:
-        SettingsError: the files leave open what belongs together.
+        SettingsError: the files do not determine which frames match.
         MediaError: one of them cannot be read.
     """
     others = [other for other in (source, target) if other is not None]
     if any(other.resolve() == edited.resolve() for other in others):
-        raise SettingsError(f"{edited}: given as both clips: give the edit and its source")
+        raise SettingsError(f"{edited}: the edit and the source are the same file")
     first, *infos = map(probe, (edited, *others))
     hows = [align(first, info, pair_by=pair_by, fit=fit, size=size) for info in infos]
     frames = _read_aligned(first, infos, hows)
@@ -151,7 +151,7 @@ def load_pair(
 def _read_aligned(
     edited: VideoInfo, others: Sequence[VideoInfo], hows: Sequence[Alignment]
 ) -> list[Tensor]:
-    """Read the edit and the others, (P,3,H,W) each: the frames that all of them have."""
+    """Read the frames that the edit and the other clips all have, (P,3,H,W) each."""
     matches = [dict(zip(how.edited_indices, how.other_indices, strict=True)) for how in hows]
     kept = [i for i in matches[0] if all(i in match for match in matches)]
     if len(kept) < 2:
@@ -166,7 +166,7 @@ def _read_aligned(
 
 
 def describe(info: VideoInfo) -> str:
-    """Return a clip in a few words: "a.mp4 (16 frames, 8 fps, 512x288)"."""
+    """Describe a clip: "a.mp4 (16 frames, 8 fps, 512x288)"."""
     return (
         f"{info.path.name} ({info.num_frames} frames, {float(info.fps):.4g} fps, "
         f"{info.width}x{info.height})"
@@ -190,9 +190,9 @@ def _pair_frames(
         return list(range(count)), list(range(count)), (note,)
     if pair_by == "auto" and not _same_duration(edited, other):
         raise SettingsError(
-            f"{describe(edited)} beside {describe(other)}: neither as many frames nor the same "
-            "rate nor the same duration, so which frames belong together is unknown: cut the "
-            "clips alike, or use --pair-by number or --pair-by time"
+            f"{describe(edited)} and {describe(other)} differ in number of frames, rate and "
+            "duration, so it is unknown which frames match: cut the clips to the same length, or "
+            "use --pair-by number or --pair-by time"
         )
     return _pair_by_time(edited, other, ratio)
 
@@ -200,7 +200,7 @@ def _pair_frames(
 def _pair_by_time(
     edited: VideoInfo, other: VideoInfo, ratio: float
 ) -> tuple[list[int], list[int], tuple[str, ...]]:
-    """Give each frame of the slower clip the other's frame nearest in time."""
+    """Pair each frame of the slower clip with the other's frame nearest in time."""
     note = f"{describe(edited)} and {describe(other)}: frames are paired by time"
     if ratio <= 1:
         pairs = [(i, round(i / ratio)) for i in range(edited.num_frames)]
@@ -232,25 +232,25 @@ def _crop(
             "to the middle use --fit crop, if it squeezed the picture use --fit stretch"
         )
     if fit == "stretch":
-        return (0, 0, height, width), (f"{other.path.name} is squeezed to the edit's shape",)
+        return (0, 0, height, width), (f"{other.path.name} is stretched to the edit's shape",)
     new_height = min(height, round(height / ratio))
     new_width = min(width, round(width * ratio))
     top, left = (height - new_height) // 2, (width - new_width) // 2
-    note = f"{other.path.name}: its middle, {new_width}x{new_height} pixels, is compared"
+    note = f"{other.path.name}: only its middle, {new_width}x{new_height} pixels, is compared"
     return (top, left, new_height, new_width), (note,)
 
 
 def _common_size(
     edited: VideoInfo, part: tuple[int, int], other: VideoInfo, size: int
 ) -> tuple[tuple[int, int], tuple[str, ...]]:
-    """Return the smaller of both sizes, at most `size` on the longer side, and what was scaled."""
+    """Return the smaller of both sizes, at most `size` on the longer side, and notes on scaling."""
     common = min((edited.height, edited.width), part, key=math.prod)
     if max(common) > size:
         scale = size / max(common)
         common = (max(1, round(common[0] * scale)), max(1, round(common[1] * scale)))
     sizes = ((edited.path.name, (edited.height, edited.width)), (other.path.name, part))
     return common, tuple(
-        f"{name} is scaled from {width}x{height} to {common[1]}x{common[0]} to be compared"
+        f"{name} is scaled from {width}x{height} to {common[1]}x{common[0]} for the comparison"
         for name, (height, width) in sizes
         if (height, width) != common
     )
@@ -259,7 +259,7 @@ def _common_size(
 def _read(
     path: Path, indices: Sequence[int], part: tuple[int, int, int, int], size: tuple[int, int]
 ) -> Tensor:
-    """Read frames (P,3,H,W) in [0,1]: a part of each, scaled."""
+    """Read frames (P,3,H,W) in [0,1], cropped and scaled."""
     top, left, height, width = part
     wanted, found = set(indices), dict[int, Image]()
     for index, frame in enumerate(read_frames(path)):

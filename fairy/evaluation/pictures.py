@@ -1,7 +1,7 @@
-"""What a report shows of a clip: all its versions in one video, and the worst frame of each.
+"""A clip in the report: all its versions in one video, and the worst frame of each.
 
-All versions are side by side in one video, so that they stay in step. Frames (T,3,H,W) in
-[0,1]; pictures are data URIs. Tests: tests/evaluation/test_pictures.py.
+The versions are side by side in one video, so they stay in sync. Frames (T,3,H,W) in [0,1];
+pictures are data URIs. Tests: tests/evaluation/test_pictures.py.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ import torch
 from PIL import Image as PilImage
 from torch import Tensor
 
-from fairy.evaluation.measures import Scores
 from fairy.evaluation.pair import Pair
+from fairy.evaluation.scores import Scores
 from fairy.media.colours import Image
 from fairy.media.frames import fit_size, resize, to_images
 from fairy.media.write import write_video
 from fairy.metrics.temporal import warp_back
 from fairy.settings import MediaConfig
 
-# Small clips are enlarged, since the video halves chroma; large ones are reduced
+# Small clips are enlarged, because the video halves chroma resolution; large ones are reduced
 SMALL_PX, LARGE_PX = 240, 480
 GAP_PX = 8
 WEBP_QUALITY = 85
-# Half the size of the writer's default, and blocks are still hard to see
+# Half the file size of the writer's default, and blocks are still hard to see
 CRF = 25
 HIDDEN = (232, 232, 236)
 
 
 @dataclass(frozen=True)
 class Worst:
-    """The frame in which a version deviates most from the motion.
+    """The frame with a version's largest warp error.
 
     Attributes:
         frame: number of the later of the two frames.
-        value: warp error there.
+        value: its warp error.
         picture: that frame, as a data URI.
         error_map: error along the motion, black to yellow; hidden points grey.
     """
@@ -60,8 +60,8 @@ class Version:
 
     Attributes:
         name: source, target or the method's name.
-        style: number of its colour; None for source and target.
-        scores: what was measured of it; None for source and target.
+        style: its colour number; None for source and target.
+        scores: its scores; None for source and target.
         worst: its worst frame, if it has scores.
     """
 
@@ -76,14 +76,14 @@ class ClipView:
     """A clip as the report shows it.
 
     Attributes:
-        name: of the clip.
-        instruction: what was asked.
+        name: the clip's name.
+        instruction: the edit's instruction.
         fps: frames per second.
         num_frames: T.
         video: all versions side by side, a data URI.
-        gap_percent: between two versions, of the video's width.
+        gap_percent: gap between two versions, in percent of the video's width.
         versions: in the order of the video.
-        largest_error: value of the error maps' brightest colour, on [0,1].
+        largest_error: the error shown as the brightest colour, on [0,1].
     """
 
     name: str
@@ -106,10 +106,10 @@ def view_clip(
     """Return a clip's view: source, target if known, and its edits.
 
     Args:
-        name: of the clip.
-        instruction: of the edit; empty where it is unknown.
-        edits: (method, pair, scores) of each.
-        first_style: number of the first edit's colour; the others' follow.
+        name: the clip's name.
+        instruction: the edit's instruction; empty if it is unknown.
+        edits: (method, pair, scores) of each edit.
+        first_style: colour number of the first edit; the others follow.
     """
     first = edits[0][1]
     shown = [("source", first.source)]
@@ -130,7 +130,7 @@ def view_clip(
 
 
 def side_by_side_video(clips: Sequence[Tensor], fps: Fraction) -> tuple[str, float]:
-    """Return clips (T,3,H,W) in [0,1] as one H.264 data URI, and the gaps' share in percent."""
+    """Return clips (T,3,H,W) in [0,1] as one H.264 data URI, and the gap's width in percent."""
     height, width = clips[0].shape[2:]
     longer = min(max(height, width, SMALL_PX), LARGE_PX)
     size = fit_size(height, width, size=longer, multiple=2)

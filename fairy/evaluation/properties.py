@@ -1,4 +1,4 @@
-"""Measures of a model rather than of an edit; they need edits of their own.
+"""Measures of a model rather than of an edit; they make their own edits.
 
 Frames (T,3,H,W) in [0,1]. Tests: tests/evaluation/test_properties.py.
 """
@@ -16,18 +16,18 @@ from fairy.evaluation.methods import edit_alone
 from fairy.metrics.equivariance import equivariance_error
 
 NUM_MOVED = 4
-# Each is edited three times; more frames hardly change the mean
+# The clip is edited three times; more frames hardly change the mean
 NUM_FRAMES_FOR_TRANSFER = 8
 # Section 3 of the paper: the maps of its equivariant finetuning
 ROTATION_DEG, TRANSLATION, SCALE, SHEAR_DEG = 5.0, 0.05, 0.05, 5.0
 PROPERTIES = (
     Row(
         "anchor_transfer", "Anchor transfer", "neither", 1, "", 3,
-        "How much a change of the anchors' values shows in frames far from them; 0: not used.",
+        "How much a change of the anchors' values shows in frames far from them; 0 is not at all.",
     ),
     Row(
         "equivariance_error", "Equivariance error", "lower", 1000, "× 10⁻³", 2,
-        "Mean squared difference of editing the moved frame and moving the edited one, each alone.",
+        "Mean squared difference between editing the moved frame and moving the edited frame.",
     ),
 )  # fmt: skip
 
@@ -39,9 +39,9 @@ def measure_properties(
 
     Args:
         pipe: the model.
-        clip: more frames than anchors, else only the equivariance error is measured.
+        clip: more frames than anchors; otherwise only the equivariance error is measured.
         num_anchors: anchor frames, spread evenly.
-        seed: of the noise and of the maps.
+        seed: seed of the noise and of the maps.
     """
     moved = _spread(clip.frames, NUM_MOVED)
 
@@ -70,7 +70,7 @@ def draw_maps(count: int, aspect: float, generator: torch.Generator) -> Tensor:
 
     Args:
         count: how many.
-        aspect: width over height of the pictures: places are in [-1,1] along both sides.
+        aspect: width over height of the pictures; coordinates are in [-1,1] along both sides.
         generator: all randomness comes from it.
     """
     unit = 2 * torch.rand(count, 6, generator=generator) - 1
@@ -82,7 +82,7 @@ def draw_maps(count: int, aspect: float, generator: torch.Generator) -> Tensor:
     turn = torch.stack([cos, -sin, sin, cos], -1).view(count, 2, 2)
     shear = torch.stack([one, shear_x.tan(), shear_y.tan(), one], -1).view(count, 2, 2)
     linear = (1 + SCALE * unit[:, 3, None, None]) * turn @ shear
-    # From pixels of equal sides to units of half the width and half the height
+    # From square pixels to units of half the width and half the height
     sides = torch.tensor([[1.0, 1 / aspect], [aspect, 1.0]])
     # A share of the size is twice that in [-1,1]
     return torch.cat([linear * sides, 2 * TRANSLATION * unit[:, 4:, None]], dim=2)

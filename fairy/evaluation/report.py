@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs no other, and the same results as JSON and CSV.
+"""The report: one self-contained HTML file, and the same results as JSON and CSV.
 
 The page is `page/report.html` (Jinja) with its style sheet and script inlined.
 Tests: tests/evaluation/test_report.py.
@@ -34,12 +34,12 @@ def check_report(out: Path, *, overwrite: bool) -> None:
     """Check that a report can be written; call it before any work is done.
 
     Raises:
-        SettingsError: its name does not end in .html.
-        MediaError: its folder does not exist.
-        OutputExistsError: it, its JSON or its CSV exists, and `overwrite` is False.
+        SettingsError: the name does not end in .html.
+        MediaError: the folder does not exist.
+        OutputExistsError: the page, its JSON or its CSV exists, and `overwrite` is False.
     """
     if out.suffix.lower() != ".html":
-        raise SettingsError(f"{out}: a report is an HTML file: give a name that ends in .html")
+        raise SettingsError(f"{out}: a report is an HTML file: use a name that ends in .html")
     for path in report_paths(out):
         check_new_file(path, overwrite=overwrite)
 
@@ -50,7 +50,7 @@ def report_paths(out: Path) -> list[Path]:
 
 
 def write_report(out: Path, results: Results, views: Sequence[ClipView]) -> None:
-    """Write page, JSON and CSV into the same folder, each completely or not at all."""
+    """Write page, JSON and CSV into the same folder, each atomically."""
     contents = (render(results, views), results.to_json(), results.to_csv())
     for path, content in zip(report_paths(out), contents, strict=True):
         partial = beside(path, f".{os.getpid()}.part", hidden=True)
@@ -97,6 +97,6 @@ def _tracking(results: Results) -> Markup | None:
 
 
 def _style() -> str:
-    """Return the style sheet, the palette's colours as classes s0, s1, ..."""
+    """Return the style sheet, with the palette as classes s0, s1, ..."""
     colours = " ".join(f".s{number} {{ --c: {code}; }}" for number, code in enumerate(PALETTE))
     return f"{colours}\n{(PAGE / 'report.css').read_text(encoding='utf-8')}"

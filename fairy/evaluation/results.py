@@ -1,6 +1,6 @@
 """The results of an evaluation: every score of every clip, as JSON and CSV.
 
-Summaries are computed from them and never stored, so that they cannot disagree.
+Summaries are computed from the scores and never stored, so they cannot contradict them.
 Tests: tests/evaluation/test_results.py.
 """
 
@@ -15,7 +15,8 @@ from typing import Any
 
 from fairy.analysis.tracking import LayerAccuracy, TrackingAccuracy
 from fairy.errors import SettingsError
-from fairy.evaluation.measures import MEASURES, Measure, Scores
+from fairy.evaluation.measures import MEASURES, Measure
+from fairy.evaluation.scores import Scores
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
 from fairy.system import machine, versions
 
@@ -32,13 +33,13 @@ class Case:
     """The scores of one clip edited by one method.
 
     Attributes:
-        clip: its name.
-        instruction: of the edit; empty where it is unknown.
-        method: its name, or the value of a swept setting.
-        seed: of the edit's noise.
-        seconds: the edit took; None where it was made elsewhere.
-        scores: what was measured.
-        edit: name of the edit in the training data, where the instruction asks for one.
+        clip: the clip's name.
+        instruction: the edit's instruction; empty if it is unknown.
+        method: the method's name, or the value of a varied setting.
+        seed: seed of the edit's noise.
+        seconds: how long the edit took; None if it was made elsewhere.
+        scores: the edit's scores.
+        edit: the edit's name in the training data, if the instruction asks for one.
     """
 
     clip: str
@@ -51,7 +52,7 @@ class Case:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Identifies the same clip, edited by another method."""
+        """The same for all methods of one clip, instruction and seed."""
         return self.clip, self.instruction, self.seed
 
 
@@ -60,15 +61,15 @@ class Results:
     """A whole evaluation.
 
     Attributes:
-        title: of the report.
-        methods: in table order.
+        title: title of the report.
+        methods: names of the methods, in table order.
         reference: the method that is tested against the others; None for a single clip.
-        cases: every clip by every method.
+        cases: every clip with every method.
         sweeps: by setting ("num_anchors"), cases whose `method` is its value ("3").
         properties: measures of each model itself; `method` is the model's name.
         tracking: by model, how well its layers' attention tracks points of rendered clips.
-        settings: of the edits and measures.
-        notes: such as how clips were aligned.
+        settings: settings of the edits and measures.
+        notes: for the report, such as how clips were aligned.
         origin: versions, machine and commit.
     """
 
@@ -85,17 +86,17 @@ class Results:
 
     @property
     def num_clips(self) -> int:
-        """Number of clips, each counted once for every instruction."""
+        """Number of clips; a clip counts once per instruction."""
         return len({case.key for case in self.cases})
 
     @property
     def measures(self) -> list[Measure]:
-        """Measures that were taken of any clip, in table order."""
+        """Measures that were taken for at least one clip, in table order."""
         return [row for row in MEASURES if any(row.key in c.scores.values for c in self.cases)]
 
     @property
     def missing(self) -> dict[str, list[str]]:
-        """Measures that were taken of no clip: labels by reason."""
+        """Labels of the measures that were taken for no clip, by reason."""
         found: dict[str, list[str]] = {}
         for row in [row for row in MEASURES if row not in self.measures]:
             reasons = [c.scores.missing[row.key] for c in self.cases if row.key in c.scores.missing]
@@ -108,7 +109,7 @@ class Results:
         return [case for case in self.cases if case.method == method]
 
     def estimate(self, method: str, key: str) -> Estimate | None:
-        """Return a method's mean of a measure with its interval; None where it was not measured."""
+        """Return a method's mean of a measure with its interval; None if it was not measured."""
         return _estimate(self.of(method), key)
 
     def property_of(self, model: str, key: str) -> Estimate | None:
@@ -116,7 +117,7 @@ class Results:
         return _estimate([case for case in self.properties if case.method == model], key)
 
     def test(self, method: str, other: str, key: str) -> PairedTest | None:
-        """Test `method` minus `other` over the clips where both were measured, if any."""
+        """Test `method` minus `other` over the clips with both; None if there are none."""
         first, second = paired_values(self.of(method), self.of(other), key)
         return paired_test(first, second) if first else None
 
@@ -126,7 +127,7 @@ class Results:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     def to_csv(self) -> str:
-        """Return a table: one row for each clip and method, unscaled; empty where not measured."""
+        """Return a table with a row per clip and method, unscaled; empty cells if not measured."""
         keys = [row.key for row in MEASURES]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -142,7 +143,7 @@ def read_results(path: Path) -> Results:
     """Read the JSON document of an evaluation.
 
     Raises:
-        SettingsError: no such file, or another kind of document.
+        SettingsError: there is no such file, or it is another kind of document.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +160,7 @@ def read_results(path: Path) -> Results:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
-            f"{path}: not the JSON of an evaluation: give a file that fairy eval wrote"
+            f"{path}: not the JSON of an evaluation: use a file that fairy eval wrote"
         ) from error
 
 
@@ -171,7 +172,7 @@ def _estimate(cases: list[Case], key: str) -> Estimate | None:
 def paired_values(
     first: list[Case], second: list[Case], key: str
 ) -> tuple[list[float], list[float]]:
-    """Return both sides' values of a measure for the clips that have both."""
+    """Return two lists of a measure's values, for the clips that have both."""
     others = {case.key: case.scores.values for case in second}
     pairs = [
         (case.scores.values[key], others[case.key][key])
@@ -186,7 +187,7 @@ def _cases(documents: list[dict[str, Any]]) -> list[Case]:
 
 
 def _tracking(document: dict[str, Any]) -> TrackingAccuracy:
-    """Return the accuracy of a JSON document, in which numeric keys are text."""
+    """Read a tracking accuracy from JSON, in which numeric keys are text."""
     layers = [
         LayerAccuracy(
             row["layer"], row["step"], tuple(row["grid"]), _by_px(row["within"]),

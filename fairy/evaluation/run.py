@@ -1,4 +1,4 @@
-"""What `fairy eval` runs: one edited clip beside its source, or a suite of clips.
+"""The work of `fairy eval`: judge one edited clip and its source, or a suite of clips.
 
 Tests: tests/cli/test_evaluate.py.
 """
@@ -14,10 +14,10 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
 from fairy.evaluation import tables
 from fairy.evaluation.clips import folder_clips, plan_rendered
-from fairy.evaluation.measures import measure
 from fairy.evaluation.pair import load_pair
 from fairy.evaluation.pictures import ClipView, view_clip
 from fairy.evaluation.results import Case, Results
+from fairy.evaluation.scores import measure
 from fairy.evaluation.suite import Plan, Suite
 from fairy.metrics.semantic import Encoder, load_clip
 from fairy.models.registry import resolve_device
@@ -27,7 +27,7 @@ from fairy.settings import EditConfig
 def evaluate_pair(
     edited: Path, source: Path, target: Path | None, *, encoder: Encoder | None, **how: Any
 ) -> tuple[Results, list[ClipView]]:
-    """Judge one edited clip, beside its source as it is; `how` are arguments of `load_pair`."""
+    """Judge one edited clip next to its unedited source; `how` are arguments of `load_pair`."""
     pair, notes = load_pair(edited, source, target, **how)
     scores = measure(pair, encoder)
     unedited = measure(replace(pair, edited=pair.source), encoder)
@@ -41,7 +41,7 @@ def evaluate_pair(
         "compared at": f"{width}x{height}", "flow": pair.flow_method,
     }  # fmt: skip
     results = Results(
-        title=f"{edited.name} beside {source.name}", methods=[tables.UNEDITED, edited.name],
+        title=f"{edited.name} and {source.name}", methods=[tables.UNEDITED, edited.name],
         reference=None, cases=cases, settings=settings, notes=list(notes),
     )  # fmt: skip
     return results, [view_clip(source.name, "", [(edited.name, pair, scores)], first_style=1)]
@@ -56,21 +56,21 @@ def plan_suite(
     instructions: Path | None = None,
     encoder: Encoder | None = None,
 ) -> Plan:
-    """Load models and gather clips.
+    """Load the models and plan the clips.
 
     Args:
-        suite: what is edited, and how it is judged.
+        suite: which clips are edited, and how they are judged.
         config: the model, its device and the size.
         also: more models, each as "NAME=MODEL".
-        clips: a folder of clips in place of rendered ones.
-        instructions: what to ask of them.
-        encoder: CLIP, where it is to be used.
+        clips: a folder of clips to use instead of rendered ones.
+        instructions: a file with their instructions.
+        encoder: CLIP, if it should be used.
 
     Raises:
-        FairyError: a model or clip that cannot be loaded, or options that do not go together.
+        FairyError: a model or clip cannot be loaded, or the options contradict each other.
     """
     if (clips is None) != (instructions is None):
-        raise SettingsError("--clips and --instructions belong together: give both")
+        raise SettingsError("--clips and --instructions need each other: give both")
     named = [_named(text) for text in also]
     pipe = _load(config.model, config.device)
     others = {name: _load(path, config.device) for name, path in named}
@@ -103,7 +103,7 @@ def plan_suite(
 
 
 def suite_title(model: str, suite: Suite, clips: Path | None) -> str:
-    """Return the heading of a suite's results."""
+    """Return the title of a suite's results."""
     what = "rendered clips" if clips is None else clips.name
     return f"{Path(model).name or model}: {suite.name} suite, {what}"
 
@@ -112,7 +112,7 @@ def _named(text: str) -> tuple[str, str]:
     """Return (name, model) of "name=model"."""
     name, equals, model = text.partition("=")
     if not (name and equals and model):
-        raise SettingsError(f"--also {text}: say it as NAME=MODEL, as in equivariant=out/model")
+        raise SettingsError(f"--also {text}: use NAME=MODEL, as in equivariant=out/model")
     return name, model
 
 
@@ -121,5 +121,5 @@ def _load(model: str, device: str) -> FairyPipeline:
 
 
 def load_encoder(name: str | None, device: str) -> Encoder | None:
-    """Return the CLIP model `name`, a folder or a hub id; None for none."""
+    """Load the CLIP model `name`, a folder or a hub id; None if `name` is None."""
     return None if name is None else load_clip(name, device=resolve_device(device))

@@ -1,8 +1,8 @@
-"""Means with intervals, and tests for "better": over clips, never over frames.
+"""Means with intervals, and significance tests: over clips, never over frames.
 
-The unit is the clip: frames of one clip are not independent observations. All draws come from a
-fixed seed, so that the same scores give the same intervals. Bootstrap and permutation test are
-SciPy's. Tests: tests/evaluation/test_statistics.py.
+The unit is the clip, because frames of one clip are not independent. All draws use a fixed seed, so
+the same scores give the same intervals. Bootstrap and permutation test are SciPy's.
+Tests: tests/evaluation/test_statistics.py.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A method against another on the same clips, with the same seeds.
+    """One method compared with another on the same clips, with the same seeds.
 
     Attributes:
-        difference: of the first minus the second, with its interval.
-        p: probability of a mean difference this large, either way, if the two were alike.
+        difference: the first minus the second, with its interval.
+        p: probability of a mean difference this large, either way, if the two were equal.
         smaller: clips in which the first is smaller.
         larger: clips in which the first is larger.
     """
@@ -63,7 +63,7 @@ def estimate_mean(values: Sequence[float]) -> Estimate:
     """Return the mean and its percentile bootstrap interval (Efron, 1979).
 
     Raises:
-        ValueError: no value, or one that is not finite.
+        ValueError: there is no value, or one is not finite.
     """
     array = _finite(values)
     if len(array) == 1:
@@ -79,7 +79,7 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
     """Compare two methods clip by clip: interval of the difference and a sign-flip test.
 
     Raises:
-        ValueError: not one score of each for every clip.
+        ValueError: a clip lacks one of the two scores.
     """
     _check_paired(first, second)
     differences = _finite(first) - _finite(second)
@@ -104,14 +104,14 @@ def relative_change(
         before: the same clips and edits by the other method.
 
     Raises:
-        ValueError: not the same clips and edits, or a score that is not positive.
+        ValueError: the clips and edits differ, or a score is not positive.
     """
     _check_paired(after, before)
     logs = []
     for new, old in zip(after, before, strict=True):
         _check_paired(new, old)
         if min(*new, *old) <= 0:
-            raise ValueError(f"scores {list(new)} and {list(old)}: a ratio needs positive ones")
+            raise ValueError(f"scores {list(new)} and {list(old)}: ratios need positive scores")
         logs.append(float(np.log(_finite(new) / _finite(old)).mean()))
     change = estimate_mean(logs)
     percent = Estimate(
@@ -126,9 +126,9 @@ def relative_change(
 def sign_flip_p(differences: Sequence[float]) -> float:
     """Return the two-sided p of the paired permutation test (Fisher, 1935).
 
-    If the two methods were alike, each clip's difference could as well have the other sign. `p` is
-    the share of sign patterns whose mean is at least as far from 0; so N clips cannot give less
-    than `2 / 2**N`. All patterns are counted up to 13 clips, `NUM_DRAWS` of them drawn above. No
+    If the two methods were equal, each clip's difference could as well have the other sign. `p` is
+    the share of sign patterns whose mean is at least as far from 0, so N clips cannot give less
+    than `2 / 2**N`. Up to 13 clips all patterns are counted; above, `NUM_DRAWS` are drawn. No
     difference at all gives 1.
 
     >>> sign_flip_p([1.0, 2.0, 3.0])
@@ -137,7 +137,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     array = _finite(differences)
     if len(array) == 1:
         return 1.0
-    # SciPy flips signs where it is given one sample
+    # Given one sample, SciPy flips signs
     return float(
         stats.permutation_test(
             (array,), np.mean, permutation_type="samples", vectorized=True,
@@ -147,7 +147,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values corrected for how many there are (Holm, 1979), in the order given.
+    """Return p values corrected for multiple tests (Holm, 1979), in the given order.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -166,11 +166,11 @@ def _percent(log_ratio: float) -> float:
 
 def _check_paired(first: Sequence[object], second: Sequence[object]) -> None:
     if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} scores: give one of each for every clip")
+        raise ValueError(f"{len(first)} and {len(second)} scores: give one of each per clip")
 
 
 def _finite(values: Sequence[float]) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"scores {list(values)}: give at least one, all of them finite")
+        raise ValueError(f"scores {list(values)}: give at least one, all finite")
     return array

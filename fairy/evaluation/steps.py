@@ -1,7 +1,7 @@
-"""What each step of the method does to the warp error, from single frames to finetuned models.
+"""How each part of the method changes the warp error, from single frames to finetuned models.
 
 Own noise for every frame -> the same noise -> anchors -> anchors with a finetuned model. The unit
-is the clip: a clip that was edited in several ways counts once, by the mean of its logarithms.
+is the clip: a clip with several edits counts once, with the mean of its logarithms.
 Tests: tests/evaluation/test_steps.py.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 from fairy.evaluation.results import Case, Results, paired_values
 from fairy.evaluation.statistics import RelativeChange, relative_change
 
-# The model that was finetuned as long, but without moving its pictures: its column's name ends so
+# Suffix of the column of the model that was finetuned for as long, but without moving its pictures
 CONTROL = "longer training"
 
 
 @dataclass(frozen=True)
 class MethodStep:
-    """One method compared with the one it builds on, over the clips that both edited."""
+    """A method compared with the one it builds on, over the clips that both edited."""
 
     before: str
     after: str
@@ -33,8 +33,8 @@ class MethodStep:
 def method_steps(results: Results, key: str = "warp_error") -> list[MethodStep]:
     """Return the steps between the methods of an evaluation, in table order.
 
-    Methods up to the reference are compared with the one before; later ones, which are other
-    models with anchors, with the control if there is one, else with the reference.
+    Each method up to the reference is compared with the previous one. Later ones, which are other
+    models with anchors, are compared with the control if there is one, else with the reference.
     """
     steps = []
     for before, after in compared_pairs(results.methods, results.reference):
@@ -61,11 +61,11 @@ def compared_pairs(methods: Sequence[str], reference: str | None) -> list[tuple[
 
 
 def change_by_clip(after: list[Case], before: list[Case], key: str) -> RelativeChange | None:
-    """Return the relative change of a measure; None where no clip has it under both methods."""
+    """Return the relative change of a measure; None if no clip has it for both methods."""
     clips: dict[str, tuple[list[float], list[float]]] = {}
     for name in dict.fromkeys(case.clip for case in after):
         values = paired_values(_of_clip(after, name), _of_clip(before, name), key)
-        # Two still frames have no error, and no ratio
+        # Still frames have no error, so there is no ratio
         kept = [(a, b) for a, b in zip(*values, strict=True) if a > 0 and b > 0]
         if kept:
             clips[name] = [a for a, _ in kept], [b for _, b in kept]
@@ -75,7 +75,7 @@ def change_by_clip(after: list[Case], before: list[Case], key: str) -> RelativeC
 
 
 def means_by_edit(results: Results, key: str) -> dict[str, dict[str, float]]:
-    """Return the mean of a measure by edit and method; edits where nothing was measured: none."""
+    """Return the mean of a measure by edit and method, without edits that were not measured."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for case in results.cases:
         if case.edit and key in case.scores.values:

@@ -1,4 +1,4 @@
-"""Edit a fixed set of clips by several methods from the same seeds, and measure them.
+"""Edit a fixed set of clips with several methods from the same seeds, and measure them.
 
 Tests: tests/evaluation/test_suite.py.
 """
@@ -16,7 +16,6 @@ from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.evaluation.clips import MakeClip, SuiteClip
-from fairy.evaluation.measures import Scores, measure
 from fairy.evaluation.methods import (
     Method,
     first_frame_attention,
@@ -27,6 +26,7 @@ from fairy.evaluation.pair import Pair
 from fairy.evaluation.pictures import ClipView, view_clip
 from fairy.evaluation.properties import measure_properties
 from fairy.evaluation.results import Case, Results
+from fairy.evaluation.scores import Scores, measure
 from fairy.evaluation.workers import working
 from fairy.interrupt import Progress
 from fairy.media.frames import fit_size
@@ -35,7 +35,7 @@ from fairy.metrics.semantic import Encoder
 NUM_ANCHORS = 3
 # Shape of rendered clips, (height, width)
 ASPECT = (2, 3)
-# Methods that anchors are compared with, by the name that a suite uses
+# Methods that anchors are compared with, by their name in suites
 BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
     "own noise": partial(frame_by_frame, own_noise=True),
     "shared noise": partial(frame_by_frame, own_noise=False),
@@ -48,15 +48,15 @@ class Suite:
     """Which clips are edited, and how they are judged.
 
     Attributes:
-        name: as on the command line.
+        name: its name on the command line.
         num_open: rendered clips whose instruction leaves a choice open.
         num_exact: rendered clips whose instruction determines the result.
-        num_frames: of each clip.
-        size_share: longer side, as a share of the size at which the model works best.
-        baselines: methods that anchors are compared with, of `BASELINES`.
-        num_swept_clips: of the first clips, on which settings are varied and models measured.
+        num_frames: frames of each clip.
+        size_share: longer side, as a share of the model's default size.
+        baselines: methods that anchors are compared with, keys of `BASELINES`.
+        num_swept_clips: on this many first clips, settings are varied and models measured.
         sweeps: settings of `FairyPipeline` and their values.
-        num_shown_clips: of the first clips, which the report shows.
+        num_shown_clips: the report shows this many first clips.
         num_tracked_clips: rendered clips with exact tracks, on which attention is measured.
     """
 
@@ -72,7 +72,7 @@ class Suite:
     num_tracked_clips: int = 0
 
     def size(self, pipe: FairyPipeline, longer: int | None = None) -> tuple[int, int]:
-        """Return the (height, width) of rendered clips for a model; `longer` side if asked."""
+        """Return the (height, width) of rendered clips for a model; `longer` overrides the side."""
         longer = longer or round(pipe.defaults.size * self.size_share)
         return fit_size(*ASPECT, size=longer, multiple=pipe.vae_scale_factor)
 
@@ -100,20 +100,20 @@ SUITES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that a run of a suite needs.
+    """Everything that a run of a suite needs; fields that `Suite` has too mean the same.
 
     Attributes:
         pipe: the model under test.
-        name: of the model.
+        name: the model's name.
         clips: functions that make each clip.
-        others: further models, edited with anchors as one more method each, by name.
-        baselines: as of `Suite`.
-        num_swept_clips: first clips on which settings are varied and models measured.
-        sweeps: settings and their values.
-        num_shown_clips: first clips of which a view is made.
-        num_tracked_clips: rendered clips on which attention is measured.
-        encoder: such as CLIP; without it what needs it is not measured.
-        settings: shown in the results.
+        others: other models by name; each is one more method with anchors.
+        baselines: as in `Suite`.
+        num_swept_clips: as in `Suite`.
+        sweeps: as in `Suite`.
+        num_shown_clips: as in `Suite`.
+        num_tracked_clips: as in `Suite`.
+        encoder: such as CLIP; without it, measures that need it are not taken.
+        settings: settings to show in the results.
     """
 
     pipe: FairyPipeline
@@ -139,9 +139,9 @@ class Judged:
     """The results of one clip.
 
     Attributes:
-        cases: one for each method, in their order.
-        swept: by setting, one for each value except the default.
-        properties: one for each model.
+        cases: one per method, in their order.
+        swept: by setting, one per value except the default.
+        properties: one per model.
         view: for the report; None for clips that it does not show.
     """
 
@@ -154,13 +154,13 @@ class Judged:
 def run_suite(
     plan: Plan, title: str, progress: Progress | None = None, *, workers: int = 1
 ) -> tuple[Results, list[ClipView]]:
-    """Edit every clip in every way, measure, and vary settings on the first clips.
+    """Edit every clip with every method, measure, and vary settings on the first clips.
 
     Args:
         plan: what to do.
-        title: of the results.
+        title: title of the results.
         progress: called with the number of clips done and of all clips.
-        workers: processes that share the clips; for a CPU.
+        workers: processes that share the clips; useful on a CPU.
     """
     judged: list[Judged] = []
     with working(replace(plan, clips=()), workers) as each:
@@ -230,7 +230,7 @@ def _properties(plan: Plan, clip: SuiteClip, seed: int) -> list[Case]:
 
 
 def _swept_methods(plan: Plan, setting: str) -> list[Method]:
-    """Return a method for each value of a setting, except the default, which is measured anyway."""
+    """Return a method for each value of a setting except the default, which all clips have."""
     values = [v for v in plan.sweeps[setting] if v != _default(plan, setting)]
     settings = [{"num_anchors": NUM_ANCHORS, setting: value} for value in values]
     return [
@@ -240,7 +240,7 @@ def _swept_methods(plan: Plan, setting: str) -> list[Method]:
 
 
 def _default(plan: Plan, setting: str) -> int | None:
-    """Return the value that all clips were edited with; None where the edits differ in it."""
+    """Return the value that all clips were edited with; None if the edits differ in it."""
     if setting == "num_anchors":
         return NUM_ANCHORS
     return None if plan.pipe.defaults.edits else plan.pipe.defaults.num_inference_steps
@@ -257,7 +257,7 @@ def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[
 def judge_edit(
     clip: SuiteClip, method: Method, seed: int, encoder: Encoder | None
 ) -> tuple[Pair, Case]:
-    """Edit a clip in one way and measure it."""
+    """Edit a clip with one method and measure it."""
     start_s = time.perf_counter()
     edited = method.edit(clip.frames, clip.instruction, seed).clamp(0, 1)
     seconds = time.perf_counter() - start_s

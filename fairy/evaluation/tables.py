@@ -1,4 +1,4 @@
-"""Results as rows and sentences, for pages, the terminal and comparisons.
+"""Results as table rows and sentences, for pages, the terminal and comparisons.
 
 Tests: tests/evaluation/test_tables.py.
 """
@@ -14,7 +14,7 @@ from fairy.evaluation.results import Results, paired_values
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, holm
 
 SIGNIFICANT = 0.05
-# The source next to a single edit: what a perfectly steady clip with this motion scores
+# The source, shown next to a single edit: a perfectly steady clip with the same motion
 UNEDITED = "the source itself"
 Verdict = Literal["better", "worse", "differs", "no clear difference"]
 
@@ -33,11 +33,11 @@ class Tested:
     """A method compared with another by one measure.
 
     Attributes:
-        measure: by which.
-        method: the first.
-        other: the second.
-        test: of first minus second.
-        p: of the test, corrected for all tests made together (Holm).
+        measure: the measure.
+        method: the first method.
+        other: the second method.
+        test: test of first minus second.
+        p: the test's p value, corrected for all tests together (Holm).
     """
 
     measure: Measure
@@ -58,13 +58,13 @@ class Tested:
 
     @property
     def wins(self) -> int:
-        """Number of clips in which the first is better, or smaller where neither is good."""
+        """Number of clips in which the first is better, or smaller if no direction is good."""
         higher = self.measure.better == "higher"
         return self.test.larger if higher else self.test.smaller
 
     @property
     def difference(self) -> str:
-        """The mean difference, scaled, with its sign."""
+        """The mean difference as text, scaled, with its sign."""
         return show(self.measure, self.test.difference.mean, sign="+")
 
 
@@ -81,12 +81,12 @@ def show_interval(measure: Row, estimate: Estimate, sign: str = "") -> str:
 
 
 def summary(results: Results) -> list[tuple[Measure, list[Cell]]]:
-    """Return a row for each measure: a cell for each method, in order."""
+    """Return a row per measure, with a cell per method."""
     return [(measure, _cells(results, measure)) for measure in results.measures]
 
 
 def model_table(results: Results) -> tuple[list[str], list[tuple[Row, list[Cell]]]]:
-    """Return the models whose properties were measured, and a row for each property."""
+    """Return the models whose properties were measured, and a row per property."""
     models = list(dict.fromkeys(case.method for case in results.properties))
     rows = []
     for row in PROPERTIES if models else ():
@@ -99,7 +99,7 @@ def model_table(results: Results) -> tuple[list[str], list[tuple[Row, list[Cell]
 
 
 def reference_tests(results: Results) -> list[Tested]:
-    """Test the reference against every other method, by every measure with a good direction."""
+    """Test the reference against every other method, for every measure with a good direction."""
     if results.reference is None:
         return []
     pairs = [
@@ -114,13 +114,13 @@ def reference_tests(results: Results) -> list[Tested]:
 
 
 def corrected(tests: list[tuple[Measure, str, str, PairedTest]]) -> list[Tested]:
-    """Return tests with p values corrected for how many they are."""
+    """Return the tests with p values corrected for their number."""
     p_values = holm([test.p for *_, test in tests])
     return [Tested(*rest, p) for rest, p in zip(tests, p_values, strict=True)]
 
 
 def findings(results: Results) -> list[str]:
-    """Return a sentence for each test of warp error, and warnings about copies of the source."""
+    """Return a sentence per test of warp error, and warnings about copies of the source."""
     tests = reference_tests(results)
     found = [_sentence(results, t) for t in tests if t.measure.key == "warp_error"]
     for method in results.methods:
@@ -129,8 +129,8 @@ def findings(results: Results) -> list[str]:
         if copies and method != UNEDITED:
             which = "the clip is" if len(cases) == 1 else f"{copies} of {len(cases)} clips are"
             found.append(
-                f"{method}: {which} hardly edited, little more than a copy of the source; that "
-                "alone makes it steady."
+                f"{method}: {which} hardly edited, little more than a copy of the source, which "
+                "is steady anyway."
             )
     return found
 

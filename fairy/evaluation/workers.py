@@ -1,7 +1,7 @@
-"""Run the work of an evaluation here or in several processes.
+"""Run the work of an evaluation in this process or in several.
 
-A few clips at once use a CPU's cores better than one: small pictures leave most of a thread pool
-idle. Results come in the order of the work and do not depend on the number of processes.
+Several clips at once use a CPU's cores better than one, because small pictures leave most threads
+idle. Results come in order and do not depend on the number of processes.
 Tests: tests/evaluation/test_workers.py.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-# (function of what is shared and an item, items) -> the results
+# (function of the shared object and an item, items) -> the results
 Each = Callable[[Callable[[Any, Any], Any], Iterable[Any]], Iterator[Any]]
 
 
@@ -24,7 +24,7 @@ def working(shared: Any, workers: int = 1) -> Iterator[Each]:
     """Yield `each(function, items)`, an iterator over function(shared, item) in order.
 
     Args:
-        shared: what every call needs, such as models; sent to each process once.
+        shared: the object that every call needs, such as models; sent to each process once.
         workers: processes that share the items; 1 works in this process. With more, `function`
             and items must be picklable, and the cores are divided among the processes.
     """
@@ -38,10 +38,10 @@ def working(shared: Any, workers: int = 1) -> Iterator[Each]:
 
 
 class _Work:
-    """A function of what is shared and an item, as a function of the item alone.
+    """A function of the shared object and an item, as a function of the item alone.
 
     Attributes:
-        shared: in a worker process, what its pool was started with.
+        shared: in a worker process, the object that its pool was started with.
     """
 
     shared: Any = None

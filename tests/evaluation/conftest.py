@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fairy.evaluation.measures import Scores
 from fairy.evaluation.pair import Pair
 from fairy.evaluation.results import Case, Results
+from fairy.evaluation.scores import Scores
 
 NUM_FRAMES = 8
 STEP_PX = 2

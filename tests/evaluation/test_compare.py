@@ -64,5 +64,5 @@ def test_too_few_clips_to_tell_are_said():
 
 
 def test_evaluations_with_nothing_in_common_are_refused():
-    with pytest.raises(SettingsError, match="share no clip"):
+    with pytest.raises(SettingsError, match="have no clip"):
         compare(make_results({"a": STEADY}), make_results({"b": STEADY}))

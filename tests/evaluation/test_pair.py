@@ -65,7 +65,7 @@ def test_what_cannot_be_told_can_be_said(by, last):
 def test_both_are_compared_at_the_smaller_size():
     how = align(clip("edit", 4, 8, 512, 288), clip("source", 4, 8, 1920, 1080))
     assert how.size == (288, 512)
-    assert how.notes == ("source is scaled from 1920x1080 to 512x288 to be compared",)
+    assert how.notes == ("source is scaled from 1920x1080 to 512x288 for the comparison",)
 
 
 def test_large_clips_are_compared_at_the_size_asked_for():
@@ -112,7 +112,7 @@ def test_a_target_that_is_shorter_shortens_the_comparison(tmp_path):
 
 def test_a_clip_is_not_its_own_source(tmp_path):
     write_video(np.zeros((2, 16, 16, 3), np.uint8), tmp_path / "a.mp4")
-    with pytest.raises(SettingsError, match="given as both"):
+    with pytest.raises(SettingsError, match="the same file"):
         load_pair(tmp_path / "a.mp4", tmp_path / "a.mp4")
 
 

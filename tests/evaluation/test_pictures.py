@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fairy.evaluation.measures import measure
 from fairy.evaluation.pair import Pair
 from fairy.evaluation.pictures import HIDDEN, ClipView, error_maps, view_clip
+from fairy.evaluation.scores import measure
 from fairy.media.read import probe, read_video
 from tests.evaluation.conftest import NUM_FRAMES, make_pair
 

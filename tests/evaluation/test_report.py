@@ -15,10 +15,10 @@ import torch
 from fairy.analysis.tracking import THRESHOLDS_PX, LayerAccuracy, TrackingAccuracy
 from fairy.errors import MediaError, OutputExistsError, SettingsError
 from fairy.evaluation.figures import clip_curve, overview_figures, sweep_figures
-from fairy.evaluation.measures import measure
 from fairy.evaluation.pictures import view_clip
 from fairy.evaluation.report import check_report, render, report_paths, write_report
 from fairy.evaluation.results import Results
+from fairy.evaluation.scores import measure
 from tests.evaluation.conftest import make_pair, make_results
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -89,7 +89,7 @@ def test_correction_never_lowers_p_and_keeps_their_order():
 
 
 def test_another_number_of_clips_is_an_error():
-    with pytest.raises(ValueError, match="every clip"):
+    with pytest.raises(ValueError, match="per clip"):
         paired_test([1.0, 2.0], [1.0])
 
 
