@@ -25,6 +25,10 @@ class InstructionError(FairyError):
     """The instruction is empty or has no word that the model knows."""
 
 
+class NumbersError(FairyError):
+    """A model computes NaN or infinity: broken weights, a dtype too small, settings too strong."""
+
+
 class JobInterrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM ended a job; the command line exits with 128 + `signal_number`.
 

@@ -118,10 +118,13 @@ class ConsoleHandler(logging.Handler):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
+        self._last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the record."""
-        say(self.console, f"fairy: {record.getMessage()}")
+        """Print the record, unless the line before says the same."""
+        if (line := record.getMessage()) != self._last:
+            say(self.console, f"fairy: {line}")
+        self._last = line
 
 
 @contextmanager

@@ -22,8 +22,9 @@ class Notes(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record's message."""
-        self.lines.append(record.getMessage())
+        """Keep the record's message, once: every shot of a clip may give it."""
+        if (line := record.getMessage()) not in self.lines:
+            self.lines.append(line)
 
     def __enter__(self) -> Notes:
         """Start to collect."""

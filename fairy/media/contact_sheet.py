@@ -6,6 +6,8 @@ font. Tests: tests/media/test_contact_sheet.py.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,7 +61,7 @@ def side_by_side(
     Args:
         left: uint8 (H,W,3).
         right: uint8 (H,W,3); its size may differ.
-        labels: texts above the two, or None for none.
+        labels: texts above the two, each clipped to two lines, or None for none.
 
     Returns:
         uint8 (H,W,3); height and width are even, so that it can be a frame of a video.
@@ -67,7 +69,10 @@ def side_by_side(
     height = left.shape[0]
     cells = [_scaled(left, height), _scaled(right, height)]
     gap = _gap(height)
-    texts = _text(labels or (), [cell.width for cell in cells], gap, _font(height))
+    widths = [cell.width for cell in cells]
+    # No letter is narrower than a pixel: the rest has no room
+    short = [text[: 2 * width] for text, width in zip(labels or (), widths, strict=False)]
+    texts = _text(short, widths, gap, _font(height), max_lines=2)
     sheet = np.asarray(_stack([part for part in (texts, _strip(cells, gap)) if part.height], gap))
     rows, columns = sheet.shape[0] % 2, sheet.shape[1] % 2
     return np.pad(sheet, ((0, rows), (0, columns), (0, 0)), constant_values=255)
@@ -98,10 +103,17 @@ def _stack(blocks: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
 
 
 def _text(
-    texts: Sequence[str], widths: Sequence[int], gap: int, font: ImageFont.FreeTypeFont
+    texts: Sequence[str],
+    widths: Sequence[int],
+    gap: int,
+    font: ImageFont.FreeTypeFont,
+    max_lines: int | None = None,
 ) -> PilImage.Image:
     """Draw each text, wrapped, in a column of its width; no text at all gives height 0."""
-    lines = [_wrap(text, width, font) for text, width in zip(texts, widths, strict=False)]
+    lines = [
+        _clip(_wrap(text, width, font), width, font, max_lines)
+        for text, width in zip(texts, widths, strict=False)
+    ]
     line_height = sum(font.getmetrics())
     height = line_height * max((len(column) for column in lines), default=0)
     block = PilImage.new("RGB", (sum(widths) + gap * (len(widths) - 1), height), _WHITE)
@@ -123,6 +135,26 @@ def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def _clip(
+    lines: list[str], width: int, font: ImageFont.FreeTypeFont, max_lines: int | None
+) -> list[str]:
+    """Return at most `max_lines` lines (None: all), none too wide; with … for what is left out."""
+    if max_lines is None:
+        return lines
+    kept = lines[:max_lines]
+    if len(lines) > len(kept):
+        kept[-1] += "…"
+    return [_shortened(line, width, font) for line in kept]
+
+
+def _shortened(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    if font.getlength(line) <= width:
+        return line
+    starts = [f"{line[:end].rstrip('…')}…" for end in range(len(line))]
+    num_fitting = bisect_right(starts, width, key=lambda text: math.ceil(font.getlength(text)))
+    return starts[max(num_fitting - 1, 0)]
 
 
 def _scaled(image: Image, height: int) -> PilImage.Image:

@@ -43,6 +43,8 @@ MINI = Path(__file__).parent / "mini"
 
 # diffusers renamed the argument in 2026 (its pull request 14205); it was torch_dtype before
 DTYPE_KEYWORD = "dtype" if hasattr(diffusers.utils, "_resolve_dtype") else "torch_dtype"
+# Of the autoencoder of Stable Diffusion XL
+SDXL_SCALING_FACTOR = 0.13025
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -59,7 +61,8 @@ def load_pipeline(
     Args:
         name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
-        dtype: "auto" (float16 on a GPU, float32 on the CPU), a name or a torch dtype.
+        dtype: "auto" (float16 on a GPU but for SDXL's autoencoder, float32 on the CPU), a name or
+            a torch dtype.
         **kwargs: passed to diffusers' `from_pretrained` or `from_single_file`. For a single file,
             `config` is a folder in diffusers format with the configuration of such a model;
             without it, diffusers downloads it from the hub.
@@ -93,7 +96,25 @@ def load_pipeline(
     defaults = model_defaults(kwargs.get("config", source))
     if "scheduler" not in kwargs:
         pipe.scheduler = make_scheduler(defaults.scheduler, pipe.scheduler)
-    return pipe.to(device), defaults
+    pipe.to(device)
+    if dtype == "auto" and overflows_in_float16(pipe.vae):
+        logger.info("the autoencoder runs in float32: it overflows in float16")
+        pipe.vae.to(dtype=torch.float32)
+    return pipe, defaults
+
+
+def overflows_in_float16(vae: Any) -> bool:
+    """Return whether an autoencoder in float16 is SDXL's, whose activations exceed 65,504.
+
+    Its scaling factor tells it from that of Stable Diffusion 1 and 2, which is safe; the fixed
+    version says that it needs no other dtype (`force_upcast`).
+    """
+    config = vae.config
+    return bool(
+        vae.dtype == torch.float16
+        and config.get("scaling_factor") == SDXL_SCALING_FACTOR
+        and config.get("force_upcast", True)
+    )
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

@@ -160,7 +160,7 @@ def test_a_name_that_is_too_long_or_none_stops_no_other_job(clips: Path, num_loa
     results = run(
         clips,
         ("a.mp4", "snow", "x" * 300 + ".mp4"),
-        ("x" * 300 + ".mp4", "snow", "1"),
+        ("y" * 300 + ".mp4", "snow", "1"),
         ("a.mp4", "snow", "a\0b.mp4"),
         ("circle", "snow", "2"),
         ("b.mp4", "snow", "3"),

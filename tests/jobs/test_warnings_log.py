@@ -21,3 +21,10 @@ def test_notes_are_the_warnings_of_the_block():
         logger.warning("audio %s left out", "pcm")
     logger.warning("after")
     assert notes.lines == ["audio pcm left out"]
+
+
+def test_what_every_shot_says_is_noted_once():
+    with Notes() as notes:
+        for _ in range(3):
+            logging.getLogger("fairy.editors").warning("not read: at night")
+    assert notes.lines == ["not read: at night"]

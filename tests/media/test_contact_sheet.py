@@ -51,3 +51,20 @@ def test_side_by_side_shows_both():
 def test_side_by_side_can_be_a_video_frame(size):
     both = side_by_side(picture(0, size), picture(1, (50, 33)))
     assert both.shape[0] % 2 == 0 and both.shape[1] % 2 == 0
+
+
+@pytest.mark.parametrize("text", ["word " * 500, "w" * 5000, "word " * 3 + "w" * 500])
+def test_very_long_text_is_clipped_to_two_lines(text):
+    images = picture(0, (96, 128)), picture(1, (96, 128))
+    one, two, clipped = (
+        side_by_side(*images, ("source", label)).shape for label in ("a", "word " * 6, text)
+    )
+    assert one[1] == two[1] == clipped[1]
+    assert one[0] <= clipped[0] <= two[0]
+
+
+def test_clipped_text_ends_in_dots():
+    image = picture(0, (96, 128))
+    short = side_by_side(image, image, ("source", "word " * 6))
+    assert np.array_equal(short, side_by_side(image, image, ("source", "word " * 6 + " ")))
+    assert not np.array_equal(short, side_by_side(image, image, ("source", "word " * 60)))

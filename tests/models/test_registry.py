@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,12 @@ from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, UNet2DCond
 
 from fairy.errors import ModelError, SettingsError
 from fairy.models import registry
-from fairy.models.registry import load_pipeline, resolve_device, resolve_dtype
+from fairy.models.registry import (
+    load_pipeline,
+    overflows_in_float16,
+    resolve_device,
+    resolve_dtype,
+)
 from tests.tiny import save_tiny_pipeline
 
 
@@ -113,3 +119,18 @@ def test_hub_that_cannot_be_asked_is_said(monkeypatch):
 def test_device_that_is_not_here_is_refused(device):
     with pytest.raises(SettingsError, match=device):
         resolve_device(device)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "config", "overflows"),
+    [
+        (torch.float16, {"scaling_factor": 0.13025, "force_upcast": True}, True),
+        (torch.float16, {"scaling_factor": 0.13025}, True),
+        # The version that was repaired
+        (torch.float16, {"scaling_factor": 0.13025, "force_upcast": False}, False),
+        (torch.float16, {"scaling_factor": 0.18215, "force_upcast": True}, False),
+        (torch.float32, {"scaling_factor": 0.13025, "force_upcast": True}, False),
+    ],
+)
+def test_the_autoencoder_that_overflows_in_float16_is_known(dtype, config, overflows):
+    assert overflows_in_float16(SimpleNamespace(dtype=dtype, config=config)) == overflows

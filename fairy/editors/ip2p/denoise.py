@@ -22,6 +22,7 @@ from fairy.anchors.attention import AnchorPass, anchor_attention
 from fairy.anchors.backends import Backend
 from fairy.anchors.cache import AnchorCache
 from fairy.editors.compute import not_compiled
+from fairy.editors.finite import FiniteSteps, numbers_error
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, avoid_single_row
 from fairy.editors.ip2p.levers.base import Lever, Step
@@ -101,6 +102,7 @@ class Denoiser:
         # One row for each branch and frame, (G*F,...)
         prompt_embeds = self.guidance.expand_prompt(self.prompt_embeds, num_frames)
         conditions = self.guidance.expand_image_latents(image_latents)
+        finite = FiniteSteps()
         state = AnchorPass(self.cache, self.backend, num_frames, writing)
         with (
             anchor_attention(self.unet, state),
@@ -118,6 +120,7 @@ class Denoiser:
                 predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
                 noise_pred = step.guidance.combine(predicted)
                 latents = scheduler.step(noise_pred, timestep, latents, **step_kwargs).prev_sample
+                finite.add(latents)
                 if self.on_step_end is not None:
                     tensors = {
                         "latents": latents,
@@ -127,6 +130,10 @@ class Denoiser:
                     tensors |= self.on_step_end(index, timestep, tensors)
                     latents, prompt_embeds, conditions = tensors.values()
         self.cache.end_pass()
+        if (bad := finite.first_bad()) is not None:
+            what = "anchors" if writing else "frames"
+            where = f"step {bad + 1} of {num_steps} of the {what}"
+            raise numbers_error(where, {"unet": self.unet}, self.guidance.guidance_scale)
         return latents
 
     def _predict(self, rows: Tensor, timestep: Tensor, prompt_embeds: Tensor) -> Tensor:

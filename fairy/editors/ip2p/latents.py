@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor
 
+from fairy.editors.finite import check_finite
 from fairy.options import checked
 from fairy.settings import SEED
 
@@ -29,6 +30,7 @@ def encode_images(vae: Autoencoder, images: Tensor) -> Tensor:
     encoded = vae.encode(avoid_single_row(images.to(vae.dtype)))
     mode = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
     image_latents: Tensor = mode[: images.shape[0]]
+    check_finite(image_latents, "encoding the frames", {"vae": vae})
     return image_latents
 
 
@@ -36,6 +38,7 @@ def decode_latents(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Return images (F,3,H,W) in [-1,1], float32, of latents (F,C,h,w)."""
     scaled = avoid_single_row(latents / vae.config.scaling_factor)
     images: Tensor = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+    check_finite(images, "decoding the results", {"vae": vae})
     return images[: latents.shape[0]].float().clamp(-1, 1)
 
 

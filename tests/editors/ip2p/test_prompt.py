@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import CLIPTokenizer
 
 from fairy.editors.ip2p.guidance import Guidance
-from fairy.editors.ip2p.prompt import encode_instruction
+from fairy.editors.ip2p.prompt import _say_what_is_not_read, encode_instruction
 from fairy.errors import InstructionError
+from fairy.models.registry import MINI
 
 
 @torch.no_grad()
@@ -22,3 +24,28 @@ def test_order_is_text_negative_negative(tiny_pipeline):
 def test_empty_instruction_is_refused(tiny_pipeline, instruction):
     with pytest.raises(InstructionError, match="empty"):
         encode_instruction(tiny_pipeline, instruction, "", Guidance(1, 1))
+
+
+def test_words_that_the_encoder_has_no_room_for_are_named(tiny_pipeline, caplog):
+    words = [f"w{number}" for number in range(tiny_pipeline.tokenizer.model_max_length)]
+
+    def not_read(words: list[str]) -> list[str]:
+        caplog.clear()
+        encode_instruction(tiny_pipeline, " ".join(words), "", Guidance(1, 1))
+        ours = [record for record in caplog.records if record.name.startswith("fairy")]
+        return ours[0].getMessage().split("; not read: ")[1].split() if ours else []
+
+    lost = not_read(words)
+    assert lost and words[-len(lost) :] == lost
+    # As much is read as fits
+    num_read = len(words) - len(lost)
+    assert not_read(words[:num_read]) == []
+    assert not_read(words[: num_read + 1]) == lost[:1]
+
+
+def test_mini_says_what_it_does_not_read(caplog):
+    tokenizer = CLIPTokenizer.from_pretrained(MINI / "tokenizer")
+    _say_what_is_not_read(tokenizer, "make it snow")
+    assert not caplog.records
+    _say_what_is_not_read(tokenizer, "make it snow " * 8)
+    assert "not read: " in caplog.text
