@@ -387,6 +387,9 @@ class RunOptions(Settings):
         Option(help="Also write settings, versions, times and memory as JSON.", group=OUTPUT),
     ] = None
     overwrite: Annotated[bool, Option(help="Replace outputs that exist.", group=OUTPUT)] = False
+    force: Annotated[
+        bool, Option(help="Edit even if the model does not know the words.", group=EDIT)
+    ] = False
     restart: Annotated[
         bool, Option(help="Start over instead of continuing an interrupted edit.", group=OUTPUT)
     ] = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -32,6 +33,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from fairy.errors import FairyError, JobInterrupted
+from fairy.options import options_of
+from fairy.settings import EditConfig, RunOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +65,7 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except FairyError as error:
-            say(Console(stderr=True), f"fairy: {error}")
+            say(Console(stderr=True), f"fairy: {in_flags(str(error))}")
             raise typer.Exit(EXIT_USER_ERROR) from error
         except OSError as error:
             # The reader of our output is gone, as in `fairy info clip.mp4 | head -1`: typer exits
@@ -79,6 +82,24 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
     return guarded
+
+
+def in_flags(message: str) -> str:
+    """Return an error of the library with options by their flags, as they were typed.
+
+    >>> in_flags("num_anchors is 0: it must be at least 1")
+    '--num-anchors is 0: it must be at least 1'
+    """
+    flags = {one.name: one.flag for kind in (EditConfig, RunOptions) for one in options_of(kind)}
+    for name, flag in flags.items():
+        # A name of several words is no other word; one of a single word is at the beginning
+        where = rf"(?<![\w-]){name}(?![\w(=.-])" if "_" in name else rf"^{name}(?= (is|{_VALUE}))"
+        message = re.sub(where, flag, message)
+    return message
+
+
+# How a value is shown: 'text'
+_VALUE = "['\"]"
 
 
 class OneLineGroup(TyperGroup):

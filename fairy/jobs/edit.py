@@ -24,7 +24,7 @@ import torch
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
-from fairy.errors import InstructionError, JobInterrupted, MediaError
+from fairy.errors import JobInterrupted, MediaError
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
@@ -34,7 +34,7 @@ from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
 from fairy.media.write import write_video
-from fairy.models.defaults import ModelDefaults, unknown_words
+from fairy.models.instructions import read_instruction
 from fairy.models.registry import resolve_device
 from fairy.settings import EditConfig, MediaConfig
 from fairy.system import peak_memory_bytes
@@ -55,6 +55,7 @@ class EditOptions(TypedDict, total=False):
     report: Path | str | None
     overwrite: bool
     restart: bool
+    force: bool
 
 
 def edit_video(
@@ -84,7 +85,8 @@ def edit_video(
         cancel: stops the edit when set; frames in work are finished and kept.
         **options: `compare`, where to write source and result side by side; `report`, where to
             write what was done as JSON; `overwrite`, to replace outputs that exist; `restart`, to
-            edit all frames again even if an interrupted edit has done some.
+            edit all frames again even if an interrupted edit has done some; `force`, to give the
+            model words that it does not know.
 
     Returns:
         What was done, with times and peak memory.
@@ -171,7 +173,7 @@ def ready(
     Raises:
         SettingsError: something differs from what the finished frames were made with, or a device
             is not there.
-        InstructionError: the model knows none of the words.
+        InstructionError: the model does not know what is asked.
     """
     request = plan.request
     with watch("read"):
@@ -182,7 +184,7 @@ def ready(
         resolve_device(request.config.anchor_cache_device)
     with watch("load"):
         editor = editor or load_editor(request.config)
-    check_words(request.instruction, editor.defaults)
+    read_instruction(request.instruction, editor.defaults, force=request.force)
     if request.restart:
         workspace.clear()
     size = model_size(plan.info, request.config, editor)
@@ -226,28 +228,6 @@ def kept_work_explained(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
 def _kept(workspace: Workspace, plan: EditPlan) -> str:
     done, total = workspace.num_done, plan.info.num_frames
     return f"{done} of {total} frames are done and kept in {workspace.path}"
-
-
-def check_words(instruction: str, defaults: ModelDefaults) -> None:
-    """Warn of words that the model never learnt, and list what it knows.
-
-    Raises:
-        InstructionError: it knows none of the words, apart from "the", "it" and the like.
-    """
-    unknown = unknown_words(instruction, defaults)
-    says_nothing = unknown == unknown_words(instruction, _KNOWS_NOTHING)
-    if not defaults.words or not (unknown or says_nothing):
-        return
-    words = ", ".join(map(repr, unknown)) or repr(instruction)
-    known = "; ".join(defaults.instructions) or ", ".join(sorted(defaults.words))
-    message = f"the model does not know {words}; it knows: {known}"
-    if says_nothing:
-        raise InstructionError(message)
-    logger.warning("%s", message)
-
-
-# A model whose one word cannot be typed: every word that matters is unknown to it.
-_KNOWS_NOTHING = ModelDefaults(words=frozenset({""}))
 
 
 def reset_peak_device_memory() -> None:

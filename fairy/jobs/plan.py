@@ -51,6 +51,7 @@ class EditRequest:
         report: where to write what was done as JSON, if anywhere.
         overwrite: replace outputs that exist.
         restart: edit all frames again, even if an interrupted edit has done some.
+        force: give the model the instruction even where it does not know its words.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class EditRequest:
     report: Path | None = None
     overwrite: bool = False
     restart: bool = False
+    force: bool = False
 
     @classmethod
     def of(
@@ -74,6 +76,7 @@ class EditRequest:
         report: Path | str | None = None,
         overwrite: bool = False,
         restart: bool = False,
+        force: bool = False,
     ) -> EditRequest:
         """Return the request of a Python caller, who may name files by text."""
         return cls(
@@ -85,6 +88,7 @@ class EditRequest:
             report=None if report is None else Path(report),
             overwrite=overwrite,
             restart=restart,
+            force=force,
         )
 
 

@@ -15,6 +15,7 @@ from itertools import groupby, islice
 import numpy as np
 
 from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSettings
+from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
 from fairy.editors.timing import Stopwatch
 from fairy.interrupt import Cancel, Progress
@@ -27,6 +28,7 @@ from fairy.media.frames import fit_size
 from fairy.media.info import Frame, VideoInfo
 from fairy.media.read import frames_at, read_frames
 from fairy.media.threads import ReadAhead
+from fairy.models.instructions import read_instruction
 from fairy.settings import EditConfig
 
 Batch = list[tuple[int, Frame]]
@@ -68,6 +70,10 @@ class ClipJob:
         self._watch, self._cancel = watch or Stopwatch(), cancel or Cancel()
         self._progress, self._shared = progress or (lambda done, total: None), shared
         self._num_done = workspace.num_done
+        request = plan.request
+        self._instructions = read_instruction(
+            request.instruction, editor.defaults, force=request.force, quiet=True
+        )
         self.size = model_size(plan.info, self._config, editor)
         self.used: UsedSettings | None = None
         self.model_seconds: Counter[str] = Counter()
@@ -122,8 +128,9 @@ class ClipJob:
         store = self._workspace.anchors(segment.shot[0])
         fresh = self._workspace.new_path("anchors", segment.shot[0])
         with self._watch("anchors"):
-            session = self._editor.begin(
-                self._plan.request.instruction,
+            session = begin_all(
+                self._editor,
+                self._instructions,
                 anchors,
                 self._config,
                 size=self.size,

@@ -10,8 +10,9 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +45,7 @@ class KnownEdit:
         phrases: other phrasings it was trained with; `{it}`, `{shape}`, `{other}` and `{colour}`
             are placeholders for words.
         right: share of held-out cases, 0 to 1, in which the edit succeeded; None if unknown.
+        colourless: whether the result has no colour: what little the model leaves is taken out.
     """
 
     name: str
@@ -51,6 +53,7 @@ class KnownEdit:
     steps: int
     phrases: tuple[str, ...] = ()
     right: float | None = None
+    colourless: bool = False
 
     def __post_init__(self) -> None:
         """Check the number of steps."""
@@ -130,23 +133,46 @@ def unknown_words(instruction: str, defaults: ModelDefaults) -> list[str]:
 def nearest_edit(instruction: str, edits: Sequence[KnownEdit]) -> KnownEdit | None:
     """Return the listed edit that `instruction` asks for, or None if it resembles none of them.
 
+    Scored as by `edits_by_likeness`.
+    """
+    nearest = edits_by_likeness(instruction, edits)
+    return nearest[0][0] if nearest else None
+
+
+def edits_by_likeness(
+    instruction: str, edits: Collection[KnownEdit], least: float | None = None
+) -> list[tuple[KnownEdit, float]]:
+    """Return the listed edits and their scores, from `least` on, the nearest first.
+
     The score is the weight of the words that two instructions share, divided by that of all their
     words. A word weighs log((n + 1) / m) if m of the n edits use it: "make" little, "sepia" much.
     All shapes are one word and so are all colours: "make the square blue" is the same edit as
     "make the circle red". Words that no edit uses are ignored.
     """
-    phrases = [[_content(text) for text in (edit.instruction, *edit.phrases)] for edit in edits]
-    num_uses = Counter(word for sets in phrases for word in set().union(*sets))
-    weight = {word: math.log((len(edits) + 1) / uses) for word, uses in num_uses.items()}
+    phrases = _phrase_words(tuple(edits))
+    weight = _weights(tuple(edits))
     target = _content(instruction) & weight.keys()
 
     def likeness(words: frozenset[str]) -> float:
         shared = sum(weight[word] for word in words & target)
         return shared / sum(weight[word] for word in words | target) if shared else 0.0
 
-    scores = [max(map(likeness, sets)) for sets in phrases]
-    best = max(scores, default=0.0)
-    return edits[scores.index(best)] if best >= LEAST_LIKENESS else None
+    scored = [(edit, max(map(likeness, sets))) for edit, sets in zip(edits, phrases, strict=True)]
+    bound = LEAST_LIKENESS if least is None else least
+    return sorted((one for one in scored if one[1] >= bound), key=lambda one: -one[1])
+
+
+@lru_cache(maxsize=4)
+def _phrase_words(edits: tuple[KnownEdit, ...]) -> list[list[frozenset[str]]]:
+    """Return the words that matter of every phrasing of every edit."""
+    return [[_content(text) for text in (edit.instruction, *edit.phrases)] for edit in edits]
+
+
+@lru_cache(maxsize=4)
+def _weights(edits: tuple[KnownEdit, ...]) -> dict[str, float]:
+    """Return what each word counts for: much if few edits use it."""
+    num_uses = Counter(word for sets in _phrase_words(edits) for word in set().union(*sets))
+    return {word: math.log((len(edits) + 1) / uses) for word, uses in num_uses.items()}
 
 
 def _content(instruction: str) -> frozenset[str]:

@@ -189,6 +189,8 @@ EDITS: tuple[Edit, ...] = (
     *(Edit(name, "one-to-many", False, _free_look(look)) for name, look in FREE_LOOKS.items()),
 )
 EDITS_BY_NAME = {edit.name: edit for edit in EDITS}
+# Their targets are grey
+COLOURLESS = frozenset(("black_and_white", "pencil_sketch", "emboss"))
 # Their targets have a grid that stays in place on the screen when the scene moves.
 SCREEN_LOOKS: dict[str, Callable[[Tensor], Tensor]] = {"pixel_art": looks.pixel_art}
 # What a small model learns last: hard edges, an inverted sign, objects that appear or disappear.

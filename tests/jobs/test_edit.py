@@ -14,15 +14,14 @@ import torch
 
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.errors import InstructionError, MediaError
-from fairy.jobs.edit import check_words, edit_video
+from fairy.errors import MediaError
+from fairy.jobs.edit import edit_video
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
 from fairy.media.info import Frame
 from fairy.media.read import probe, read_video
 from fairy.media.threads import QUEUE_FRAMES
 from fairy.media.write import write_video
-from fairy.models.defaults import ModelDefaults
 from fairy.settings import EditConfig
 from tests.tiny import assert_same_frames, make_frames
 
@@ -193,29 +192,6 @@ def test_real_clips_keep_times_size_and_audio(
     assert after.rotation == 0
     assert frame_times(out) == frame_times(source)
     assert audio_packets(out) == audio_packets(source)
-
-
-LEARNT = ModelDefaults(words=frozenset({"make", "snow"}), instructions=("make it snow",))
-
-
-def test_known_words_pass_silently(caplog: pytest.LogCaptureFixture):
-    check_words("Make the snow!", LEARNT)
-    assert caplog.text == ""
-
-
-def test_unknown_words_are_named_with_what_is_known(caplog: pytest.LogCaptureFixture):
-    check_words("make purple snow", LEARNT)
-    assert "does not know 'purple'; it knows: make it snow" in caplog.text
-
-
-def test_nothing_but_unknown_words_is_refused():
-    with pytest.raises(InstructionError, match="'purple', 'elephants'; it knows: make it snow"):
-        check_words("the purple elephants", LEARNT)
-
-
-def test_a_model_of_all_language_knows_every_word(caplog: pytest.LogCaptureFixture):
-    check_words("purple elephants", ModelDefaults())
-    assert caplog.text == ""
 
 
 @pytest.mark.gpu

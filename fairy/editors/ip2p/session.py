@@ -36,6 +36,7 @@ from fairy.editors.turns import turn
 from fairy.errors import SettingsError
 from fairy.media.colours import Image
 from fairy.media.frames import to_images
+from fairy.models.defaults import nearest_edit
 from fairy.settings import EditConfig
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Ip2pSession(EditSession):
         settings = pipe.defaults.fill(settings, prompt)
         self._pipe, self._size, self._decode = pipe, size, options.decode
         self._shortcuts = settings.shortcuts
+        edit = nearest_edit(prompt, pipe.defaults.edits)
+        self._colourless = edit is not None and edit.colourless
         with turn(pipe.unet):
             self._denoiser = _make_denoiser(pipe, prompt, settings, size, options)
             self._timer = Stopwatch(self._device)
@@ -241,7 +244,14 @@ class Ip2pSession(EditSession):
             return latents.cpu()
         with self._timer("vae_decode"):
             images = decode_latents(self._pipe.decoder or self._pipe.vae, latents)
-            return check_safety(self._pipe, images).cpu()
+            images = check_safety(self._pipe, images).cpu()
+            return without_colour(images) if self._colourless else images
+
+
+def without_colour(images: Tensor) -> Tensor:
+    """Return images (F,3,H,W) with their brightness (ITU-R BT.601) in every channel."""
+    weights = torch.tensor((0.299, 0.587, 0.114))[:, None, None]
+    return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 
 def check_safety(pipe: FairyPipeline, images: Tensor) -> Tensor:

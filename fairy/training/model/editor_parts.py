@@ -16,7 +16,7 @@ from fairy.errors import ModelError, SettingsError
 from fairy.models.defaults import KnownEdit, ModelDefaults
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.registry import load_pipeline
-from fairy.synthetic.edits import EDITS
+from fairy.synthetic.edits import COLOURLESS, EDITS
 from fairy.synthetic.phrases import all_phrases, known_instruction, training_templates
 from fairy.training.config import TrainConfig
 from fairy.training.model.build import build_sampler, build_text_encoder, build_unet
@@ -79,6 +79,7 @@ def new_defaults(config: TrainConfig) -> ModelDefaults:
             instruction=known_instruction(edit.name),
             steps=config.num_inference_steps if edit.deterministic else config.open_inference_steps,
             phrases=training_templates(edit.name),
+            colourless=edit.name in COLOURLESS,
         )
         for edit in EDITS
     )

@@ -18,6 +18,7 @@ from fairy.editors.ip2p.latents import encode_images
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.editors.ip2p.session import CallOptions
 from fairy.errors import SettingsError
+from fairy.models.defaults import KnownEdit
 from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
@@ -234,3 +235,14 @@ def test_what_this_editor_cannot_do_is_refused(pipe):
         pipe.begin("red", edited, SETTINGS, size=SIZE)
     with begin(pipe) as session, pytest.raises(SettingsError, match="leave the mask out"):
         session.edit([EditInput(0, FRAMES[0], mask=torch.ones(SIZE))])
+
+
+def test_a_look_without_colour_has_none_also_when_it_is_enlarged(pipe):
+    edit = KnownEdit(name="grey", instruction="make it grey", steps=1, colourless=True)
+    pipe.defaults = replace(pipe.defaults, size=16, edits=(edit,))
+    frames = make_frames(3, height=24, width=32)
+    grey, coloured = (
+        pipe(frames, text, generator=0).frames.astype(int) for text in ("make it grey", "red")
+    )
+    assert (grey.max(-1) == grey.min(-1)).all()
+    assert (coloured.max(-1) - coloured.min(-1)).max() > 3
