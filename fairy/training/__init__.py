@@ -1,1 +1,1 @@
-"""The trainer of the bundled model: scenes and edits rendered on the fly, recipes, two stages."""
+"""The trainer: recipes, training data, and the stages that make or finetune a model."""

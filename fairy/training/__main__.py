@@ -1,4 +1,4 @@
-"""`python -m fairy.training RECIPE ...`: the trainer without the rest of the command line."""
+"""`python -m fairy.training RECIPE ...` is `fairy train`, for launchers such as torchrun."""
 
 from fairy.cli.train import main
 

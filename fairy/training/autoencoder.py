@@ -1,4 +1,4 @@
-"""The stage that makes the autoencoder: a linear code that is computed, a correction that learns.
+"""The autoencoder stage: it computes a linear code and trains the decoder's correction.
 
 Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/run/test_trainer.py.
 """
@@ -22,7 +22,7 @@ from fairy.training.run.seeding import generator
 
 
 class AutoencoderModel(nn.Module):
-    """Images and noise in, reconstruction out; only the decoder's correction learns."""
+    """Images and noise in, reconstruction out; only the decoder's correction is trained."""
 
     def __init__(self, autoencoder: PatchAutoencoder, latent_noise: float) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class AutoencoderModel(nn.Module):
 
 
 class AutoencoderStage:
-    """Fits the code to images, then learns what its exact inverse leaves out."""
+    """Fits the code to images, then trains the correction of its exact inverse."""
 
     def __init__(self, config: TrainConfig, source: ScenePairs) -> None:
         self.config = config
@@ -76,11 +76,11 @@ class AutoencoderStage:
         return [images, outputs], [""] * rows, {"psnr_db": psnr_db(outputs, images)}
 
     def export(self, folder: Path, card: str) -> None:
-        """Save the autoencoder in diffusers' format; it is a part, and gets no card."""
+        """Save the autoencoder in diffusers format, without a card, because it is only a part."""
         self.autoencoder.save_pretrained(folder)
 
     def close(self) -> None:
-        """End what the pairs were rendered or read with."""
+        """Close the source of the images."""
         self.source.close()
 
     def _images(self, step: int, part: int) -> Tensor:

@@ -1,9 +1,9 @@
-"""Anchor attention as it is trained: pseudo-clips side by side in one batch, with gradients.
+"""Anchor attention for training: pseudo-clips side by side in one batch, with gradients.
 
-When editing, anchors come first and leave their keys and values in a cache. Here all frames of a
-clip are at the same step of the same batch, so nothing needs to be kept: of P clips with F frames,
-B = P*F rows, the A anchors of each clip attend to all its anchors, its other frames to
-themselves and the anchors. Gradients flow through the anchors' keys and values (SDPA).
+In an edit, anchors run first and their keys and values are cached. Here all frames of a clip are at
+the same step of the same batch, so no cache is needed. A batch has P clips with F frames, B = P*F
+rows. The A anchors of each clip attend to all its anchors, the other frames to themselves and the
+anchors. Gradients flow through the anchors' keys and values (SDPA).
 The specification is `fairy.anchors.attention`. Tests: tests/training/test_clip_attention.py.
 """
 
@@ -25,12 +25,12 @@ from fairy_kernels.sdpa import anchor_attention_concatenated, sdpa
 
 @dataclass(frozen=True)
 class ClipLayout:
-    """How the rows of a batch are frames of clips.
+    """How the rows of a batch form clips.
 
     Attributes:
         num_frames: frames F of each clip, side by side.
-        anchors: which of them are anchors.
-        others: which are not.
+        anchors: indices of the anchor frames.
+        others: indices of the other frames.
     """
 
     num_frames: int
@@ -69,14 +69,14 @@ class ClipAttnProcessor(AnchorAttnProcessor):
 
 
 def install_clip_attention(unet: UNet2DConditionModel, layout: ClipLayout) -> None:
-    """Attend over clips from now on, also when activations are computed again for gradients."""
+    """Attend over clips permanently, also when gradient checkpointing recomputes activations."""
     for name, attn in self_attention_layers(unet).items():
         attn.set_processor(ClipAttnProcessor(name, layout))
 
 
 @contextmanager
 def image_attention(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Attend within each row for a while, as to images; put back what was there, always."""
+    """Attend only within each row, as for images; restores the processors, also on errors."""
     layers = self_attention_layers(unet)
     before = {name: attn.processor for name, attn in layers.items()}
     try:

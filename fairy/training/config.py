@@ -36,56 +36,56 @@ class TrainConfig(Settings):
         autoencoder: folder of the trained autoencoder; the editor stage needs it.
         start: weights that a new model starts from: a folder in diffusers' format, or a safetensors
             file with `unet.*` and `text.*` and a folder `tokenizer` beside it. Embeddings of words
-            that both tokenizers know are kept. The autoencoder stage takes its linear code from
-            there (`vae/`, or `pca.*` in the file). Random weights when None.
+            that both tokenizers know are kept. The autoencoder stage loads its linear code from it
+            (`vae/`, or `pca.*` in the file). Random weights when None.
         model: the model that the finetune stage starts from: "mini", a folder, a file or a hub id.
         data: pairs to finetune on: a folder or a hub id of a data set; rendered scenes when None.
-        shuffle_window: examples of a data set that are mixed with each other; that many encoded
-            pairs, twice, are kept in memory by every process.
+        shuffle_window: how many examples of a data set are shuffled together; every process keeps
+            twice as many encoded pairs in memory.
         device: "auto", "cpu", "cuda", "cuda:1".
-        seed: everything random depends on (seed, step) alone.
+        seed: all randomness depends on (seed, step) alone.
         clear_share: share of scenes with few, large, distinct objects, so that "the circle" is
-            never ambiguous; the rest is crowded.
-        photo_share: share of scenes with a photograph behind, if there are any.
+            never ambiguous; the others are crowded.
+        photo_share: share of scenes with a photograph as background, if there are any.
         scope_weights: how often looks of the whole picture, local changes and one-to-many edits of
             rendered scenes are drawn, relative to each other.
-        pool_batches: batches of pairs of rendered scenes that worker processes render ahead as one
-            pool, held as uint8; 0 renders each batch when it is needed. A pool has one size.
-        pool_uses: how often each pool is used, each time in another order.
+        pool_batches: batches of rendered pairs that worker processes render ahead as one pool,
+            kept as uint8; 0 renders each batch when it is needed. A pool has one size.
+        pool_uses: how often each pool is used, each time in a different order.
         pool_workers: processes that render the pools of each training process.
         sizes: (height, width) of the training images; one is drawn per step or pool.
         resize_scale: images are loaded this much larger than `sizes`, for a random crop.
-        affine_rotation_deg: source and target are turned by the same random angle, up to this.
+        affine_rotation_deg: source and target are rotated by the same random angle, up to this.
         affine_translation: they are moved by up to this share of the size, along both axes.
         affine_scale: they are scaled by a random factor between these.
         affine_shear_deg: they are sheared by a random angle up to this, along both axes.
-        clip_frames: frames of the pseudo-clip that a smooth path of affine maps makes of each
-            pair, trained with anchor attention; 1 trains on images.
+        clip_frames: each pair becomes a pseudo-clip of this many frames by a smooth path of affine
+            maps, trained with anchor attention; 1 trains on images.
         clip_anchors: anchor frames among them.
         batch_size: images, or noised pairs, per forward pass and process. Frames of a
             pseudo-clip and copies of a pair count.
         global_batch_size: images per optimizer step on all processes together; reached by
             accumulating gradients. batch_size times processes when None.
-        average_every: steps after which processes average their weights, each with an optimizer of
-            its own; 0 exchanges gradients every step.
-        precision: "auto", "float32" or "bf16". bf16 weights with float32 masters on CPUs, mixed
-            precision on CUDA; auto takes it on CUDA, and on CPUs with AMX or AVX512-BF16 for the
-            editor, but not for a LoRA.
-        draws_per_pair: noised copies of each pair in a batch; 2 halve the cost of rendering
-            and encoding.
+        average_every: processes, each with its own optimizer, average their weights after this many
+            steps; 0 exchanges gradients every step.
+        precision: "auto", "float32" or "bf16". bf16 means bf16 weights with float32 masters on
+            CPUs, and mixed precision on CUDA; auto uses it on CUDA, and on CPUs with AMX or
+            AVX512-BF16 for the editor, but not for a LoRA.
+        draws_per_pair: noised copies of each pair in a batch; 2 halves the cost of rendering and
+            encoding.
         max_steps: optimizer steps of the whole run.
         max_minutes: wall-clock budget of this call; no budget when None.
         resume: continue from the newest checkpoint in `output`.
-        learning_rate: after `warmup_steps` of linear rise; falls linearly to zero over the last
-            `decay_steps` before `max_steps`.
+        learning_rate: the rate after a linear rise over `warmup_steps`; it falls linearly to zero
+            over the last `decay_steps` before `max_steps`.
         warmup_steps: steps of the rise.
         decay_steps: steps of the fall.
-        betas: of AdamW.
-        weight_decay: of AdamW.
+        betas: AdamW's betas.
+        weight_decay: AdamW's weight decay.
         max_grad_norm: gradients are clipped to this norm.
         max_loss_rise: the run stops when the loss, averaged over about ten steps, is this many
-            times the lowest it has been.
-        ema_decay: decay of the averaged weights, which are what is exported.
+            times its lowest value.
+        ema_decay: decay of the averaged weights, which are exported.
         gradient_checkpointing: compute activations of the UNet twice instead of keeping them.
         lora_rank: rank of the LoRA that is finetuned in the UNet's attention; 0 finetunes all of
             its weights.
@@ -93,7 +93,7 @@ class TrainConfig(Settings):
         patch_size: side of a block in pixels, a power of two; latents are that much smaller.
         correction_channels: width of the decoder's correction of the linear code.
         correction_depth: its layers between the first and the last.
-        num_component_images: images whose principal components make the code.
+        num_component_images: images whose principal components give the code.
         latent_noise: noise added to the latents that the decoder learns to decode.
         unet_channels: channels per level of the UNet.
         unet_norm_groups: group norm's groups in the UNet.
@@ -102,27 +102,27 @@ class TrainConfig(Settings):
         text_layers: layers of the text encoder.
         text_heads: attention heads of the text encoder.
         text_tokens: tokens of an instruction, padded to this length.
-        timestep_power: t = 999 * u**(1 / timestep_power), u uniform: over 1 favours high noise.
-        timestep_set: train on these timesteps, the ones that few steps visit, instead; the first
-            is pure noise. One-to-many edits are then trained on all timesteps from 100 on.
-        timestep_jitter: those after the first are moved by up to this.
+        timestep_power: t = 999 * u**(1 / timestep_power), u uniform: above 1 favours high noise.
+        timestep_set: train on these timesteps instead, which sampling with few steps uses; the
+            first is pure noise. One-to-many edits are then trained on all timesteps from 100 on.
+        timestep_jitter: timesteps after the first are moved by up to this.
         pure_noise_share: share of pairs at the first of `timestep_set`.
         open_pure_noise_share: the same for one-to-many edits.
-        own_guess_share: share of batches whose noisy inputs are made of the model's own guess from
-            pure noise where the edit is deterministic, as in sampling; for models that predict
-            the clean latents.
-        channel_weight_power: a latent channel's error counts in proportion to its variance in the
-            picture to this power; 0 weighs all alike. For linear codes.
-        change_share: share of each pair's loss that is spread over what the edit changes, or
-            over what it leaves if that is the smaller part; 0 is the plain mean squared error.
-        drop_text: share of pairs that lose their instruction alone.
-        drop_image: share of pairs that lose their source image alone.
+        own_guess_share: share of batches in which deterministic edits get noisy inputs made from
+            the model's own guess from pure noise, as in sampling; for models that predict the
+            clean latents.
+        channel_weight_power: a latent channel's error is weighted by its variance in the picture to
+            this power; 0 weighs all equally. For linear codes.
+        change_share: share of each pair's loss that is spread over the pixels that the edit
+            changes, or those it keeps if they are fewer; 0 is the plain mean squared error.
+        drop_text: share of pairs that lose only their instruction.
+        drop_image: share of pairs that lose only their source image.
         drop_both: share of pairs that lose both.
         log_every: steps between lines of `metrics.jsonl`.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validation sheets.
-        num_validation: rows of a validation sheet; of a data set, its first examples, which are
-            kept from training.
+        num_validation: rows of a validation sheet. From a data set, these are its first examples,
+            which are never trained on.
         validation_size: (height, width) of the sheet's images.
         edit_size: longer side at which a new model edits by default.
         num_inference_steps: a new model's default, and the sheet's.
@@ -236,7 +236,7 @@ class TrainConfig(Settings):
             if used and self.stage != "finetune":
                 raise SettingsError(f"{name} is for the finetune stage, not for {self.stage}")
         if self.start is not None and self.stage == "finetune":
-            raise SettingsError("start is for new models; a finetune names its own with --from")
+            raise SettingsError("start is for new models; to finetune a model, use --from")
 
     def _check_counts(self) -> None:
         if self.batch_size % self.rows_per_pair:
@@ -250,7 +250,7 @@ class TrainConfig(Settings):
             )
 
     def _check_sizes(self) -> None:
-        # A finetuned model has a grid of its own, checked when it is loaded.
+        # A finetuned model has its own grid, which is checked when it is loaded.
         grid = 1 if self.stage == "finetune" else self.patch_size
         if self.patch_size.bit_count() != 1:
             raise SettingsError(f"patch_size is {self.patch_size}: it must be a power of two")
@@ -274,7 +274,9 @@ class TrainConfig(Settings):
         if min(self.scope_weights) < 0 or sum(self.scope_weights) == 0:
             raise SettingsError("scope_weights must not be negative, and not all 0")
         if self.max_loss_rise <= 1:
-            raise SettingsError(f"max_loss_rise is {self.max_loss_rise}: it must be over 1")
+            raise SettingsError(f"max_loss_rise is {self.max_loss_rise}: it must be above 1")
         low, high = self.affine_scale
         if not 0 < low <= high:
-            raise SettingsError(f"affine_scale is {low}, {high}: give two numbers over 0, rising")
+            raise SettingsError(
+                f"affine_scale is {low}, {high}: use two numbers above 0, the smaller first"
+            )

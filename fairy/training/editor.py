@@ -1,7 +1,7 @@
-"""The stage that learns to edit, in the latents of a frozen autoencoder: new editors and finetuned.
+"""The editor and finetune stages: they learn to edit in the latents of a frozen autoencoder.
 
-A batch of B rows holds D noised copies of P pairs as F frames each, B = D*P*F, row (d*P+p)*F+f; all
-frames of a copy share noise, timestep and lost conditions, as in an edit. On images F is 1.
+A batch has D noised copies of P pairs with F frames each: B = D*P*F rows, row (d*P+p)*F+f. All
+frames of a copy share noise, timestep and dropped conditions, as in an edit. For images F is 1.
 Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/test_editor.py.
 """
 
@@ -36,7 +36,7 @@ from fairy.training.run.seeding import generator
 
 
 class EditorModel(nn.Module):
-    """The parts that run under gradients: a UNet and a text encoder."""
+    """The parts that run with gradients: a UNet and a text encoder."""
 
     def __init__(self, unet: nn.Module, text_encoder: nn.Module) -> None:
         super().__init__()
@@ -46,15 +46,15 @@ class EditorModel(nn.Module):
     def forward(
         self, noisy: Tensor, image_latents: Tensor, timesteps: Tensor, token_ids: Tensor
     ) -> Tensor:
-        """Predict clean latents, noise or velocity (B,C,h,w), as the model is made for.
+        """Predict clean latents, noise or velocity (B,C,h,w), depending on the model.
 
         Args:
             noisy: latents (B,C,h,w) with noise.
-            image_latents: the sources', (B,C,h,w).
+            image_latents: latents (B,C,h,w) of the sources.
             timesteps: (B,).
             token_ids: (B,L).
         """
-        # The UNet's weights may be bf16 while a text encoder that is not trained is float32.
+        # The UNet's weights may be bf16 while an untrained text encoder is float32.
         dtype = next(self.unet.parameters()).dtype
         prompt_embeds = self.text_encoder(token_ids)[0].to(dtype)
         latents = torch.cat([noisy, image_latents], dim=1).to(dtype)
@@ -117,7 +117,7 @@ class EditorStage:
         return {"loss": losses.denoising_loss(prediction, target, weights, self.channel_weights)}
 
     def examples(self, step: int, part: int) -> tuple[Columns, list[str]]:
-        """Return source and target of a part's pairs, as they are learnt."""
+        """Return source and target of a part's pairs, as the loss gets them."""
         batch = self._pairs(step, part)
         return [batch.source, batch.target], batch.instructions
 
@@ -146,11 +146,11 @@ class EditorStage:
             export_pipeline(self.parts, folder, card)
 
     def close(self) -> None:
-        """End what the pairs were rendered or read with."""
+        """Stop the processes or threads that make the pairs."""
         self.source.close()
 
     def _pairs(self, step: int, part: int) -> PairBatch:
-        """Return P pairs as P*F frames, moved and cropped where the recipe says so."""
+        """Return P pairs as P*F frames, moved and cropped if the recipe says so."""
         config = self.config
         num_pairs = config.batch_size // config.rows_per_pair
         batch = self.source.pairs(step, num_pairs, loaded_size(config, step), part=part)
@@ -167,7 +167,7 @@ class EditorStage:
 
     @torch.no_grad()
     def _latents(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """Return the sources' latents, not scaled, and the targets', scaled, D times (B,C,h,w)."""
+        """Return unscaled source latents and scaled target latents, D copies each, (B,C,h,w)."""
         vae = self.pipeline.vae
         encoded = encode_images(vae, torch.cat([batch.source, batch.target]))
         copies = (self.config.draws_per_pair, 1, 1, 1)
@@ -175,7 +175,7 @@ class EditorStage:
         return image_latents, latents * vae.config.scaling_factor
 
     def _is_open(self, batch: PairBatch) -> Tensor:
-        """Return which copies (B/F,) are of one-to-many edits; none of pairs from elsewhere."""
+        """Return which copies (B/F,) have one-to-many edits; none in pairs from other sources."""
         copies = len(batch.instructions) // self.config.clip_frames * self.config.draws_per_pair
         if not batch.names:
             return torch.zeros(copies, dtype=torch.bool)
@@ -202,10 +202,10 @@ class EditorStage:
         rows: Tensor,
         gen: torch.Generator,
     ) -> Tensor:
-        """Replace latents (B,C,h,w) in some `rows` (B,) by what the model makes of pure noise.
+        """Replace latents (B,C,h,w) in some `rows` (B,) by the model's guess from pure noise.
 
-        That is what sampling feeds it after the first step; trained on true latents alone, more
-        steps were worse than one. The rows are whole clips.
+        Sampling gives the model such latents after the first step. A model trained only on true
+        latents was worse with more steps than with one. The rows are whole clips.
         """
         if not rows.any():
             return latents
@@ -218,7 +218,7 @@ class EditorStage:
         return mixed
 
     def _target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Return what this kind of model predicts."""
+        """Return the target of this model's prediction type."""
         kind = self.noise_scheduler.config.prediction_type
         if kind == "sample":
             return latents
@@ -238,11 +238,11 @@ class EditorStage:
         return losses.channel_weights(vae.deviations, power)
 
     def _frames(self, draws: Tensor) -> Tensor:
-        """Give every frame of a copy (B/F,...) the same draw (B,...), on the model's device."""
+        """Repeat the draw of each copy (B/F,...) for its frames (B,...), on the model's device."""
         return draws.repeat_interleave(self.config.clip_frames, dim=0).to(self.source.device)
 
     def _drop_texts(self, texts: list[str], drop: Tensor) -> list[str]:
-        """Blank the instructions of the copies that lose theirs."""
+        """Return the instructions, empty for the copies that lose theirs."""
         dropped = drop.repeat_interleave(self.config.clip_frames).tolist()
         return ["" if drop else text for drop, text in zip(dropped, texts, strict=True)]
 

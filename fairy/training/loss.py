@@ -1,5 +1,6 @@
-"""What the stages minimise. Images (B,3,H,W) in [-1,1], latents (B,C,h,w).
+"""Losses, their weights, and the draws of timesteps and dropped conditions.
 
+Images (B,3,H,W) in [-1,1], latents (B,C,h,w).
 Tests: tests/training/test_loss.py.
 """
 
@@ -11,17 +12,17 @@ from torch import Tensor
 
 from fairy.training.config import LAST_TIMESTEP
 
-# Mean difference of a block's pixels in [-1,1] from which it counts as changed.
+# A block counts as changed from this mean difference of its pixels on, in [-1,1].
 CHANGED = 0.02
-# No block counts more than this many times its even share, however small its part: a few blocks
-# that a look leaves as they were by chance mean little.
+# No block weighs more than this many times its even share, because a few blocks that a look
+# happens to leave unchanged mean little.
 MAX_FOCUS = 8
-# One-to-many edits are not trained below: there the choice is visible in the noisy latents.
+# One-to-many edits are not trained below this: the noisy latents already show the choice.
 FIRST_OPEN_TIMESTEP = 100
 
 
 def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
-    """2 MSE + 0.1 L1: nearly PSNR, which is what the autoencoder is judged by."""
+    """Return 2 MSE + 0.1 L1, close to PSNR, which is how the autoencoder is judged."""
     error = outputs - images
     return 2 * error.square().mean() + 0.1 * error.abs().mean()
 
@@ -29,8 +30,8 @@ def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
 def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) -> Tensor:
     """Draw t = 999 * u**(1/power), rounded, u uniform on [0,1]; (B,) int64.
 
-    The density rises as t**(power - 1): high noise, where an edit's layout and colours are
-    decided, and where few-step samplers spend their steps, is seen more often.
+    The density rises as t**(power - 1), so high noise is more frequent: there an edit's layout and
+    colours are decided, and few-step samplers spend their steps there.
     """
     uniform = torch.rand(batch_size, generator=generator, device=generator.device)
     return (LAST_TIMESTEP * uniform ** (1 / power)).round().long()
@@ -43,14 +44,14 @@ def draw_few_timesteps(
     batch_size: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw from the timesteps that sampling with few steps visits: (B,) int64.
+    """Draw from the timesteps that sampling with few steps uses: (B,) int64.
 
     Args:
         timesteps: the first is pure noise; the others are equally likely.
         jitter: the others are moved by up to this, within the schedule.
-        first_share: share of rows at the first.
+        first_share: share of rows at the first timestep.
         batch_size: rows B.
-        generator: source of the draws.
+        generator: makes the draws.
     """
     first, *others = timesteps
     is_first = torch.rand(batch_size, generator=generator) < first_share
@@ -63,7 +64,7 @@ def draw_few_timesteps(
 def draw_open_timesteps(last_share: float, batch_size: int, generator: torch.Generator) -> Tensor:
     """Draw timesteps of one-to-many edits: (B,) int64, `last_share` of them at pure noise.
 
-    The others are uniform: a choice forms step by step, so sampling takes more steps.
+    The others are uniform: the choice forms step by step, so sampling needs more steps.
     """
     is_last = torch.rand(batch_size, generator=generator) < last_share
     shape = (batch_size,)
@@ -78,10 +79,10 @@ def draw_drops(
 
     Args:
         batch_size: rows.
-        text: share of rows that lose the instruction alone.
-        image: share of rows that lose the source image alone.
+        text: share of rows that lose only the instruction.
+        image: share of rows that lose only the source image.
         both: share of rows that lose both.
-        generator: source of the draws.
+        generator: makes the draws.
     """
     uniform = torch.rand(batch_size, generator=generator, device=generator.device)
     drop_text = uniform < text + both
@@ -90,17 +91,17 @@ def draw_drops(
 
 
 def change_weights(source: Tensor, target: Tensor, grid: int, share: float) -> Tensor:
-    """Weight what distinguishes an edit from its neighbours: (B,1,H/grid,W/grid), mean 1 in a row.
+    """Return weights (B,1,H/grid,W/grid), mean 1 per row, that emphasise what an edit is about.
 
-    Where an edit changes some blocks and leaves others, `share` of a row's weight is spread over
-    the smaller of the two: over the shape to recolour, over the shapes that keep their colour
-    before a grey background. Without it a shape of a twentieth of the picture has a twentieth of
-    the loss. A row that changes everywhere, or nowhere, is weighted evenly.
+    If an edit changes some blocks and keeps others, `share` of a row's weight is spread over the
+    smaller part: the shape to recolour, or the shapes that keep their colour on a grey background.
+    Otherwise a shape that covers a twentieth of the picture would have a twentieth of the loss. A
+    row that changes everywhere, or nowhere, has even weights.
 
     Args:
         source: (B,3,H,W) in [-1,1].
         target: (B,3,H,W) in [-1,1].
-        grid: pixels of a block's side, the size of the pictures over that of the latents.
+        grid: side of a block in pixels: the pictures' size divided by the latents' size.
         share: 0 to 1.
     """
     difference = (target - source).abs().mean(1, keepdim=True)
@@ -113,14 +114,15 @@ def change_weights(source: Tensor, target: Tensor, grid: int, share: float) -> T
 
 
 def channel_weights(deviations: Tensor, power: float) -> Tensor:
-    """Weight the channels of a linear code: (1,C,1,1), mean 1.
+    """Return weights (1,C,1,1) for the channels of a linear code, mean 1.
 
-    Whitened latents give the faintest detail the weight of brightness; their variance in the
-    picture (power 1) is the pixels' squared error. In between learns fastest (power 0.5).
+    Unweighted, the faintest detail counts as much as brightness, because the latents are whitened.
+    Weighted by their variance in the picture (power 1), the loss is the squared error of pixels.
+    Training is fastest in between (power 0.5).
 
     Args:
         deviations: (C,) standard deviation of each component in the picture.
-        power: of the variance; 0 weighs all alike.
+        power: exponent of the variance; 0 weighs all equally.
     """
     weights = (deviations / deviations[0]).square() ** power
     return (weights / weights.mean())[None, :, None, None]
@@ -132,10 +134,10 @@ def denoising_loss(
     """Weighted mean squared error of a prediction, in float32.
 
     Args:
-        prediction: the UNet's, (B,C,h,w).
+        prediction: the UNet's prediction (B,C,h,w).
         target: clean latents, noise or velocity (Salimans & Ho 2022), whichever it predicts.
-        weights: (B,1,h,w), as of `change_weights`.
-        channels: (1,C,1,1), as of `channel_weights`.
+        weights: (B,1,h,w), from `change_weights`.
+        channels: (1,C,1,1), from `channel_weights`.
     """
     error = (prediction.float() - target.float()).square() * channels
     return (error.mean(1, keepdim=True) * weights).mean()

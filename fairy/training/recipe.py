@@ -1,6 +1,6 @@
-"""Recipes: a YAML file (shipped in `recipes/`, or the user's own) -> TrainConfig.
+"""Read recipes: YAML files (shipped in `recipes/`, or the user's own) -> TrainConfig.
 
-A recipe's keys are `TrainConfig`'s fields, nothing else. Tests: tests/training/test_recipe.py.
+A recipe's keys are the fields of `TrainConfig`. Tests: tests/training/test_recipe.py.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str | Path, overrides: Mapping[str, Any]) -> TrainConfig:
-    """Read a recipe and put `overrides` over it.
+    """Read a recipe and apply `overrides`.
 
     Args:
         name: a shipped recipe's name ("mini-base") or the path of a YAML file.
-        overrides: `TrainConfig` fields; a None leaves the recipe's own value.
+        overrides: `TrainConfig` fields; None keeps the recipe's own value.
 
     Raises:
-        SettingsError: unknown recipe or key, or a value of the wrong kind.
+        SettingsError: the recipe or a key is unknown, or a value has the wrong type.
     """
     values = recipe_settings(name)
     values.update({key: value for key, value in overrides.items() if value is not None})
@@ -45,7 +45,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any]) -> TrainConfig:
 
 
 def recipe_settings(name: str | Path) -> dict[str, Any]:
-    """Return what a recipe sets, as it is written there."""
+    """Return a recipe's settings as written."""
     return _read(_find(name))
 
 
@@ -59,7 +59,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise SettingsError(f"--set {setting}: write it as key=value")
+            raise SettingsError(f"--set {setting}: use key=value")
         values[key.strip()] = _parse_yaml(text, f"--set {setting}")
     return values
 
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parse_yaml(text: str, where: str) -> Any:
-    # Of the extra [train], which `fairy train --help` does without
+    # From the extra [train]; `fairy train --help` works without it
     import yaml
 
     try:

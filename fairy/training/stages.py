@@ -1,4 +1,4 @@
-"""What can be trained, as the trainer sees it: a model, its loss, its pictures, its export.
+"""The interface between the trainer and a stage: a model, its loss, its pictures, its export.
 
 Images (B,3,H,W) in [-1,1]. Tests: tests/training/test_stages.py.
 """
@@ -22,7 +22,7 @@ from fairy.training.run.contact_sheet import Columns
 
 
 class Stage(Protocol):
-    """What the trainer needs of a stage. Of `model`, what needs gradients is optimised."""
+    """What the trainer needs from a stage. It optimises the weights that require gradients."""
 
     model: nn.Module
 
@@ -33,16 +33,16 @@ class Stage(Protocol):
         """
 
     def examples(self, step: int, part: int) -> tuple[Columns, list[str]]:
-        """Return the pictures that `loss` learns from, as a sheet's columns and rows' labels."""
+        """Return the pictures that `loss` uses, as a sheet's columns and row labels."""
 
     def validate(self) -> tuple[Columns, list[str], dict[str, float]]:
-        """Return a sheet's columns, its rows' labels, and metrics."""
+        """Return a sheet's columns, its row labels, and metrics."""
 
     def export(self, folder: Path, card: str) -> None:
         """Write the finished model into `folder`, with its card."""
 
     def close(self) -> None:
-        """End what the stage has started, such as worker processes."""
+        """Stop what the stage has started, such as worker processes."""
 
 
 def build_stage(config: TrainConfig, device: torch.device, parts: Parts) -> Stage:

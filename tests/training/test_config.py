@@ -21,7 +21,7 @@ FINETUNE = {"stage": "finetune", "model": "mini"}
         ({**FINETUNE, "lora_rank": -1}, "use 0 for none"),
         ({**FINETUNE, "clip_frames": 5}, "draws_per_pair 1 times clip_frames 5 must divide"),
         ({**FINETUNE, "clip_frames": 4, "clip_anchors": 5}, "clip_anchors is 5: use 1 to"),
-        ({**FINETUNE, "affine_scale": (1.1, 0.9)}, "two numbers over 0, rising"),
+        ({**FINETUNE, "affine_scale": (1.1, 0.9)}, "two numbers above 0, the smaller first"),
         ({**FINETUNE, "affine_shear_deg": -5.0}, "affine_shear_deg is -5.0"),
         ({**FINETUNE, "scope_weights": (1.0, -1.0, 1.0)}, "scope_weights must not be negative"),
         ({**FINETUNE, "resize_scale": 0.9}, "resize_scale is 0.9"),

@@ -1,1 +1,1 @@
-"""What a step learns from, by step number."""
+"""Training data by step number."""

@@ -1,12 +1,13 @@
 """The paper's equivariant augmentation: one random affine map for the source and the target.
 
-The model that learns I -> I' is shown g(I) -> g(I') for random maps g: rotation, translation, scale
-and shear (section 3 of the Fairy paper; its ranges are in the recipes). Then both are cropped at
-the same place. Map and crop are one bilinear sampling, so pictures are blurred once.
+A model that should learn I -> I' is trained on g(I) -> g(I') for random maps g: rotation,
+translation, scale and shear (section 3 of the Fairy paper; its ranges are in the recipes). Then
+both are cropped at the same position. Map and crop are one bilinear sampling, so pictures are
+blurred once.
 
-Borders: where the crop reaches outside the picture, both pictures are reflected at their edges.
-A reflected pair is a pair (the target's border is the edit of the source's border), so nothing is
-invented in one picture alone; black wedges would be learnt as something to copy.
+Borders: if the crop reaches outside the picture, both pictures are reflected at their edges. The
+target's border is then the edit of the source's border, so the pair is still correct. The model
+would learn to copy black wedges.
 
 Images (B,C,H,W); parameters (B,6), see `PARAMETERS`; theta (B,2,3) maps source to output pixels,
 (x, y) from the centre of the first pixel. Tests: tests/training/data/test_affine.py.
@@ -27,7 +28,7 @@ PARAMETERS = ("rotation_deg", "move_x", "move_y", "scale", "shear_x_deg", "shear
 
 @dataclass(frozen=True)
 class AffineRanges:
-    """From where maps are drawn; the defaults are the identity.
+    """Ranges to draw maps from; the defaults are the identity.
 
     Attributes:
         rotation_deg: up to this, either way.
@@ -43,7 +44,7 @@ class AffineRanges:
 
     @classmethod
     def of(cls, config: TrainConfig) -> AffineRanges:
-        """Take the ranges from a recipe."""
+        """Return the ranges of a recipe."""
         return cls(
             config.affine_rotation_deg,
             config.affine_translation,
@@ -77,8 +78,8 @@ def draw_paths(
 ) -> Tensor:
     """Draw smooth paths of maps: (count * num_frames, 6), the frames of a path side by side.
 
-    A path is a quadratic Bezier curve through the space of parameters, its three control points
-    drawn from the ranges: it bends, and never leaves them. One frame is one draw.
+    A path is a quadratic Bezier curve in parameter space with three control points drawn from the
+    ranges, so it bends and never leaves them. With one frame it is a single draw.
     """
     if num_frames == 1:
         return draw_parameters(count, ranges, generator)
@@ -98,7 +99,7 @@ def draw_corners(
 
 
 def affine_matrices(parameters: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return theta (B,2,3) of parameters (B,6): shear, scale, turn about the centre, then move."""
+    """Return theta (B,2,3) of parameters (B,6): shear, scale, rotate about the centre, shift."""
     height, width = size
     angle, x, y, scale, shear_x, shear_y = parameters.unbind(-1)
     centre = torch.tensor([(width - 1) / 2, (height - 1) / 2]).expand(len(parameters), -1)
@@ -114,7 +115,7 @@ def affine_matrices(parameters: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def warp(images: Tensor, theta: Tensor, corners: Tensor, crop: tuple[int, int]) -> Tensor:
-    """Move images (B,C,H,W) by theta (B,2,3), then cut (height, width) `crop` at corners (B,2)."""
+    """Map images (B,C,H,W) by theta (B,2,3), then cut (height, width) `crop` at corners (B,2)."""
     moved = theta.clone()
     moved[..., 2] -= corners
     warped: Tensor = warp_affine(
@@ -124,7 +125,7 @@ def warp(images: Tensor, theta: Tensor, corners: Tensor, crop: tuple[int, int]) 
 
 
 def moves(config: TrainConfig) -> bool:
-    """Whether a recipe asks for maps, crops or pseudo-clips at all."""
+    """Whether a recipe uses maps, crops or pseudo-clips."""
     return config.clip_frames > 1 or config.resize_scale > 1 or AffineRanges.of(config) != STILL
 
 
@@ -135,14 +136,14 @@ def move_pairs(
     config: TrainConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Move source and target of each pair together; every pair becomes a path of frames.
+    """Map source and target of each pair together; every pair becomes a path of frames.
 
     Args:
         source: (P,3,H,W).
         target: (P,3,H,W).
         crop: (height, width) of the result.
         config: ranges, and `clip_frames` F.
-        generator: of all draws; the frames of a path share their crop.
+        generator: makes all draws; the frames of a path share their crop.
 
     Returns:
         Source and target (P*F,3,h,w), row p*F+f.
@@ -151,7 +152,7 @@ def move_pairs(
     parameters = draw_paths(pairs, frames, AffineRanges.of(config), generator)
     corners = draw_corners(pairs, size, crop, generator).repeat_interleave(frames, dim=0)
     theta = affine_matrices(parameters, size)
-    # Side by side in channels, so that both are sampled at the very same points.
+    # Stacked along channels, so both are sampled at exactly the same points.
     both = torch.cat([source, target], dim=1).repeat_interleave(frames, dim=0)
     moved_source, moved_target = warp(both, theta, corners, crop).chunk(2, dim=1)
     return moved_source, moved_target

@@ -1,4 +1,4 @@
-"""Pairs of a data set, by step number: read, decoded and cropped ahead of the step that needs them.
+"""Pairs of a data set by step number, read, decoded and cropped before a step needs them.
 
 Images (B,3,H,W) in [-1,1]. Tests: tests/training/data/test_dataset.py.
 """
@@ -36,7 +36,7 @@ class DatasetPairs:
         """Open the data set.
 
         Raises:
-            SettingsError: there is none, or it is too small.
+            SettingsError: there is no data set, or it is too small.
         """
         assert config.data is not None
         self.config, self.device, self.parts = config, device, parts
@@ -73,19 +73,19 @@ class DatasetPairs:
         return PairBatch(source, target, batch.instructions)
 
     def close(self) -> None:
-        """End the threads that read and decode ahead."""
+        """Stop the threads that read and decode ahead."""
         for executor in (self._reader, self._decoders):
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, wanted: Wanted) -> PairBatch:
-        """Return a batch, made ahead if it was foreseen, and begin with the one after it."""
+        """Return a batch, which may be ready already, and start to make the next one."""
         batch = self._ahead.pop(wanted, None) or self._reader.submit(self._make, wanted)
         following = self._following(wanted)
         self._ahead = {following: self._reader.submit(self._make, following)}
         return batch.result()
 
     def _following(self, wanted: Wanted) -> Wanted:
-        """Return what this process will ask for next."""
+        """Return which batch this process will ask for next."""
         step, batch_size, size, part = wanted
         if part + self.parts.num_processes < self.parts.count:
             return step, batch_size, size, part + self.parts.num_processes
@@ -101,7 +101,7 @@ class DatasetPairs:
     def _load(
         self, places: Sequence[tuple[int, int]], size: tuple[int, int], offsets: Tensor | None
     ) -> PairBatch:
-        """Read and decode examples; crop what is longer at `offsets` in [0,1], or the middle."""
+        """Read and decode examples; crop the longer side at `offsets` in [0,1], or the middle."""
         examples = [self._blocks.example(*place) for place in places]
         crops = [0.5] * len(places) if offsets is None else offsets.tolist()
         jobs = [
@@ -114,7 +114,7 @@ class DatasetPairs:
 
 
 class _Blocks:
-    """The blocks read last, up to a number of examples."""
+    """The most recently used blocks, up to a number of examples."""
 
     def __init__(self, layout: Layout, max_examples: int) -> None:
         self._layout, self._max_examples = layout, max_examples
@@ -134,7 +134,7 @@ class _Blocks:
 
 
 def _decode(job: tuple[bytes, tuple[int, int], float]) -> np.ndarray:
-    """Decode an image to uint8 (H,W,3): shrunk or enlarged to cover the size, the rest cut off."""
+    """Decode an image to uint8 (H,W,3): scaled to cover the size, then cropped."""
     content, (height, width), offset = job
     try:
         with PIL.Image.open(io.BytesIO(content)) as image:

@@ -1,10 +1,10 @@
-"""Data sets of edits on disk or on the hub, in the three layouts people have them in.
+"""Data sets of edits on disk or on the hub, in three common layouts.
 
-Every layout is a list of blocks of examples: an index of them is made once, a block is read when it
-is needed. The names are InstructPix2Pix': `original_image`, `edit_prompt`, `edited_image`.
+Every layout is a list of blocks of examples. It is indexed once, and a block is read when it is
+needed. The names are those of InstructPix2Pix: `original_image`, `edit_prompt`, `edited_image`.
 
-- Folder: `metadata.jsonl`, a line an example, with paths of images relative to it.
-- Parquet, as on the hub: images as bytes, a block is a row group; read over the network too.
+- Folder: `metadata.jsonl`, one line per example, with image paths relative to it.
+- Parquet, as on the hub: images as bytes; a block is a row group; also read over the network.
 - WebDataset: tar shards with `KEY.original_image.jpg`, `KEY.edit_prompt.txt` and
   `KEY.edited_image.jpg`.
 
@@ -29,9 +29,9 @@ from fairy.errors import MediaError, SettingsError
 SOURCE, INSTRUCTION, TARGET = "original_image", "edit_prompt", "edited_image"
 METADATA = "metadata.jsonl"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-# Examples of a tar shard that are read at once.
+# Examples of a tar shard that are read together.
 TAR_BLOCK = 64
-# Footers of parquet files are fetched side by side: over a network each takes a while.
+# Footers of parquet files are read in parallel, because each takes a while over a network.
 FOOTER_THREADS = 16
 
 
@@ -61,7 +61,7 @@ def open_layout(data: str) -> Layout:
             fsspec knows.
 
     Raises:
-        SettingsError: there is nothing, or nothing in a layout of the three.
+        SettingsError: there is no data set, or it has none of the three layouts.
     """
     files, root = url_to_fs(_url(data))
     try:
@@ -105,12 +105,12 @@ class FolderLayout:
         try:
             content: bytes = self._files.cat_file(str(self._folder / name))
         except OSError as error:
-            raise MediaError(f"{self._folder / name}: named in {METADATA}, not there") from error
+            raise MediaError(f"{self._folder / name}: listed in {METADATA}, but missing") from error
         return content
 
 
 class ParquetLayout:
-    """Tables with the images in them; a block is a row group."""
+    """Tables that contain the images; a block is a row group."""
 
     def __init__(self, files: Any, paths: Sequence[str]) -> None:
         self._files = files
@@ -124,7 +124,7 @@ class ParquetLayout:
         self.block_sizes = [size for groups in sizes for size in groups]
 
     def read(self, block: int) -> list[Example]:
-        """Read one row group, those three columns alone."""
+        """Read one row group, only the three columns."""
         path, group = self._groups[block]
         with self._files.open(path, "rb") as file:
             table = pq.ParquetFile(file).read_row_group(group, [SOURCE, INSTRUCTION, TARGET])
@@ -143,7 +143,7 @@ class ParquetLayout:
 
 
 class TarLayout:
-    """WebDataset shards; a block is some neighbouring examples of one shard."""
+    """WebDataset shards; a block is a few consecutive examples of one shard."""
 
     def __init__(self, files: Any, paths: Sequence[str]) -> None:
         self._files = files
@@ -151,7 +151,7 @@ class TarLayout:
         self.block_sizes = [len(examples) for _, examples in self._blocks]
 
     def read(self, block: int) -> list[Example]:
-        """Read a block's examples by the places that the index knows."""
+        """Read a block's examples at their indexed offsets."""
         path, examples = self._blocks[block]
         with self._files.open(path, "rb") as file:
 
@@ -163,7 +163,7 @@ class TarLayout:
             return [_tar_example(fields, content) for fields in examples]
 
     def _index(self, path: str) -> Iterable[tuple[str, list[dict[str, tuple[int, int]]]]]:
-        """Walk a shard's headers: where each example's fields are, as (offset, bytes)."""
+        """Index a shard by its headers: each example's fields as (offset, bytes)."""
         examples: dict[str, dict[str, tuple[int, int]]] = {}
         with self._files.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
@@ -175,7 +175,7 @@ class TarLayout:
                     examples.setdefault(key, {})[name] = place
         for key, fields in examples.items():
             if len(fields) < 3:
-                raise SettingsError(f"{path}: example {key} has {', '.join(fields)} alone")
+                raise SettingsError(f"{path}: example {key} has only {', '.join(fields)}")
         whole = list(examples.values())
         for start in range(0, len(whole), TAR_BLOCK):
             yield path, whole[start : start + TAR_BLOCK]
@@ -189,7 +189,7 @@ def _tar_example(
 
 
 def _parse_line(text: str, where: str) -> dict[str, str]:
-    """Read a line of metadata.jsonl; images may be named as the hub's viewer wants them."""
+    """Read a line of metadata.jsonl; images may have the names that the hub's viewer needs."""
     try:
         line: dict[str, Any] = json.loads(text)
     except ValueError as error:
@@ -203,7 +203,7 @@ def _parse_line(text: str, where: str) -> dict[str, str]:
 
 
 def _url(data: str) -> str:
-    """Return a folder as it is, and a hub id as the URL of its data set."""
+    """Return a folder unchanged, and a hub id as the URL of its data set."""
     path = Path(data).expanduser()
     if path.is_dir():
         return str(path.resolve())
@@ -215,6 +215,6 @@ def _url(data: str) -> str:
 
 
 def _training_files(paths: Sequence[str], suffix: str) -> list[str]:
-    """Return the files of a suffix; of a data set that has a part named train, that part."""
+    """Return the files with a suffix; only the train split if the data set has one."""
     files = [path for path in paths if path.endswith(suffix)]
     return [path for path in files if PurePosixPath(path).name.startswith("train")] or files

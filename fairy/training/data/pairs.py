@@ -1,9 +1,9 @@
 """Training data by step number: any step's batch can be made at any time, from (seed, step).
 
-A step's global batch has parts: one for every process and every pass of gradient accumulation.
-Which process makes a part does not matter, so two processes see what one sees in two passes.
-Images leave here as float (B,3,H,W) in [-1,1], as the models take them; scenes, photographs and
-edits work in [0,1]. Tests: tests/training/data/test_pairs.py.
+A step's global batch has parts, one for every process and pass of gradient accumulation. It does
+not matter which process makes a part, so two processes get the same data as one with two passes.
+Results are float (B,3,H,W) in [-1,1], the models' range; scenes, photographs and edits use [0,1].
+Tests: tests/training/data/test_pairs.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fairy.training.run.seeding import generator
 class PairBatch:
     """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`.
 
-    `names` are the edits' (`edits.EDITS`), none for pairs from elsewhere.
+    `names` are the names of the edits (`edits.EDITS`); empty for pairs from other sources.
     """
 
     source: Tensor
@@ -50,11 +50,11 @@ class PairSource(Protocol):
         """Return a part's pairs; `split="test"` gives pairs that no step trains on."""
 
     def close(self) -> None:
-        """End worker processes and threads, if any."""
+        """Stop worker processes and threads, if any."""
 
 
 class MixedSampler(samplers.SceneSampler):
-    """Draws clear scenes for a share of the calls, crowded ones for the rest."""
+    """Draws clear scenes in a share of the calls, crowded ones in the others."""
 
     def __init__(
         self, photos: photos.PhotoPool | None, photo_share: float, clear_share: float
@@ -66,7 +66,7 @@ class MixedSampler(samplers.SceneSampler):
     def sample(
         self, num_objects: Tensor, size: tuple[int, int], generator: torch.Generator
     ) -> scenes.SceneBatch:
-        """Return one scene for each entry of `num_objects` (B,), all of one kind."""
+        """Return B scenes with `num_objects` (B,) objects each, all clear or all crowded."""
         if float(torch.rand((), generator=generator)) < self.clear_share:
             return self.clear.sample(num_objects, size, generator)
         return super().sample(num_objects, size, generator)
@@ -84,7 +84,7 @@ class ScenePairs:
         self.scope_weights = config.scope_weights
 
     def code_images(self, count: int, size: tuple[int, int]) -> Tensor:
-        """Return (count,3,H,W) in [-1,1] to fit the code to: photographs, or scenes without any."""
+        """Return images (count,3,H,W) in [-1,1] to fit the code to: photographs, else scenes."""
         gen = generator(self.seed, 0, "code")
         if self.photos is not None:
             return to_model_range(self.photos.crops(count, size, gen).to(self.device))
@@ -103,8 +103,8 @@ class ScenePairs:
     ) -> Tensor:
         """Return (B,3,H,W) in [-1,1] for the autoencoder.
 
-        Half are photographs (where there are any) and scenes, half are targets of edits, so
-        that the latents also hold what only edits look like: thin pencil lines, flat posters.
+        Half are photographs (if there are any) and scenes, half are targets of edits, so that the
+        latents can also represent what only edits contain: thin pencil lines, flat posters.
         """
         gen = generator(self.seed, step, f"images-{split}", part=part)
         num_targets = batch_size // 2
@@ -128,7 +128,7 @@ class ScenePairs:
         part: int = 0,
         split: edits.Split = "train",
     ) -> PairBatch:
-        """Return a part's edits; `split="test"` draws the phrasings kept from training."""
+        """Return a part's edits; `split="test"` draws held-out phrasings."""
         gen = generator(self.seed, step, f"pairs-{split}", part=part)
         pairs = edits.sample_pairs(
             self.sampler, batch_size, size, gen, split=split, scope_weights=self.scope_weights
@@ -139,7 +139,7 @@ class ScenePairs:
         )
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Nothing to stop."""
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,12 @@ def loaded_size(config: TrainConfig, step: int) -> tuple[int, int]:
 
 
 def edited_after_motion(source: Tensor, target: Tensor, names: Sequence[str]) -> Tensor:
-    """Return targets (B,3,H,W), those that hang on the screen made from the moved sources.
+    """Return targets (B,3,H,W); those of `SCREEN_LOOKS` are made again from the moved sources.
 
     Args:
         source: (B,3,H,W) in [-1,1], moved.
         target: the same, moved with it.
-        names: B edits; none for pairs from elsewhere.
+        names: names of the B edits; empty for pairs from other sources.
     """
     target = target.clone()
     for row, name in enumerate(names):

@@ -1,9 +1,9 @@
-"""Pools of rendered pairs: worker processes render ahead, training goes through each some times.
+"""Pools of rendered pairs: worker processes render ahead, and training uses each pool repeatedly.
 
-Rendering a pair takes about as long as a training step on it; a pool that is used three times
-costs a third. Pool k of a part is a function of (seed, k, part), and so is the order of each use,
-so a resumed run sees what an uninterrupted one sees. At most the current pool and one for each
-worker are held, as uint8 (B,3,H,W). Workers end with the process that started them.
+Rendering a pair takes about as long as a training step on it; using a pool three times cuts that
+to a third. Pool k of a part and the order of each use depend only on (seed, k, part), so a resumed
+run gets the same data as an uninterrupted one. At most the current pool and one per worker are
+in memory, as uint8 (B,3,H,W). Workers end with the process that started them.
 Tests: tests/training/data/test_pools.py.
 """
 
@@ -35,9 +35,9 @@ from fairy.training.data.pairs import (
 )
 from fairy.training.run.seeding import generator
 
-# Pairs rendered at once: few enough to stay small beside the pool.
+# Pairs rendered at once: few, so they need little memory compared with the pool.
 CHUNK = 32
-# Neighbouring pairs that share an edit; they are shuffled afterwards.
+# Consecutive pairs that share an edit; they are shuffled afterwards.
 ROWS_PER_EDIT = 2
 # A pool takes a minute or two; a worker that was killed never answers.
 TIMEOUT_S = 3600
@@ -66,7 +66,7 @@ class RenderedPool:
 
 
 def render_pool(job: PoolJob, sampler: MixedSampler) -> RenderedPool:
-    """Render a pool's pairs; the same ones for the same job and sampler."""
+    """Render a pool's pairs; equal jobs and samplers give equal pairs."""
     gen = generator(job.seed, job.index, "pool", part=job.part)
     sources: list[np.ndarray] = []
     targets: list[np.ndarray] = []
@@ -93,7 +93,7 @@ class PooledPairs:
 
     def __init__(self, config: TrainConfig, device: torch.device, parts: Parts) -> None:
         self.config, self.device, self.parts = config, device, parts
-        # For validation, whose pairs are few and always the same.
+        # For validation, which needs only a few pairs, always the same.
         self.scenes = ScenePairs(config, device)
         self._workers: Pool | None = None
         self._pending: dict[PoolJob, AsyncResult[RenderedPool]] = {}
@@ -108,7 +108,7 @@ class PooledPairs:
         part: int = 0,
         split: Split = "train",
     ) -> PairBatch:
-        """Return a part's pairs; `split="test"` draws the phrasings kept from training."""
+        """Return a part's pairs; `split="test"` draws held-out phrasings."""
         if split == "test":
             return self.scenes.pairs(step, batch_size, size, part=part, split=split)
         config = self.config
@@ -127,7 +127,7 @@ class PooledPairs:
         )
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         if self._workers is not None:
             self._workers.terminate()
             self._workers.join()
@@ -151,7 +151,7 @@ class PooledPairs:
         return self._current[part][1]
 
     def _render_ahead(self, index: int, part: int, batch_size: int) -> None:
-        """Submit one more pool for each worker, as far as there are steps left."""
+        """Submit one more pool per worker, if there are steps left that need it."""
         config = self.config
         for following in range(index + 1, index + 1 + config.pool_workers):
             step = following * config.pool_batches * config.pool_uses + 1
@@ -184,7 +184,7 @@ _sampler: list[MixedSampler] = []
 
 
 def _start_worker(images: Path | None, photo_share: float, clear_share: float) -> None:
-    """Prepare a worker: one thread, deaf to Ctrl-C, which the trainer answers for it."""
+    """Prepare a worker: one thread, and no reaction to Ctrl-C, which the trainer handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,8 +1,8 @@
-"""The order in which a data set is read: a function of (seed, position) and nothing else.
+"""The order in which a data set is read: a function of (seed, position) only.
 
-Blocks are shuffled, neighbouring blocks form windows, and the examples of a window are shuffled. So
-files are read block by block, and still any position of any epoch can be looked up: a resumed
-run continues exactly, and any number of processes share one order.
+Blocks are shuffled, consecutive blocks form windows, and the examples of a window are shuffled. So
+files are read block by block, but any position of any epoch can be looked up: a resumed run
+continues exactly, and any number of processes share one order.
 Tests: tests/training/data/test_shuffle.py.
 """
 
@@ -21,12 +21,12 @@ class ShuffledOrder:
 
     Args:
         block_sizes: examples in each block, in the order of the data set.
-        window: at least so many examples are mixed, where there are as many.
-        held_out: the first examples of the data set, which never come.
-        seed: of the shuffling.
+        window: shuffle at least this many examples together, if there are as many.
+        held_out: number of first examples to leave out.
+        seed: seed of the shuffling.
 
     Raises:
-        ValueError: nothing is left to go through.
+        ValueError: no examples are left.
     """
 
     def __init__(self, block_sizes: Sequence[int], window: int, held_out: int, seed: int) -> None:
@@ -39,7 +39,7 @@ class ShuffledOrder:
             raise ValueError(f"{held_out} held out of {held_out + self.num_examples} examples")
 
     def at(self, position: int) -> tuple[int, int]:
-        """Return (block, row) of a position, which counts on through the epochs."""
+        """Return (block, row) of a position, which keeps counting through the epochs."""
         epoch, within = divmod(position, self.num_examples)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._shuffle(epoch))

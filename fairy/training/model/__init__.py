@@ -1,1 +1,1 @@
-"""The parts of the model that is trained, and how it leaves."""
+"""The parts of the trained model, their initial weights, and the export."""

@@ -1,8 +1,8 @@
-"""The parts of a small InstructPix2Pix-type model, in the sizes of a TrainConfig.
+"""Build the parts of a small InstructPix2Pix-type model, in the sizes of a TrainConfig.
 
-Latents are (B,C,h,w) with h = H/8 for the bundled model. The UNet predicts the clean latents: at
-few steps, and for edits that the instruction determines, that learns fastest. Besides the
-autoencoder everything is of diffusers' and transformers' own classes.
+Latents are (B,C,h,w) with h = H/8 for the bundled model. The UNet predicts the clean latents, which
+trains fastest for few steps and deterministic edits. All parts except the autoencoder are classes
+of diffusers and transformers.
 Tests: tests/training/model/test_build.py.
 """
 
@@ -16,8 +16,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.training.config import TrainConfig
 
-# SD 1.5's betas; with zero terminal SNR (Lin et al. 2024) the last step is pure noise, so that
-# edits of the whole image's brightness ("night", "negative") can be learnt and sampled.
+# SD 1.5's betas. With zero terminal SNR (Lin et al. 2024) the last step is pure noise, so edits
+# that change the whole image's brightness ("night", "negative") can be learned and sampled.
 NOISE_SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -37,7 +37,7 @@ def build_autoencoder(config: TrainConfig) -> PatchAutoencoder:
         config.patch_size,
         config.correction_channels,
         config.correction_depth,
-        # diffusers reads its length only.
+        # diffusers uses only its length.
         block_out_channels=(3 * config.patch_size**2,) * num_levels,
     )
     return autoencoder
@@ -46,9 +46,9 @@ def build_autoencoder(config: TrainConfig) -> PatchAutoencoder:
 def build_unet(config: TrainConfig, latent_channels: int, latent_size: int) -> UNet2DConditionModel:
     """Build the UNet: self- and cross-attention at every resolution, as in SD 1.5.
 
-    It takes the noisy latents and the source's latents, stacked: (B,2C,h,w) -> (B,C,h,w).
-    The instruction also scales and shifts every residual block (FiLM, Perez et al. 2018): its
-    embedding is added to that of the timestep.
+    Its input is the noisy latents stacked with the source's latents: (B,2C,h,w) -> (B,C,h,w).
+    The instruction also scales and shifts every residual block (FiLM, Perez et al. 2018), because
+    its embedding is added to the timestep's.
     """
     num_levels = len(config.unet_channels)
     return UNet2DConditionModel(
@@ -62,7 +62,7 @@ def build_unet(config: TrainConfig, latent_channels: int, latent_size: int) -> U
         layers_per_block=1,
         cross_attention_dim=config.text_width,
         norm_num_groups=config.unet_norm_groups,
-        # diffusers' UNet reads `attention_head_dim` as the number of heads of each level.
+        # In diffusers' UNet, `attention_head_dim` is the number of heads per level.
         attention_head_dim=tuple(channels // config.head_dim for channels in config.unet_channels),
         addition_embed_type="text",
         addition_embed_type_num_heads=config.text_heads,
@@ -88,5 +88,5 @@ def build_text_encoder(config: TrainConfig, tokenizer: CLIPTokenizer) -> CLIPTex
 
 
 def build_sampler() -> DDPMScheduler:
-    """Build the scheduler that is shipped; trailing spacing wastes no step at few steps."""
+    """Build the model's scheduler; trailing spacing wastes no step at few steps."""
     return DDPMScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")

@@ -1,4 +1,4 @@
-"""The model card of a run: what was trained, from what, how, and what is known to fail.
+"""The model card of a run: what was trained, from what, how, and its known limits.
 
 Tests: tests/training/model/test_card.py.
 """
@@ -17,10 +17,10 @@ from fairy.system import processor
 from fairy.training.config import TrainConfig
 from fairy.training.data.affine import STILL, AffineRanges
 
-# Folders of this machine and settings of one call say nothing about the model.
+# Folders on this machine and settings of one call do not describe the model.
 PRIVATE = {"output", "images", "autoencoder", "start", "model", "data", "resume", "max_minutes"}
 PRIVATE |= {"device", "pool_workers"}
-# Sizes of new models, which a finetuned one has from its model.
+# Sizes of new models; a finetuned model keeps those of its start.
 SIZES = (
     *("latent_", "patch_", "correction_", "num_component_"),
     *("unet_", "head_", "text_", "edit_size"),
@@ -74,13 +74,13 @@ LIMITS = "Not evaluated on clips by this run."
 def model_card(
     config: TrainConfig, step: int, images_per_step: int, metrics: Mapping[str, float]
 ) -> str:
-    """Return a card of what the run knows.
+    """Return the model card of a run.
 
     Args:
         config: the recipe.
         step: steps done.
-        images_per_step: on all processes together.
-        metrics: the newest ones.
+        images_per_step: images per step on all processes together.
+        metrics: the newest metrics.
     """
     rows = [f"| {name} | {_words(value)} |" for name, value in changed_settings(config).items()]
     values = [f"| {name} | {value:.4g} |" for name, value in sorted(metrics.items())]
@@ -99,7 +99,7 @@ def model_card(
 
 
 def changed_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that are not TrainConfig's defaults, without those of this machine."""
+    """Return the settings that differ from TrainConfig's defaults, except machine-specific ones."""
     finetuned = config.stage == "finetune"
     return {
         field.name: getattr(config, field.name)
@@ -121,7 +121,7 @@ def _what(config: TrainConfig) -> str:
 
 
 def _name(place: str | None) -> str:
-    """Return a hub id as it is, and of a folder of this machine the last parts alone."""
+    """Return a hub id unchanged, and of a local folder only the last parts."""
     return "/".join(Path(place or "").parts[-2:])
 
 

@@ -1,4 +1,4 @@
-"""The parts of the editor that is trained: new ones, or those of an existing model.
+"""The parts of the editor to train: new ones, or those of an existing model.
 
 Tests: tests/training/model/test_editor_parts.py.
 """
@@ -26,17 +26,17 @@ from fairy.training.model.tokenizer import load_tokenizer, words_of, write_token
 
 logger = logging.getLogger(__name__)
 
-# Where Hu et al. 2022 and diffusers put a LoRA: the projections of every attention.
+# Hu et al. 2022 and diffusers put a LoRA into the projections of every attention layer.
 LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 @dataclass(frozen=True)
 class EditorParts:
-    """An editor before or while it is trained; the weights that require gradients learn.
+    """An editor in training; weights that require gradients are trained.
 
     Attributes:
         pipeline: diffusers' pipeline over the parts, in float32.
-        defaults: what the finished model asks for.
+        defaults: the finished model's defaults.
         tokenizer_folder: the tokenizer's files.
     """
 
@@ -46,17 +46,17 @@ class EditorParts:
 
 
 def new_editor(config: TrainConfig) -> EditorParts:
-    """Build an editor with random weights in the recipe's sizes; UNet and text encoder learn."""
+    """Build an editor with random weights in the recipe's sizes; trains UNet and text encoder."""
     autoencoder = _load_autoencoder(config)
     tokenizer_folder = config.output / "tokenizer"
-    # A resumed run keeps the vocabulary that it began with.
+    # A resumed run keeps its vocabulary.
     if not (config.resume and tokenizer_folder.is_dir()):
         write_tokenizer(all_phrases(), tokenizer_folder, config.text_tokens)
     tokenizer = load_tokenizer(tokenizer_folder)
     grid, channels = autoencoder.config.patch_size, autoencoder.config.latent_channels
     pipeline = StableDiffusionInstructPix2PixPipeline(
         vae=autoencoder.requires_grad_(False).eval(),
-        # Before the UNet: the random weights of a run depend on the order.
+        # Before the UNet, because a run's random weights depend on the order.
         text_encoder=build_text_encoder(config, tokenizer),
         tokenizer=tokenizer,
         unet=build_unet(config, channels, config.edit_size // grid),
@@ -72,7 +72,7 @@ def new_editor(config: TrainConfig) -> EditorParts:
 
 
 def new_defaults(config: TrainConfig) -> ModelDefaults:
-    """Return what a new editor asks for: its settings, its edits and the steps of each."""
+    """Return a new editor's defaults: its settings, its edits and the steps of each."""
     edits = tuple(
         KnownEdit(
             name=edit.name,
@@ -96,10 +96,10 @@ def new_defaults(config: TrainConfig) -> ModelDefaults:
 
 
 def load_editor(config: TrainConfig) -> EditorParts:
-    """Load the editor `config.model`; its UNet learns, whole or through a LoRA.
+    """Load the editor `config.model`, to train its whole UNet or a LoRA.
 
     Raises:
-        ModelError: no such model, or not of the InstructPix2Pix type.
+        ModelError: there is no such model, or it is not of the InstructPix2Pix type.
         SettingsError: the recipe's sizes are not on the model's grid.
     """
     assert config.model is not None
@@ -119,17 +119,17 @@ def load_editor(config: TrainConfig) -> EditorParts:
         _add_lora(pipeline.unet, config.lora_rank)
     else:
         pipeline.unet.requires_grad_(True)
-    # diffusers checkpoints activations of a model in training mode alone.
+    # diffusers uses gradient checkpointing only in training mode.
     pipeline.unet.train()
-    # Copied from where it was loaded: what transformers 5 would write, transformers 4 cannot load.
+    # Copied, not saved: transformers 4 cannot load what transformers 5 saves.
     return EditorParts(pipeline, defaults, Path(pipeline.tokenizer.name_or_path))
 
 
 def _add_lora(unet: torch.nn.Module, rank: int) -> None:
-    """Put a LoRA into the UNet's attention; its weights alone need gradients.
+    """Add a LoRA to the UNet's attention; only its weights require gradients.
 
     Raises:
-        SettingsError: the package for it is missing.
+        SettingsError: the package peft is missing.
     """
     try:
         from peft import LoraConfig
@@ -149,8 +149,8 @@ def _load_autoencoder(config: TrainConfig) -> PatchAutoencoder:
     assert config.autoencoder is not None
     if not (config.autoencoder / "config.json").is_file():
         raise ModelError(
-            f"{config.autoencoder}: no autoencoder there; train one with "
-            "`fairy train mini-autoencoder` and name its folder"
+            f"{config.autoencoder}: no autoencoder in this folder; train one with "
+            "`fairy train mini-autoencoder` and give its folder"
         )
     autoencoder: PatchAutoencoder = PatchAutoencoder.from_pretrained(
         str(config.autoencoder), use_safetensors=True

@@ -1,4 +1,4 @@
-"""Exponential moving average of a model's weights: what is validated and exported.
+"""Exponential moving average of a model's weights, which is validated and exported.
 
 Tests: tests/training/model/test_ema.py.
 """
@@ -15,8 +15,8 @@ class Ema:
     """Averaged copies of weights.
 
     Args:
-        weights: float32, by name; the average starts at them.
-        decay: its highest value.
+        weights: float32, by name; the initial average.
+        decay: the largest decay.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
@@ -26,10 +26,10 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move towards the weights after `step` steps (1 is the first).
+        """Move the averages towards the weights after `step` steps (1 is the first).
 
-        The decay rises as (1 + step) / (10 + step) up to its value, so that the random start
-        is forgotten soon. One fused call for all tensors (`torch._foreach_lerp_`).
+        The decay rises as (1 + step) / (10 + step) up to its largest value, so the random start is
+        forgotten soon. One fused call updates all tensors (`torch._foreach_lerp_`).
         """
         decay = min(self.decay, (1 + step) / (10 + step))
         live: list[Tensor] = [self._live[name] for name in self._mean]
@@ -40,8 +40,8 @@ class Ema:
         return dict(self._mean)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take averages by parameter name; those of weights that are not trained are left out."""
+        """Load averages by parameter name; weights that are not trained have none."""
         if not state.keys() >= self._mean.keys():
-            raise RuntimeError("the averaged weights have other names than the model's")
+            raise RuntimeError("the averaged weights and the model's have different names")
         for name, value in self._mean.items():
             value.copy_(state[name])

@@ -1,4 +1,4 @@
-"""Write a trained editor as a folder that `fairy edit --model` and diffusers load, in float16.
+"""Write a trained editor in float16, as a folder for `fairy edit --model` and diffusers.
 
 Tests: tests/training/model/test_export.py.
 """
@@ -17,7 +17,7 @@ from torch import nn
 from fairy.models.defaults import ModelDefaults, save_defaults
 from fairy.training.model.editor_parts import EditorParts
 
-# A repository takes files of this size without large-file storage; a small model is cut so.
+# Small models are split into files that a repository accepts without large-file storage.
 SMALL_SHARD_SIZE, SHARD_SIZE = "15MB", "10GB"
 SMALL_MODEL_PARAMETERS = 50_000_000
 LORA_FILE = "lora.safetensors"
@@ -26,13 +26,13 @@ LORA_FILE = "lora.safetensors"
 def export_pipeline(parts: EditorParts, folder: Path, card: str) -> None:
     """Write the pipeline; `parts` keep their precision.
 
-    A LoRA becomes part of the UNet's weights, so that the folder needs nothing else, and is written
-    beside them as well, for use on other models of the same type.
+    A LoRA is merged into the UNet's weights, so the folder is complete. It is also written as a
+    separate file, for use with other models of the same type.
 
     Args:
         parts: the trained parts.
-        folder: replaced, except for a model card in it.
-        card: the model card otherwise.
+        folder: it is replaced, except for a model card in it.
+        card: the model card, if there is none yet.
     """
     kept = folder / "README.md"
     text = kept.read_text(encoding="utf-8") if kept.exists() else card
@@ -66,7 +66,7 @@ def _half(
 
 
 def _write_lora(unet: nn.Module, path: Path) -> None:
-    """Write the LoRA alone, then melt it into the UNet's weights."""
+    """Write the LoRA, then merge it into the UNet's weights."""
     from peft import get_peft_model_state_dict
 
     StableDiffusionInstructPix2PixPipeline.save_lora_weights(
@@ -77,11 +77,11 @@ def _write_lora(unet: nn.Module, path: Path) -> None:
 
 
 def _make_text_encoder_portable(folder: Path) -> None:
-    """Rewrite what transformers 5 saves (seen in 5.23) so that every version loads it alike.
+    """Rewrite what transformers 5 saves (seen in 5.23) so that every version loads it the same way.
 
-    Its weights lack the prefix `text_model.` of every published CLIPTextModel: transformers 4
-    would find none of the names and keep random weights. Its settings ask for float16, which it
-    then obeys unasked, while diffusers loads the other parts in float32: they would not fit.
+    Its weights lack the prefix `text_model.` of every published CLIPTextModel, so transformers 4
+    would find no names and keep random weights. Its configuration says float16, and transformers 5
+    then loads float16 while diffusers loads the other parts in float32, so they would not match.
     """
     path = folder / "model.safetensors"
     weights = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in load_file(path).items()}
@@ -93,7 +93,7 @@ def _make_text_encoder_portable(folder: Path) -> None:
 
 
 def _drop_settings(folder: Path, pipeline: StableDiffusionInstructPix2PixPipeline) -> None:
-    """Remove paths of this machine from the settings, and what AutoencoderTiny derives itself."""
+    """Remove local paths from the configuration, and what AutoencoderTiny derives itself."""
     derived = {"block_out_channels"} if isinstance(pipeline.vae, AutoencoderTiny) else set()
     for path, names in (
         (folder / "vae" / "config.json", {"_name_or_path"} | derived),
@@ -106,7 +106,7 @@ def _drop_settings(folder: Path, pipeline: StableDiffusionInstructPix2PixPipelin
 
 
 def _make_readable(folder: Path) -> None:
-    """Give each file the mode that any new file has here: safetensors' are the owner's alone."""
+    """Give each file the usual mode; safetensors makes files that only their owner can read."""
     mode = (folder / "README.md").stat().st_mode
     for path in folder.rglob("*.safetensors"):
         path.chmod(mode)

@@ -1,12 +1,12 @@
-"""Initial weights of a UNet that returns its source: it starts as the edit "change nothing".
+"""Initial weights for a UNet that returns its source, so training starts from "change nothing".
 
-Residual blocks and transformers add nothing at first (zero last layers), and some channels of the
-top level carry the source's latents from `conv_in` through the last skip connection to `conv_out`.
-Local edits, which copy nearly everything, start 1.5 to 2 dB ahead.
+Residual blocks and transformers add nothing at first (their last layers are zero), and some
+channels of the top level carry the source's latents from `conv_in` through the last skip connection
+to `conv_out`. Local edits, which copy nearly everything, start 1.5 to 2 dB better.
 
-The way passes two group norms, which would scale the copies by their group's own spread. So each
-group holds two constant channels, +-REFERENCE, which fix that spread; and a SiLU, in whose nearly
-linear range (around BETA) small copies are placed.
+This path has two group norms, which would scale the copies by the spread of their group. So each
+group has two constant channels, +-REFERENCE, which fix that spread. It also has a SiLU, so the
+copies are scaled into its nearly linear range around BETA.
 Tests: tests/training/model/test_identity_init.py.
 """
 
@@ -21,19 +21,19 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 
-# Much larger than latents of variance 1, so that the group's spread hardly depends on them.
+# Much larger than latents of variance 1, so the group's spread hardly depends on them.
 REFERENCE = 12.0
 # Copies enter the SiLU as GAIN * copy + BETA.
 GAIN, BETA = 0.5, 1.0
 
 
 def initialise(unet: UNet2DConditionModel) -> None:
-    """Make the UNet return its source's latents where its top level has the channels for it.
+    """Make the UNet return its source's latents, if its top level has enough channels.
 
-    A top level that is too narrow leaves its residual blocks and transformers at zero alone.
+    If it has not, only the last layers of residual blocks and transformers are set to zero.
 
     Args:
-        unet: changed in place; takes (B,2C,h,w), the source's latents last.
+        unet: changed in place; its input is (B,2C,h,w), the source's latents last.
     """
     zero_last_layers(unet)
     places = _Places.of(unet)
@@ -67,7 +67,7 @@ class _Places:
 
     @classmethod
     def of(cls, unet: UNet2DConditionModel) -> _Places | None:
-        """Spread the copies over the groups; None if a group has no room for them."""
+        """Spread the copies over the groups; None if a group has too few channels."""
         latents, num_groups = unet.config.out_channels, unet.config.norm_num_groups
         group_size = unet.config.block_out_channels[0] // num_groups
         per_group = -(-latents // num_groups)
@@ -91,7 +91,7 @@ def _write_identity(unet: UNet2DConditionModel, places: _Places) -> None:
     unet.conv_in.weight[copies, latents + torch.arange(latents), 1, 1] = 1
     unet.conv_in.bias[copies] = 0
 
-    # The last residual block's shortcut sees (hidden, skip): copies come from the skip.
+    # The last residual block's shortcut gets (hidden, skip): the copies come from the skip.
     shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut
     hidden = shortcut.in_channels - unet.conv_in.out_channels
     shortcut.weight.mul_(0.5)

@@ -1,7 +1,7 @@
 """The linear code in closed form: the principal components of pixel blocks.
 
-Blocks of p x p pixels are rotated onto their principal components and the first C are kept; of all
-linear codes of that length this loses least. Images (B,3,H,W) in [-1,1].
+Blocks of p x p pixels are projected onto their first C principal components; no linear code of that
+length loses less. Images (B,3,H,W) in [-1,1].
 Tests: tests/training/model/test_pca_encoder.py.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fairy.models.patch_autoencoder import PatchAutoencoder
 
-# A component of less variance is noise of float32, and would be amplified.
+# A component with less variance is float32 noise, which scaling would amplify.
 LEAST_VARIANCE = 1e-9
 
 

@@ -1,7 +1,7 @@
-"""Weights that a new model starts from, also those of a model with another tokenizer.
+"""Load the weights that a new model starts from, also from a model with another tokenizer.
 
-A start is a folder in diffusers' format, or a safetensors file with `unet.*` and `text.*` (and
-`pca.*`, the linear code of its latents), its tokenizer in the folder `tokenizer` beside it.
+A start is a folder in diffusers format, or a safetensors file with `unet.*` and `text.*` (and
+`pca.*`, the linear code of its latents) and its tokenizer in the folder `tokenizer` beside it.
 Tests: tests/training/model/test_start.py.
 """
 
@@ -19,7 +19,7 @@ from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.training.model.tokenizer import END_OF_WORD, load_tokenizer
 
 EMBEDDINGS = "embeddings.token_embedding.weight"
-# transformers 4 has this prefix before the text encoder's weights, 5 has not.
+# transformers 4 prefixes the names of the text encoder's weights, transformers 5 does not.
 TEXT_PREFIX = "text_model."
 
 
@@ -27,8 +27,8 @@ def start_editor(pipeline: StableDiffusionInstructPix2PixPipeline, start: Path) 
     """Load the start's UNet and text encoder into a new editor, in place.
 
     Raises:
-        ModelError: no such start.
-        SettingsError: the recipe's sizes are not its.
+        ModelError: there is no such start.
+        SettingsError: the recipe's sizes are different.
     """
     unet, text = _weights(start, "unet"), _weights(start, "text")
     text = {name.removeprefix(TEXT_PREFIX): value for name, value in text.items()}
@@ -44,16 +44,16 @@ def start_editor(pipeline: StableDiffusionInstructPix2PixPipeline, start: Path) 
         pipeline.unet.load_state_dict(unet)
     except (RuntimeError, KeyError) as error:
         raise SettingsError(
-            f"start {start}: not of a model with these sizes; use the recipe that it was made with"
+            f"start {start}: its sizes are different; use the recipe that it was made with"
         ) from error
 
 
 def start_code(autoencoder: PatchAutoencoder, start: Path) -> None:
-    """Take the start's autoencoder, or its linear code where that is all it has, in place.
+    """Load the start's autoencoder, or only its linear code if it has no more, in place.
 
     Raises:
-        ModelError: no such start, or one without a code.
-        SettingsError: the recipe's sizes are not its.
+        ModelError: there is no such start, or it has no code.
+        SettingsError: the recipe's sizes are different.
     """
     try:
         if start.is_dir():
@@ -62,7 +62,7 @@ def start_code(autoencoder: PatchAutoencoder, start: Path) -> None:
             pca = _weights(start, "pca")
             autoencoder.set_code(pca["mean"], pca["V"], pca["lam"].sqrt())
     except RuntimeError as error:
-        raise SettingsError(f"start {start}: its code has other sizes than the recipe") from error
+        raise SettingsError(f"start {start}: its code and the recipe differ in size") from error
 
 
 def carry_over(
@@ -73,9 +73,9 @@ def carry_over(
     Args:
         embeddings: (V_old,D).
         old: their tokenizer.
-        new: tokens that both know keep their embedding; another one gets the mean of the pieces
-            that `old` cuts it into.
-        fallback: (V_new,D), for what `old` cannot read.
+        new: the other tokenizer. Tokens that both know keep their embedding; a new token gets the
+            mean of the pieces that `old` splits it into.
+        fallback: (V_new,D), for tokens that `old` cannot read.
     """
     known = old.get_vocab()
     carried = fallback.clone()
@@ -100,7 +100,7 @@ def _weights(start: Path, part: str) -> dict[str, Tensor]:
         if name.startswith(prefix)
     }
     if not found:
-        raise ModelError(f"start {start}: holds no {prefix}* weights")
+        raise ModelError(f"start {start}: has no {prefix}* weights")
     return found
 
 

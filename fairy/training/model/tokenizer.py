@@ -1,7 +1,7 @@
 """A CLIP tokenizer whose vocabulary is trained on the edits' phrasings.
 
-Every word of the phrasings is one token; other words fall into letters. Written as `vocab.json`
-and `merges.txt`, the form that CLIPTokenizer of transformers 4 and 5 both load.
+Every word of the phrasings is one token; other words are split into letters. It is written as
+`vocab.json` and `merges.txt`, which CLIPTokenizer of transformers 4 and 5 both load.
 Tests: tests/training/model/test_tokenizer.py.
 """
 
@@ -38,10 +38,10 @@ def write_tokenizer(phrases: Iterable[str], folder: Path, max_tokens: int) -> No
 
     Args:
         phrases: instructions; each of their words becomes one token.
-        folder: made if missing.
-        max_tokens: length to which instructions are padded and cut.
+        folder: created if missing.
+        max_tokens: length to which instructions are padded and truncated.
     """
-    # Sorted and without repeats, so that the same words give the same vocabulary.
+    # Sorted and without repeats, so the same words give the same vocabulary.
     merges = _train_merges(words_of(phrases))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [
@@ -68,9 +68,9 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
 def _train_merges(words: Iterable[str]) -> list[tuple[str, str]]:
     """Return byte-pair merges, in order, that make every word one token.
 
-    The most frequent pair first (Sennrich et al. 2016), the alphabetically first among equals:
-    the `tokenizers` library's trainer leaves equals to chance, and a vocabulary that changes
-    from run to run would change the training.
+    The most frequent pair comes first (Sennrich et al. 2016); ties are broken alphabetically. The
+    trainer of the `tokenizers` library breaks ties at random, and a vocabulary that changes from
+    run to run would change the training.
     """
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     spelled = ["".join(text for text, _ in byte_level.pre_tokenize_str(word)) for word in words]
@@ -87,7 +87,7 @@ def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:
     """Join every occurrence of a pair in a word, from the left."""
     merged: list[str] = []
     for piece in word:
-        # A piece just joined may not be joined again by the same merge: "aaa" -> "aa", "a".
+        # One merge does not join a new piece again: "aaa" -> "aa", "a".
         if merged and (merged[-1], piece) == pair:
             merged[-1] += piece
         else:

@@ -1,1 +1,1 @@
-"""One run: the loop, its checkpoints, what it writes down."""
+"""One training run: the loop, checkpoints, metrics and pictures."""

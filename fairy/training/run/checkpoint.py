@@ -1,9 +1,9 @@
-"""Checkpoints of a run: a folder per step, whole or not there, in safetensors and JSON.
+"""Checkpoints of a run: a folder per step, written atomically, in safetensors and JSON.
 
-`checkpoint-000500/` holds `model.safetensors`, `ema.safetensors`, `optimizer.safetensors` and
-`state.json`. No random state: every step draws from its own seed. Only the newest is kept.
-Weights that a finetuning run takes unchanged from its model are not saved again. Processes that
-average their weights differ between two averages: `process-1/` holds what is process 1's own.
+`checkpoint-000500/` has `model.safetensors`, `ema.safetensors`, `optimizer.safetensors` and
+`state.json`. It has no random state, because every step draws from its own seed. Only the newest is
+kept. Weights that a finetuning run does not train are not saved. Processes that average their
+weights differ between two averages, so `process-1/` has process 1's own state.
 Tests: tests/training/run/test_checkpoint.py.
 """
 
@@ -28,14 +28,14 @@ PREFIX = "checkpoint-"
 
 
 def find_checkpoint(output: Path) -> Path | None:
-    """Return the newest whole checkpoint of a run, or None."""
+    """Return the newest complete checkpoint of a run, or None."""
     return max(_checkpoints(output), default=None)
 
 
 def save_checkpoint(
     config: TrainConfig, step: int, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer
 ) -> Path:
-    """Write the state after `step` steps; it appears by one rename, then older ones go."""
+    """Write the state after `step` steps with one final rename, then delete older checkpoints."""
     final = config.output / f"{PREFIX}{step:06d}"
     if final.exists():
         return final
@@ -70,7 +70,7 @@ def save_process(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write what differs in a process other than the first; `save_checkpoint` takes it in."""
+    """Write another process's own state; `save_checkpoint` adds it to the checkpoint."""
     folder = config.output / f".{PREFIX}{step:06d}-process-{process}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -89,13 +89,13 @@ def load_checkpoint(
 
     Args:
         folder: the checkpoint.
-        model: of the run.
-        ema: of the run.
-        optimizer: of the run.
-        process: whose own weights are loaded; the first's if it left none.
+        model: the run's model.
+        ema: the run's averages.
+        optimizer: the run's optimizer.
+        process: the process whose own state to load; the first's if it saved none.
 
     Raises:
-        SettingsError: the checkpoint is of a model with other sizes.
+        SettingsError: the checkpoint's model has other sizes.
     """
     own = folder / f"process-{process}"
     own = own if own.is_dir() else folder
@@ -104,7 +104,7 @@ def load_checkpoint(
         ema.load_state_dict(load_file(folder / "ema.safetensors"))
     except RuntimeError as error:
         raise SettingsError(
-            f"{folder}: not of a model with these sizes; resume with the recipe it was made with"
+            f"{folder}: its sizes are different; resume with the recipe that it was made with"
         ) from error
     _unflatten(optimizer, load_file(own / "optimizer.safetensors"))
     return int(read_state(folder)["step"])
@@ -117,16 +117,16 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def _saved(stage: str, model: nn.Module) -> dict[str, Tensor]:
-    """Return what only the run knows. A new autoencoder's encoder is fixed, but was computed."""
+    """Return the weights to save: trained ones, and a new autoencoder's computed encoder."""
     state: dict[str, Tensor] = model.state_dict()
     return state if stage != "finetune" else {n: state[n] for n in _trained(model)}
 
 
 def _load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load weights; only those that are not trained may be missing.
+    """Load weights; only weights that are not trained may be missing.
 
     Raises:
-        RuntimeError: others are missing, unknown or of another shape.
+        RuntimeError: a trained weight is missing, or one is unknown or has another shape.
     """
     result = model.load_state_dict(weights, strict=False)
     wrong = [*result.unexpected_keys, *(set(result.missing_keys) & _trained(model))]
@@ -156,5 +156,5 @@ def _unflatten(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy to the CPU, each tensor in its own memory, as safetensors wants them."""
+    """Copy each tensor to the CPU into its own memory, as safetensors requires."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Sheets: columns of image tensors -> one PNG.
+"""Contact sheets: columns of image tensors -> one PNG.
 
 Images (B,3,H,W) in [-1,1]. Tests: tests/training/run/test_contact_sheet.py.
 """
@@ -23,10 +23,10 @@ CAPTION_HEIGHT = 14
 
 
 def write_sheet(path: Path, columns: Sequence[Tensor], labels: Sequence[str]) -> None:
-    """Write one row per image, its columns side by side, its label above.
+    """Write one row per image, with its columns side by side under its label.
 
     Args:
-        path: a PNG; its folder is made if missing.
+        path: the PNG to write; its folder is created if missing.
         columns: tensors (B,3,H,W) of one shape, such as source, target and output.
         labels: B captions.
     """
@@ -43,7 +43,7 @@ def _caption(row: np.ndarray, label: str) -> np.ndarray:
 
 
 def save_examples(folder: Path, name: str, columns: Sequence[Tensor], labels: list[str]) -> None:
-    """Write pictures as a sheet NAME.png and, exactly, as NAME.safetensors with the labels."""
+    """Write pictures as a sheet NAME.png and, losslessly with labels, as NAME.safetensors."""
     write_sheet(folder / f"{name}.png", [column.nan_to_num() for column in columns], labels)
     tensors = {f"column_{i}": column.cpu().contiguous() for i, column in enumerate(columns)}
     save_file(tensors, folder / f"{name}.safetensors", metadata={"labels": json.dumps(labels)})

@@ -1,4 +1,4 @@
-"""The curves of a run as one picture: loss, validation and speed over the steps.
+"""Draw the curves of a run as one picture: loss, validation and speed over the steps.
 
 Tests: tests/training/run/test_curves.py.
 """
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 Points = list[tuple[int, float]]
-# Points that the smooth line averages over, and up to which points are marked.
+# The smooth line averages over this many points; curves with fewer have markers.
 SPAN = 10
 MAX_MARKED = 50
 
@@ -29,11 +29,11 @@ def read_metrics(path: Path) -> dict[str, Points]:
 
 
 def draw_curves(metrics: Path, picture: Path) -> None:
-    """Draw one panel for each metric, the loss first, on a logarithmic scale and smoothed.
+    """Draw one panel per metric; the loss comes first, smoothed and on a logarithmic scale.
 
     Args:
-        metrics: a `metrics.jsonl`; without a line nothing is drawn.
-        picture: a PNG.
+        metrics: a `metrics.jsonl`; if it is empty, nothing is drawn.
+        picture: the PNG to write.
     """
     points = read_metrics(metrics)
     names = sorted(points, key=lambda name: (name != "loss", "validation" not in name, name))
@@ -59,7 +59,7 @@ def _draw_panel(axes: Axes, name: str, points: Points) -> None:
 
 
 def smooth(values: tuple[float, ...]) -> list[float]:
-    """Return the running mean of some values: of all at first, then exponential over `SPAN`."""
+    """Return the running mean of values: the mean of all at first, then exponential over `SPAN`."""
     smoothed = [values[0]]
     for count, value in enumerate(values[1:], start=2):
         smoothed.append(smoothed[-1] + (value - smoothed[-1]) / min(count, SPAN))

@@ -1,4 +1,4 @@
-"""What a run writes down: `metrics.jsonl`, TensorBoard's events and `curves.png`.
+"""Write a run's metrics: `metrics.jsonl`, TensorBoard events and `curves.png`.
 
 Tests: tests/training/run/test_log.py.
 """
@@ -17,13 +17,13 @@ from fairy.training.run.curves import draw_curves
 
 
 class MetricsLog:
-    """Means of the steps' metrics since the last line, and the lines.
+    """Averages the steps' metrics between lines, and writes the lines.
 
     Args:
-        folder: of the run.
-        step: steps done so far; lines of later steps, which are repeated, are dropped.
+        folder: the run's folder.
+        step: steps done so far; lines of later steps are dropped, because the run repeats them.
         images_per_step: images of a step, on all processes together.
-        active: False on all processes but one, which then write nothing.
+        active: False on all processes except one; these write nothing.
 
     Attributes:
         newest: the newest value of every metric, also from before a resume.
@@ -43,7 +43,7 @@ class MetricsLog:
             self._events = SummaryWriter(str(events), purge_step=step + 1)
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars; nothing is read back from the device yet."""
+        """Add one step's scalars without reading them back from the device."""
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
@@ -58,7 +58,7 @@ class MetricsLog:
         return means
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one JSON line, and the same to TensorBoard's events."""
+        """Append a JSON line, and write the same values as TensorBoard events."""
         self.newest = {**self.newest, **metrics}
         if self._events is None:
             return
@@ -74,7 +74,7 @@ class MetricsLog:
             draw_curves(self._path, self._folder / "curves.png")
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Flush and close the TensorBoard events."""
         if self._events is not None:
             self._events.close()
 

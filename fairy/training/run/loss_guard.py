@@ -1,4 +1,4 @@
-"""Stops a run whose loss is lost, before the weights take the step.
+"""Detect an exploding loss before the optimizer's step.
 
 Tests: tests/training/run/test_loss_guard.py.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 
-# Steps over which the loss is averaged, and before which a rise means nothing.
+# The loss is averaged over this many steps; before that, a rise means nothing.
 SPAN = 10
 WARMUP = 20
 
 
 class LossGuard:
-    """Watches the loss, averaged over some steps, against the lowest it has been.
+    """Compares the loss, averaged over some steps, with its lowest value.
 
     Args:
-        max_rise: how many times the lowest is too much.
+        max_rise: the largest allowed ratio of the two.
     """
 
     def __init__(self, max_rise: float) -> None:
@@ -26,7 +26,7 @@ class LossGuard:
         self._count = 0
 
     def complaint(self, loss: float) -> str | None:
-        """Take a step's loss; return what is wrong with it, or None."""
+        """Add a step's loss; return what is wrong with it, or None."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         self._count += 1

@@ -1,8 +1,8 @@
-"""In which precision a run computes, and float32 masters of weights that are held in bf16.
+"""Choose a run's precision, and keep float32 masters of bf16 weights.
 
-A CPU with AMX or AVX512-BF16 trains about twice as fast in bf16; others are slower in it. bf16
-alone would lose most updates, which are smaller than its steps, so the optimizer and the average
-work on float32 masters. Tests: tests/training/run/test_precision.py.
+A CPU with AMX or AVX512-BF16 trains about twice as fast in bf16; other CPUs are slower with it.
+Most updates are too small for bf16 weights and would be lost, so the optimizer and the average use
+float32 masters. Tests: tests/training/run/test_precision.py.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
 def choose_precision(config: TrainConfig, *, on_cuda: bool) -> Precision:
-    """Return the precision that a recipe means on this machine.
+    """Return the precision of a recipe on this machine.
 
     Raises:
-        SettingsError: bf16 weights for a stage whose other weights stay in float32.
+        SettingsError: bf16 weights are not possible in a stage that keeps other weights in float32.
     """
     if config.precision == "float32":
         return "float32"
@@ -35,23 +35,25 @@ def choose_precision(config: TrainConfig, *, on_cuda: bool) -> Precision:
         return "bf16 mixed precision"
     whole_network = config.stage != "autoencoder" and not config.lora_rank
     if config.precision == "bf16" and not whole_network:
-        raise SettingsError("precision bf16 on a CPU is for whole editors; use float32 or auto")
+        raise SettingsError(
+            "precision bf16 on a CPU works only for whole editors; use float32 or auto"
+        )
     if config.precision == "bf16" or (whole_network and has_fast_bf16()):
         return "bf16 weights"
     return "float32"
 
 
 def has_fast_bf16(cpu_info: Path = CPU_INFO) -> bool:
-    """Whether this processor has instructions for bf16 products (Linux; elsewhere unknown: no)."""
+    """Whether this processor has instructions for bf16 products; False if unknown (not Linux)."""
     return cpu_info.exists() and bool(FAST_BF16_FLAGS & set(cpu_info.read_text().split()))
 
 
 class MasterWeights:
-    """What the optimizer works on: the trained weights, or float32 copies of them.
+    """The weights that the optimizer updates: the trained weights, or float32 copies of them.
 
     Args:
-        model: its trained weights become bf16 where `precision` says so.
-        precision: as of `choose_precision`.
+        model: its trained weights become bf16 if `precision` says so.
+        precision: from `choose_precision`.
 
     Attributes:
         weights: float32, by the names of the model's parameters.
@@ -76,16 +78,16 @@ class MasterWeights:
 
     @torch.no_grad()
     def publish(self) -> None:
-        """Copy the masters into the model, after they have changed."""
+        """Copy the changed masters into the model."""
         if self._copied:
             for name, weight in self._live.items():
                 weight.copy_(self.weights[name])
 
     @contextmanager
     def in_model(self, values: Mapping[str, Tensor] | None = None) -> Iterator[None]:
-        """Put float32 weights into the model within this block: the masters, or `values` by name.
+        """Put float32 weights into the model inside this block: the masters, or `values` by name.
 
-        The model's weights share memory with them, so loading into the model loads into them.
+        The model's weights then share memory with them, so loading into the model changes them too.
         """
         held = {name: weight.data for name, weight in self._live.items()}
         for name, weight in self._live.items():

@@ -1,4 +1,4 @@
-"""Generators that depend on (seed, step) alone, so that resuming needs no random state.
+"""Random generators that depend only on (seed, step), so resuming needs no random state.
 
 Tests: tests/training/run/test_seeding.py.
 """
@@ -18,9 +18,9 @@ def generator(
     Args:
         seed: the run's seed.
         step: the optimizer step, or any counter.
-        purpose: a word that keeps the draws of one step apart ("data", "noise", ...).
-        part: which part of the step's global batch, where it is split over processes or in time.
-        device: where the numbers are drawn. CPU and CUDA draw different ones.
+        purpose: a word that separates the draws of one step ("data", "noise", ...).
+        part: the part of the step's global batch, if it is split over processes or passes.
+        device: where the numbers are drawn; CPU and CUDA draw different numbers.
     """
     key = f"{seed}/{step}/{part}/{purpose}".encode()
     number = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1

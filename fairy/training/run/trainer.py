@@ -1,15 +1,14 @@
 """The training loop: one recipe in, a finished model's folder out.
 
-A run's folder holds `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
+A run's folder has `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
 `tensorboard/`, `curves.png`, `validation/*.png` and the finished model (`autoencoder/` or
-`pipeline/`). Step n depends on the weights before it and on (seed, n) only, so a resumed run
-equals an uninterrupted one, and two processes that exchange gradients equal one that accumulates.
+`pipeline/`). Step n depends only on the weights before it and on (seed, n), so a resumed run equals
+an uninterrupted one, and two processes that exchange gradients equal one that accumulates them.
 Tests: tests/training/run/test_trainer.py.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import time
@@ -18,19 +17,15 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from fairy.errors import JobInterrupted, SettingsError
 from fairy.interrupt import Cancel
 from fairy.training.config import TrainConfig
-from fairy.training.data.pairs import Parts
 from fairy.training.model.card import model_card
 from fairy.training.model.ema import Ema
 from fairy.training.run.checkpoint import (
-    find_checkpoint,
     load_checkpoint,
-    read_state,
     save_checkpoint,
     save_process,
 )
@@ -38,14 +33,17 @@ from fairy.training.run.contact_sheet import save_examples, write_sheet
 from fairy.training.run.log import MetricsLog
 from fairy.training.run.loss_guard import LossGuard
 from fairy.training.run.precision import MasterWeights, choose_precision
+from fairy.training.run.setup import (
+    EXPORT_FOLDERS,
+    checkpoint_to_resume,
+    log_changes,
+    make_accelerator,
+    split_batch,
+)
 from fairy.training.stages import Stage, build_stage
 
 logger = logging.getLogger(__name__)
 
-# Settings that a resumed run may change without a warning.
-FREE_SETTINGS = {"resume", "max_minutes", "output", "images", "autoencoder", "start", "device"}
-FREE_SETTINGS |= {"pool_workers"}
-EXPORT_FOLDERS = {"autoencoder": "autoencoder", "editor": "pipeline", "finetune": "pipeline"}
 
 OnStep = Callable[[int, dict[str, float]], None]
 """Called with (step, its metrics by name)."""
@@ -62,9 +60,9 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> Path:
         The finished model's folder.
 
     Raises:
-        SettingsError: `output` holds a run and `resume` was not asked for, or the other way
-            round, or the loss exploded or is no longer a number.
-        JobInterrupted: SIGTERM or Ctrl-C came; a checkpoint was written.
+        SettingsError: `output` has a run and `resume` is off, or the other way round; or the loss
+            exploded or became NaN.
+        JobInterrupted: SIGTERM or Ctrl-C stopped the run; a checkpoint was written.
     """
     trainer = Trainer(config)
     try:
@@ -74,7 +72,7 @@ def train(config: TrainConfig, progress: OnStep | None = None) -> Path:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate of a step (1 is the first): linear rise, constant, linear fall to zero."""
+    """Return a step's learning rate (step 1 is the first): linear rise, constant, linear fall."""
     rise = step / max(config.warmup_steps, 1)
     fall = (config.max_steps - step + 1) / max(config.decay_steps, 1)
     return config.learning_rate * max(0.0, min(1.0, rise, fall))
@@ -84,12 +82,12 @@ class Trainer:
     """One run: its stage, optimizer and averaged weights."""
 
     def __init__(self, config: TrainConfig) -> None:
-        """Build everything; load the newest checkpoint when the run is resumed."""
+        """Build all parts; load the newest checkpoint if the run is resumed."""
         self.config = config
         self.started_s = time.monotonic()
-        checkpoint = _checkpoint_to_resume(config)
-        self.accelerator = _accelerator(config)
-        self.parts = _parts(config, self.accelerator)
+        checkpoint = checkpoint_to_resume(config)
+        self.accelerator = make_accelerator(config)
+        self.parts = split_batch(config, self.accelerator)
         torch.manual_seed(config.seed)
         self.stage: Stage = build_stage(config, self.accelerator.device, self.parts)
         precision = choose_precision(config, on_cuda=self.accelerator.device.type == "cuda")
@@ -112,8 +110,8 @@ class Trainer:
                 self.step = load_checkpoint(
                     checkpoint, self.stage.model, self.ema, optimizer, self._own_process
                 )
-            _log_changes(checkpoint, config)
-        # Processes that average their weights exchange no gradients: no wrapper for that.
+            log_changes(checkpoint, config)
+        # Processes that average their weights exchange no gradients, so they need no wrapper.
         self.model = self.accelerator.prepare_model(self.stage.model, evaluation_mode=self.averages)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.guard = LossGuard(config.max_loss_rise)
@@ -126,13 +124,13 @@ class Trainer:
         )
 
     def run(self, progress: OnStep | None = None) -> Path:
-        """Train to `max_steps`, until the time is up or a signal comes; then export."""
+        """Train until `max_steps`, a signal, or the end of the time; then export."""
         cancel = Cancel()
         with cancel.on_signals(), cancel.held():
             while self.step < self.config.max_steps and not self._must_stop(cancel):
                 self.step += 1
                 self.log.add(self._train_step())
-                self._write_what_is_due()
+                self._write_due_outputs()
                 if progress is not None:
                     progress(self.step, self.log.newest)
         if cancel.signal_number is not None and self.step < self.config.max_steps:
@@ -141,7 +139,7 @@ class Trainer:
             raise JobInterrupted(
                 cancel.signal_number,
                 f"stopped by {signal.Signals(cancel.signal_number).name} after step {self.step} of "
-                f"{self.config.max_steps}; {self.config.output} holds a checkpoint; continue with "
+                f"{self.config.max_steps}; {self.config.output} has a checkpoint; continue with "
                 "--resume",
             )
         return self._finish()
@@ -163,12 +161,12 @@ class Trainer:
 
     @property
     def _own_process(self) -> int:
-        """Number of the process whose weights and optimizer this one has; 0: the same on all."""
+        """This process's number if it has its own weights and optimizer; 0 if all share them."""
         return self.accelerator.process_index if self.averages else 0
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Set the weights of all processes to their mean: one exchange of one vector."""
+        """Set the weights of all processes to their mean, in one exchange of one vector."""
         flat = torch.cat([weight.flatten() for weight in self.weights])
         mean = self.accelerator.reduce(flat, reduction="mean")
         parts = mean.split([weight.numel() for weight in self.weights])
@@ -176,7 +174,7 @@ class Trainer:
             weight.copy_(part.view_as(weight))
 
     def _accumulate(self) -> dict[str, Tensor]:
-        """Sum the gradients of this process's parts, and the means of their metrics."""
+        """Sum the gradients of this process's parts, and return their mean metrics."""
         totals: dict[str, Tensor] = {}
         share, last = 1 / self.parts.num_passes, self.parts.own[-1]
         for part in self.parts.own:
@@ -189,7 +187,7 @@ class Trainer:
         return totals
 
     def _check(self, loss: Tensor) -> None:
-        """Stop the run on all processes if the loss exploded; keep the pictures it was made of."""
+        """Stop the run on all processes if the loss exploded; save the step's pictures."""
         mean = float(self.accelerator.reduce(loss, reduction="mean"))
         complaint = self.guard.complaint(mean)
         if complaint is None:
@@ -198,12 +196,12 @@ class Trainer:
         for part in self.parts.own:
             save_examples(folder, f"part-{part}", *self.stage.examples(self.step, part))
         raise SettingsError(
-            f"step {self.step}: {complaint}; the weights were left as they were before it. Its "
-            f"pictures are in {folder}: look whether one is odd. Otherwise lower learning_rate "
+            f"step {self.step}: {complaint}; the weights are those before this step. Its pictures "
+            f"are in {folder}: check whether one looks wrong. Otherwise lower learning_rate "
             f"(now {self.config.learning_rate:g}) or raise warmup_steps, and continue with --resume"
         )
 
-    def _write_what_is_due(self) -> None:
+    def _write_due_outputs(self) -> None:
         config = self.config
         if self.step % config.log_every == 0:
             rate = learning_rate(config, self.step)
@@ -256,7 +254,7 @@ class Trainer:
         return folder
 
     def _must_stop(self, cancel: Cancel) -> bool:
-        """Whether the time is up or a signal came, on any process: all stop after one step."""
+        """Whether any process has run out of time or got a signal: all stop after the same step."""
         budget = self.config.max_minutes
         late = budget is not None and time.monotonic() - self.started_s >= 60 * budget
         if self.accelerator.num_processes > 1:
@@ -266,52 +264,3 @@ class Trainer:
             if number:
                 cancel.set(int(number))
         return bool(late) or cancel.is_set
-
-
-def _accelerator(config: TrainConfig) -> Accelerator:
-    """Choose the device, and mixed precision on CUDA."""
-    on_cuda = torch.cuda.is_available() and config.device != "cpu"
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise SettingsError(f"device {config.device}: torch finds no CUDA device; use cpu or auto")
-    if config.device.startswith("cuda:"):
-        torch.cuda.set_device(config.device)
-    mixed = choose_precision(config, on_cuda=on_cuda) == "bf16 mixed precision"
-    return Accelerator(mixed_precision="bf16" if mixed else "no", cpu=not on_cuda)
-
-
-def _parts(config: TrainConfig, accelerator: Accelerator) -> Parts:
-    """Split the global batch over the processes and, where it is larger, over passes."""
-    process, num_processes = accelerator.process_index, accelerator.num_processes
-    at_once = config.batch_size * num_processes
-    wanted = config.global_batch_size or at_once
-    if wanted % at_once:
-        raise SettingsError(
-            f"global_batch_size is {wanted}: it must be a multiple of batch_size "
-            f"{config.batch_size} times {num_processes} processes"
-        )
-    return Parts(process, num_processes, wanted // at_once)
-
-
-def _checkpoint_to_resume(config: TrainConfig) -> Path | None:
-    """Return the checkpoint to continue from; None for a new run."""
-    checkpoint = find_checkpoint(config.output)
-    if config.resume and checkpoint is None:
-        raise SettingsError(f"{config.output}: no checkpoint to resume; leave --resume out")
-    if checkpoint is not None and not config.resume:
-        raise SettingsError(
-            f"{config.output}: holds a run already; add --resume to continue, or name a new folder"
-        )
-    finished = config.output / EXPORT_FOLDERS[config.stage]
-    if checkpoint is None and finished.exists():
-        raise SettingsError(f"{finished}: already there, and would be replaced; name a new folder")
-    return checkpoint
-
-
-def _log_changes(checkpoint: Path, config: TrainConfig) -> None:
-    """Log which settings differ from those that the checkpoint was made with."""
-    before = read_state(checkpoint)["config"]
-    now = json.loads(json.dumps(vars(config), default=str))
-    # A setting that is younger than the checkpoint had its default.
-    for name in sorted(set(now) & set(before) - FREE_SETTINGS):
-        if now[name] != before[name]:
-            logger.warning("resumed with %s = %s, was %s", name, now[name], before[name])

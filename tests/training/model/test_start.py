@@ -103,7 +103,7 @@ def test_the_code_of_its_latents_is_taken(
 
 def test_other_sizes_are_named(start: Path, editor_config: MakeConfig, tmp_path: Path) -> None:
     config = editor_config(tmp_path, start=start, unet_channels=[24, 32])
-    with pytest.raises(SettingsError, match="not of a model with these sizes"):
+    with pytest.raises(SettingsError, match="its sizes are different"):
         new_editor(config)
 
 

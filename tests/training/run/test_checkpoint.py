@@ -84,7 +84,7 @@ def test_each_process_gets_its_own_weights_back(tmp_path: Path) -> None:
 
 def test_other_sizes_are_named(tmp_path: Path) -> None:
     folder = Run(tmp_path).save(1)
-    with pytest.raises(SettingsError, match="not of a model with these sizes"):
+    with pytest.raises(SettingsError, match="its sizes are different"):
         Run(tmp_path, width=3).load(folder)
 
 
@@ -92,5 +92,5 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     folder = Run(tmp_path).save(1)
     other = Run(tmp_path)
     other.model[0].requires_grad_(True)
-    with pytest.raises(SettingsError, match="not of a model with these sizes"):
+    with pytest.raises(SettingsError, match="its sizes are different"):
         other.load(folder)

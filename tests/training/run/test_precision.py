@@ -49,7 +49,7 @@ def test_auto_takes_bf16_where_it_is_fast(
 
 
 def test_bf16_of_a_lora_is_refused(finetune_config: MakeConfig, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="precision bf16 on a CPU is for whole editors"):
+    with pytest.raises(SettingsError, match="precision bf16 on a CPU works only for whole editors"):
         choose_precision(finetune_config(tmp_path, lora_rank=2, precision="bf16"), on_cuda=False)
 
 

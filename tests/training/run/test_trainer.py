@@ -107,12 +107,12 @@ def test_resume_of_nothing_is_refused(autoencoder_config: MakeConfig, tmp_path: 
 
 def test_resume_with_other_sizes_is_refused(autoencoder_config: MakeConfig, tmp_path: Path) -> None:
     train(autoencoder_config(tmp_path, max_steps=1))
-    with pytest.raises(SettingsError, match="these sizes"):
+    with pytest.raises(SettingsError, match="its sizes are different"):
         train(autoencoder_config(tmp_path, resume=True, latent_channels=8))
 
 
 def test_missing_autoencoder_is_named(editor_config: MakeConfig, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no autoencoder there"):
+    with pytest.raises(ModelError, match="no autoencoder in this folder"):
         train(editor_config(tmp_path / "run", autoencoder=tmp_path))
 
 
