@@ -81,6 +81,8 @@ setup(
         ],
         "eval": ["jinja2", "kornia>=0.7", "matplotlib>=3.8", "scipy>=1.15"],
         "fp8": ["torchao>=0.18"],
+        # Photos as phones write them
+        "heic": ["pillow-heif>=0.18"],
         "lora": ["peft>=0.15"],
         "dev": [
             "build",

@@ -86,6 +86,7 @@ def assert_one_line(result: Result, words: str) -> None:
     [
         ("gone.mp4", "no such file: check the name"),
         ("http://example.org/clip.mp4", "an address, not a file: download it first"),
+        ("file:///home/me/my%20clip.mp4", "an address: give the path, /home/me/my clip.mp4"),
         ("text.mp4", "not a video"),
         ("text.png", "not an image that can be read"),
         ("empty.mp4", "copy or download it again"),
@@ -96,7 +97,7 @@ def assert_one_line(result: Result, words: str) -> None:
         ("papers", "a folder is read as a clip when it holds .png"),
         ("-", "pipe a clip into the command"),
         ("x" * 300, "File name too long"),
-        ("circle", "no such file"),
+        ("circle", "a link that leads nowhere"),
     ],
 )
 @pytest.mark.parametrize("command", ["edit", "info"])

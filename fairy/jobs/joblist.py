@@ -7,6 +7,7 @@ Tests: tests/jobs/test_joblist.py.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -64,7 +65,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         SettingsError: the file cannot be read, or is neither CSV with the columns nor JSON lines.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _decoded(path.read_bytes())
         lines = list(_json_lines(text) if path.suffix.lower() == ".jsonl" else _csv_lines(text))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
@@ -73,6 +74,12 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     if not lines:
         raise SettingsError(f"{path}: no jobs in it: {_FORM}")
     return lines
+
+
+def _decoded(content: bytes) -> str:
+    """Return text in UTF-8, or in UTF-16 as spreadsheets write it, without its mark."""
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig")
 
 
 _FORM = (

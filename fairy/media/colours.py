@@ -30,6 +30,11 @@ SMPTE170M = 6
 BT2020 = 9
 
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+# Matrices that swscale does not undo, by FFmpeg's names
+UNKNOWN_MATRICES = {
+    8: "ycgco", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c",
+    14: "ictcp", 15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
 PRIMARIES = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
     8: "film", 9: "bt2020", 10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
@@ -91,6 +96,11 @@ def frame_colours(frame: av.VideoFrame) -> Colours:
         transfer=TRANSFERS.get(transfer_code, transfer),
         full_range=_source_range(frame) == ColorRange.JPEG,
     )
+
+
+def unknown_matrix(frame: av.VideoFrame) -> str | None:
+    """Return the name of the matrix of `frame` if it is one that is not undone."""
+    return UNKNOWN_MATRICES.get(frame.colorspace) if _is_yuv(frame) else None
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:

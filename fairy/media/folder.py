@@ -10,13 +10,16 @@ import io
 import json
 import logging
 import re
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PilImage
-from PIL import ImageOps, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image, on_black
@@ -25,11 +28,24 @@ from fairy.media.names import is_left_by_others
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# Phones' photos consist of tiles, which FFmpeg gives one by one: another library joins them
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 # What of a folder Fairy wrote: names and SHA-256
 MANIFEST = ".fairy.json"
 # Of a JPEG or WebP that is written, out of 100; PNG loses nothing.
 QUALITY = 95
 
+# What the orientations of EXIF (CIPA DC-008, 4.6.4) ask for
+_TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}  # fmt: skip
+# What Pillow raises of EXIF data of an odd form
+_ODD_EXIF = (
+    struct.error, ArithmeticError, AttributeError, LookupError, OSError, SyntaxError, TypeError,
+    ValueError,
+)  # fmt: skip
 # What Pillow raises of files that are no whole image.
 _BROKEN = (
     UnidentifiedImageError,
@@ -44,7 +60,7 @@ def clip_images(path: Path) -> list[Path] | None:
     """Return the images that `path` is a clip of: a folder's, or itself; None for other files."""
     if path.is_dir():
         return list_images(path)
-    if not path.is_file() or not _is_image(path):
+    if not path.is_file() or not _is_image(path) or (_is_heic(path) and not _reads_heic()):
         return None
     if not _moves(path):
         return [path]
@@ -201,9 +217,11 @@ class OneImage:
 
 
 def _read_image(path: Path) -> Image:
+    if _is_heic(path) and not _reads_heic():
+        raise MediaError(f"{path}: {HEIC_ADVICE}")
     try:
         with PilImage.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(path, picture)
             if upright.has_transparency_data:
                 return on_black(np.asarray(upright.convert("RGBA"), dtype=np.uint8))
             if upright.mode.startswith("I;16"):
@@ -216,10 +234,41 @@ def _read_image(path: Path) -> Image:
         ) from error
 
 
+def _upright(path: Path, picture: PilImage.Image) -> PilImage.Image:
+    """Return a picture turned as its EXIF data asks, or as it is where that cannot be read."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except _ODD_EXIF:
+        logger.warning("%s: its EXIF data cannot be read; the picture is not turned", path)
+        turn = None
+    # Not by `ImageOps.exif_transpose`, which writes all EXIF data again and fails on odd ones
+    return picture if turn is None else picture.transpose(turn)
+
+
+HEIC_ADVICE = (
+    "reading HEIC photos needs the package pillow-heif: pip install 'fairy-video[heic]', or "
+    "convert it to JPEG first"
+)
+
+
+@cache
+def _reads_heic() -> bool:
+    """Return whether Pillow reads HEIC, once the library is asked to teach it."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _is_heic(path: Path) -> bool:
+    return path.suffix.lower() in HEIC_SUFFIXES
+
+
 def _is_image(path: Path) -> bool:
-    return (
-        path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    suffixes = IMAGE_SUFFIXES + HEIC_SUFFIXES
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
 
 def _natural_key(path: Path) -> list[tuple[int, str]]:

@@ -24,6 +24,9 @@ FORMS = "uint8 (T,H,W,3), PIL images or float tensors (T,3,H,W) in [0,1]"
 # Resizing overshoots by a little; more is another scale
 OVERSHOOT = 0.1
 # Holds 24000/1001, the usual rates of television, exactly
+# Television's rates in the Americas and Japan, as they are rounded: 23.98, 29.97, 59.94
+NTSC_RATES = tuple(Fraction(1000 * rate, 1001) for rate in (24, 30, 48, 60, 120, 240))
+NTSC_ROUNDING = Fraction(6, 1000)
 MAX_RATE_DENOMINATOR = 1001
 
 
@@ -109,7 +112,10 @@ def to_uint8(shown: Picture) -> Image:
 
 
 def frame_rate(fps: Any) -> Fraction:
-    """Return frames per second as a fraction: of a float the nearest simple one.
+    """Return frames per second as a fraction: of a float the nearest simple one, or NTSC's.
+
+    >>> frame_rate(29.97), frame_rate(12.5)
+    (Fraction(30000, 1001), Fraction(25, 2))
 
     Raises:
         ValueError: it is no rate above 0.
@@ -120,7 +126,13 @@ def frame_rate(fps: Any) -> Fraction:
         raise ValueError(f"fps is {fps!r}: give frames per second, as in 25 or 29.97") from error
     if rate <= 0:
         raise ValueError(f"fps is {fps!r}: it must be above 0")
-    return rate if isinstance(fps, Fraction) else rate.limit_denominator(MAX_RATE_DENOMINATOR)
+    if isinstance(fps, Fraction):
+        return rate
+    for exact in NTSC_RATES:
+        # 29.97 is how 30000/1001 is written; 30 is another rate
+        if abs(rate - exact) < NTSC_ROUNDING:
+            return exact
+    return rate.limit_denominator(MAX_RATE_DENOMINATOR)
 
 
 def _checked(values: NDArray[np.float32], index: int, least: float) -> NDArray[np.float32]:

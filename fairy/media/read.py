@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from fairy.errors import MediaError
 from fairy.media.colours import Image
 from fairy.media.decoding.clock import clock_of
-from fairy.media.decoding.container import open_video, shown_name
+from fairy.media.decoding.container import open_video, shown_name, why_undecodable
 from fairy.media.decoding.cursor import PictureCursor
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.index import frame_index
@@ -120,6 +120,7 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
             picture = first if number == 0 else cursor.at(number)
             if picture is None:
                 cursor.log_damage()
+                reader.log_changes(str(path))
                 return
             yield Frame(
                 image=reader.image(picture.frame), pts=picture.pts, time_base=cursor.time_base,
@@ -145,7 +146,7 @@ def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
         pictures = iter(Pictures(stream, readable_packets(container, stream)))
         first = next(pictures, None)
         if first is None:
-            raise MediaError(f"{path}: no frame can be decoded: is the file damaged?")
+            raise MediaError(f"{path}: {why_undecodable(path, container, stream)}")
         if index is not None:
             times = index.times
         else:

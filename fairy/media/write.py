@@ -246,7 +246,7 @@ def write_video(
         frames: uint8 (T,H,W,3), PIL images, floats in [0,1] as (T,H,W,3) or tensors (T,3,H,W), or
             an iterable of such frames: anything that `FairyPipeline` returns.
         path: the file or folder to write.
-        fps: frames per second; 29.97 is 2997/100, as it says.
+        fps: frames per second; 29.97 and the like are NTSC's rates, 30000/1001.
         overwrite: replace what is there.
         media: how, such as its `crf`; by default as the name asks for.
 

@@ -117,3 +117,15 @@ def test_a_spreadsheets_heads_and_numbers_are_read(tmp_path: Path, delimiter: st
     ((line, entries),) = read_lines(tmp_path / "jobs.csv")
     config = make_job(line, entries, EditConfig(seed=1)).config
     assert config == EditConfig(seed=1, num_inference_steps=7, anchor_indices=(4, 0))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_of_any_spreadsheet_are_read(tmp_path: Path, encoding: str, delimiter: str):
+    head = delimiter.join([" Input ", "instruction", " OUTPUT", "seed", "--steps "])
+    row = delimiter.join(["a.mp4", "snöw", "b.mp4", "7.0", " 3 "])
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    (tmp_path / "jobs.csv").write_bytes(f"{mark}{head}\r\n{row}\r\n".encode(encoding))
+    [(line, entries)] = read_lines(tmp_path / "jobs.csv")
+    job = make_job(line, entries, EditConfig())
+    assert (job.instruction, job.config.seed, job.config.num_inference_steps) == ("snöw", 7, 3)

@@ -1,7 +1,12 @@
+import tempfile
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from fairy.errors import MediaError
 from fairy.media import probe, read_frame_at, read_frames, read_video
@@ -68,3 +73,41 @@ def test_an_animated_webp_is_refused_with_what_to_do(tmp_path):
     pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:])
     with pytest.raises(MediaError, match="animated WebP cannot be read: convert it"):
         probe(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_as_pillow_turns_it(tmp_path, orientation):
+    image = Image.effect_noise((8, 6), 90).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    assert np.array_equal(read_video(tmp_path)[0], expected)
+
+
+def test_a_picture_with_odd_exif_data_is_read_and_turned(failing):
+    assert read_video(failing("exif_struct_error.jpg")).shape == (1, 48, 32, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(exif=st.binary(max_size=80), order=st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]))
+def test_no_exif_data_keeps_a_picture_from_being_read(exif, order):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.jpg")
+        Image.new("RGB", (8, 6)).save(path, exif=b"Exif\0\0" + order + exif)
+        assert read_video(path).size == 8 * 6 * 3
+
+
+def test_names_may_hold_digits_of_any_kind(failing, tmp_path):
+    assert probe(failing("circled_digits")).num_frames > 0
+    names = ["①.png", "²2.png", "٣.png", "f½.png", "f10.png", "f9.png"]
+    assert probe(make_folder(tmp_path, names)).num_frames == len(names)
+
+
+def test_what_file_managers_leave_is_no_picture(tmp_path):
+    folder = make_folder(tmp_path, ["a.png", "b.png"])
+    for name in (".DS_Store", "Thumbs.db", "._a.png", "desktop.ini"):
+        (folder / name).write_bytes(b"not a picture")
+    (folder / "c.png").mkdir()
+    assert probe(folder).num_frames == 2

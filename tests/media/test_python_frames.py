@@ -38,7 +38,11 @@ def test_what_the_pipeline_returns_can_be_written(tmp_path: Path, form: str):
     ("fps", "rate"),
     [
         (25, Fraction(25)),
-        (29.97, Fraction(2997, 100)),
+        (29.97, Fraction(30000, 1001)),
+        (23.98, Fraction(24000, 1001)),
+        (23.976, Fraction(24000, 1001)),
+        (59.94, Fraction(60000, 1001)),
+        (29.9, Fraction(299, 10)),
         (24000 / 1001, Fraction(24000, 1001)),
         (np.float64(12.5), Fraction(25, 2)),
         (Fraction(90001, 3000), Fraction(90001, 3000)),
@@ -57,7 +61,7 @@ def test_what_is_no_rate_is_refused(tmp_path: Path, fps: object):
 
 def test_a_float_rate_is_the_files(tmp_path: Path):
     write_video(FRAMES, tmp_path / "a.mp4", fps=29.97)
-    assert probe(tmp_path / "a.mp4").fps == Fraction(2997, 100)
+    assert probe(tmp_path / "a.mp4").fps == Fraction(30000, 1001)
 
 
 @pytest.mark.parametrize(

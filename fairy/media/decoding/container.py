@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import av
 from av.container import Container, InputContainer
@@ -20,6 +21,8 @@ from av.video.stream import VideoStream
 from fairy.errors import MediaError
 from fairy.media.compat import index_end, open_input
 from fairy.media.decoding.boxes import top_boxes
+from fairy.media.decoding.protection import is_encrypted, is_of_tiles
+from fairy.media.folder import HEIC_ADVICE
 
 # Playlists, which name other files (one that names itself never ends), and text as pictures of it.
 _NO_CLIPS = {"hls", "concat", "sdp", "tty", "bin", "xbin", "adf", "idf"}
@@ -33,6 +36,8 @@ def open_video(
     container = open_container(path)
     with container:
         _check_whole(path, container)
+        if is_of_tiles(path):
+            raise MediaError(f"{path}: a picture of tiles: {HEIC_ADVICE}")
         yield container, _video_stream(path, container, stream_index)
 
 
@@ -65,6 +70,13 @@ def open_container(path: Path) -> InputContainer:
         raise MediaError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
+def why_undecodable(path: Path, container: InputContainer, stream: VideoStream) -> str:
+    """Tell pictures that are encrypted from those that are damaged."""
+    if is_encrypted(path, container, stream):
+        return "its pictures are encrypted (DRM): give a copy without protection"
+    return "no frame can be decoded: is the file damaged?"
+
+
 def shown_name(container: Container) -> str:
     """Return the name of an open file as the user knows it."""
     return container.name.removeprefix("file:")
@@ -78,8 +90,12 @@ def _formats() -> str:
 
 def _why_missing(path: Path) -> str:
     """Tell an address, of whose slashes a path keeps one, from a name that is wrong."""
+    if path.as_posix().startswith("file:/"):
+        return f"an address: give the path, {unquote(path.as_posix().removeprefix('file:'))}"
     if re.match(r"\w+:/", path.as_posix()) and not path.drive:
         return "an address, not a file: download it first"
+    if path.is_symlink():
+        return "no such file: a link that leads nowhere"
     return "no such file: check the name"
 
 

@@ -6,6 +6,7 @@ way is up, and how bright light is compressed. Tests: tests/media/test_picture.p
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import av
@@ -18,9 +19,13 @@ from fairy.media.colours import (
     is_transparent,
     to_rgb,
     to_rgb16,
+    unknown_matrix,
 )
 from fairy.media.decoding.orientation import frame_orientation
+from fairy.media.decoding.side_data import lost_side_data
 from fairy.media.hdr import NAMES, ToneMap, is_hdr, transfer_of
+
+logger = logging.getLogger(__name__)
 
 # Mean loss in levels of 255. Filmed pictures lose 0.05 to 0.5, bars and text of pure colours 2.
 MAX_CHROMA_LOSS = 1.0
@@ -39,9 +44,12 @@ class PictureReader:
         self._first = first
         self._size = first.height, first.width
         self._tone_map = ToneMap.of(first) if is_hdr(first) else None
+        self._num_scaled, self._num_shown = 0, 0
+        self._other_size = self._size
+        self._lost, self._said = set[str](), lost_side_data(first)
         self.orientation = frame_orientation(first)
         self.colours = _shown_colours(first)
-        self.notes = tuple(_notes(first))
+        self.notes = (*_notes(first), *_not_kept(self._said))
 
     @property
     def full_chroma(self) -> bool:
@@ -52,9 +60,30 @@ class PictureReader:
 
     def image(self, frame: av.VideoFrame) -> Image:
         """Return uint8 (H,W,3) of a frame; one of another size is scaled to the first's."""
+        self._num_shown += 1
+        self._lost |= lost_side_data(frame)
+        if (size := (frame.height, frame.width)) != self._size:
+            self._num_scaled += 1
+            self._other_size = size
         if self._tone_map is None:
             return self.orientation.apply(to_rgb(frame, *self._size))
         return self.orientation.apply(self._tone_map.apply(to_rgb16(frame, *self._size)))
+
+    def log_changes(self, name: str) -> None:
+        """Log what the pictures so far had that the first had not: other sizes, captions."""
+        if self._num_scaled:
+            (height, width), (rows, columns) = self._size, self._other_size
+            logger.warning(
+                "%s: %d of %d pictures have another size, such as %dx%d; scaled to the first's, "
+                "%dx%d",
+                name, self._num_scaled, self._num_shown, columns, rows, width, height,
+            )  # fmt: skip
+        for note in _not_kept(self._lost - self._said):
+            logger.warning("%s: %s", name, note)
+
+
+def _not_kept(lost: set[str]) -> list[str]:
+    return [f"not kept: {', '.join(sorted(lost))}"] if lost else []
 
 
 def _shown_colours(frame: av.VideoFrame) -> Colours:
@@ -70,6 +99,8 @@ def _notes(frame: av.VideoFrame) -> list[str]:
         notes.append(f"HDR ({NAMES[transfer_of(frame)]}): toned down to SDR, BT.709")
     if frame.interlaced_frame:
         notes.append("interlaced: made into whole pictures (bwdif)")
+    if (matrix := unknown_matrix(frame)) is not None:
+        notes.append(f"the matrix {matrix} is not known: colours are read as by BT.601 or BT.709")
     if is_transparent(frame):
         notes.append("transparent: shown on black")
     return notes

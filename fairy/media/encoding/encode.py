@@ -19,7 +19,11 @@ from fairy.errors import MediaError
 from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.encoding.codecs import Encoding, Options
 from fairy.media.encoding.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
-from fairy.media.encoding.other_streams import OtherTracks, copy_description
+from fairy.media.encoding.other_streams import (
+    OtherTracks,
+    copy_description,
+    say_lost_metadata,
+)
 from fairy.media.encoding.tracks import PRE_ROLL_S
 from fairy.media.info import VideoInfo
 
@@ -55,6 +59,7 @@ class VideoEncoder:
         # Once for the file, not for each of its segments
         if tracks:
             _say_changes(encoding, (height, width), self._size, self._pad)
+        self._path = path
         self._is_gif = encoding.codec.encoder == "gif"
         late_s = _late_s(encoding, info)
         # "file:" keeps a colon in the name from being taken for a protocol
@@ -120,6 +125,8 @@ class VideoEncoder:
         if self._tracks is not None:
             self._tracks.close()
         self._file.close()
+        if self._tracks is not None:
+            say_lost_metadata(self._info, self._path)
 
     def abandon(self) -> None:
         """Release the file; what it holds is not to be used."""

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import av
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
-from av.stream import AttachmentStream
+from av.container import InputContainer, OutputContainer
+from av.stream import AttachmentStream, Disposition
 from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
 
 from fairy.media.decoding.clock import AnyPacket, packets_of
 from fairy.media.decoding.container import open_container, shown_name
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 
 # What a muxer writes by itself, or what is true of the source's container alone.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
-_TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
+_TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
+_COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
 
 
 class OtherTracks:
@@ -56,6 +58,9 @@ class OtherTracks:
             self._keep(subtitle, output, kind)
         for attachment in self._source.streams.attachments:
             _attach(attachment, output, kind)
+        for video in self._source.streams.video:
+            self._keep_picture(video, info, output, kind)
+        _say_data(self._source, info)
         self._packets = self._demux()
         self._next: AnyPacket | None = next(self._packets, None)
 
@@ -91,6 +96,27 @@ class OtherTracks:
         else:
             logger.warning("%s; left out", where)
 
+    def _keep_picture(
+        self, stream: VideoStream, info: VideoInfo, output: OutputContainer, kind: Container
+    ) -> None:
+        """Copy a cover picture; say what other pictures are left out."""
+        if stream.index == info.stream_index:
+            return
+        if not stream.disposition & Disposition.attached_pic:
+            if info.programme is None or stream.index in info.programme:
+                logger.warning("video stream %d is not edited; left out", stream.index)
+            return
+        codec = stream.codec_context.name
+        if kind.muxer == "mp4" and codec in _COVER_TYPES:
+            self._tracks[stream.index] = Copied(stream, output)
+        elif kind.muxer == "matroska" and codec in _COVER_TYPES:
+            with open_container(info.path) as source:
+                packet = next(source.demux(source.streams[stream.index]))
+            image = _COVER_TYPES[codec]
+            output.add_attachment(f"cover.{image}", f"image/{image}", bytes(packet))
+        else:
+            logger.warning("%s cannot hold the cover picture; left out", output.format.name)
+
     def _demux(self) -> Iterator[AnyPacket]:
         kept = [stream for stream in self._source.streams if stream.index in self._tracks]
         if not kept:
@@ -102,6 +128,17 @@ class OtherTracks:
                     yield packet
         except av.error.FFmpegError:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
+
+
+def _say_data(source: InputContainer, info: VideoInfo) -> None:
+    """Warn of tracks of data, such as a phone's sensors; timecodes are written again."""
+    num_data = sum(
+        "timecode" not in stream.metadata
+        and (info.programme is None or stream.index in info.programme)
+        for stream in source.streams.data
+    )
+    if num_data:
+        logger.warning("tracks of data left out: %d", num_data)
 
 
 def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) -> None:
@@ -143,18 +180,38 @@ def copy_description(
     metadata: dict[str, str] = {}
     if info.stream_index is not None:
         with open_container(info.path) as source:
-            known = source.metadata.items()
+            video = source.streams[info.stream_index]
+            # MOV has it in a track of its own, which FFmpeg shows at the pictures
+            known = {name: video.metadata[name] for name in video.metadata if name == "timecode"}
+            known |= source.metadata
             metadata = {
                 key: text
-                for key, text in known
+                for key, text in known.items()
                 if key.lower() not in _OWN_METADATA
                 and (key.lower() != "timecode" or _is_timecode(text, info.fps))
             }
             output.set_chapters([_earlier(chapter, late_s) for chapter in source.chapters()])
-            describe_like(output.streams.video[0], source.streams[info.stream_index])
+            describe_like(output.streams.video[0], video)
     if comment is not None:
         metadata["comment"] = "\n".join(filter(None, [metadata.get("comment"), comment]))
     output.metadata.update(metadata)
+
+
+def say_lost_metadata(info: VideoInfo, out: Path) -> None:
+    """Warn of the clip's metadata that a finished file does not have: each kind knows its own."""
+    if info.stream_index is None:
+        return
+    with open_container(info.path) as source, open_container(out) as file:
+        streams = [dict(stream.metadata) for stream in file.streams]
+        kept = {text for each in (dict(file.metadata), *streams) for text in each.values()}
+        lost = [
+            key
+            for key, text in source.metadata.items()
+            if key.lower() not in _OWN_METADATA and not any(text in other for other in kept)
+        ]
+        if lost:
+            name = file.format.name.partition(",")[0]
+            logger.warning("%s cannot hold metadata: %s left out", name, ", ".join(sorted(lost)))
 
 
 def _earlier(chapter: Chapter, late_s: float) -> Chapter:

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import av
 from av.audio.frame import AudioFrame
@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
 
 from fairy.media.compat import copy_disposition
 from fairy.media.decoding.clock import AnyPacket
@@ -39,6 +40,9 @@ ROUNDING_S = 1e-3
 _PRE_SKIP = slice(10, 12)
 
 
+CopiedStream: TypeAlias = "AudioStream | SubtitleStream | VideoStream"
+
+
 class Track(Protocol):
     """Takes a source's packets and gives the output's, which may be ready later."""
 
@@ -57,7 +61,7 @@ class Copied:
     the output, nor heard.
     """
 
-    def __init__(self, source: AudioStream | SubtitleStream, output: OutputContainer) -> None:
+    def __init__(self, source: CopiedStream, output: OutputContainer) -> None:
         self._stream = output.add_stream_from_template(source)
         describe_like(self._stream, source)
         shares_ticks = bool(output.format.flags & _TS_NONSTRICT) or source.type == "subtitle"
@@ -104,7 +108,7 @@ class _Cuts:
     everything to begin with it: it is left out too.
     """
 
-    def __init__(self, source: AudioStream | SubtitleStream, output: OutputContainer) -> None:
+    def __init__(self, source: CopiedStream, output: OutputContainer) -> None:
         self._has_edits = source.container.format.name.startswith("mov,")
         self._hidden_s = _hidden_s(source, output)
         self._muxer = output.format.name
@@ -148,7 +152,7 @@ class _Cuts:
         ]
 
 
-def _hidden_s(source: AudioStream | SubtitleStream, output: OutputContainer) -> float:
+def _hidden_s(source: CopiedStream, output: OutputContainer) -> float:
     """Return how many seconds before time 0 the output can hold without playing them."""
     if output.format.name in ("mp4", "mov"):
         return math.inf

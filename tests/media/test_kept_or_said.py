@@ -1,0 +1,226 @@
+"""What a clip has besides pixels and sound is in the output, or its loss is said."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+from PIL import Image as PilImage
+
+from fairy.media import VideoWriter, probe, read_frames
+
+Change = Callable[[av.container.OutputContainer], None]
+
+
+def write_clip(
+    path: Path, *, num_frames: int = 5, matrix: int | None = None, **options: str
+) -> Path:
+    with av.open(str(path), "w", options=options) as file:
+        stream = file.add_stream("libx264", rate=10, options={"bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        if matrix is not None:
+            stream.codec_context.colorspace = matrix
+        for index in range(num_frames):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = index
+            if matrix is not None:
+                frame.colorspace = matrix
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def copy(source: Path, out: Path) -> Path:
+    info = probe(source)
+    with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
+        for frame in read_frames(source):
+            writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
+    return out
+
+
+def timecode(path: Path) -> str | None:
+    with av.open(str(path)) as file:
+        found = {**file.metadata, **file.streams.video[0].metadata}
+    return {key.lower(): text for key, text in found.items()}.get("timecode")
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_a_track_of_timecodes_is_written_again(failing, tmp_path: Path, suffix: str, caplog):
+    source = failing("tc.mov")
+    assert timecode(copy(source, tmp_path / f"out{suffix}")) == timecode(source) == "01:02:03:4"
+    assert "left out" not in caplog.text
+
+
+def test_the_mark_of_360_degree_pictures_is_said_to_be_lost(failing):
+    assert "not kept: the mark of 360-degree pictures" in probe(failing("eq.mkv")).notes
+
+
+def test_pictures_of_another_size_are_scaled_and_said(failing, caplog):
+    frames = list(read_frames(failing("reschange.webm")))
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert "20 of 30 pictures have another size, such as 320x240; scaled to" in caplog.text
+
+
+def test_a_change_of_size_is_said_of_h264_too(tmp_path: Path, caplog):
+    pieces = []
+    for size in ((48, 64), (96, 128)):
+        piece = io.BytesIO()
+        with av.open(piece, "w", format="mpegts") as file:
+            stream = file.add_stream("libx264", rate=10, options={"bf": "0"})
+            (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
+            for index in range(4):
+                frame = av.VideoFrame(size[1], size[0], "yuv420p")
+                frame.pts = index
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        pieces.append(piece.getvalue())
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(pieces))
+    assert {frame.image.shape for frame in read_frames(path)} == {(48, 64, 3)}
+    assert "4 of 8 pictures have another size, such as 128x96" in caplog.text
+
+
+def caption_sei() -> bytes:
+    """Return a NAL unit with one caption (ATSC A/53-4, 6.2.3): SEI of user data, type 4."""
+    data = bytes([0xB5, 0x00, 0x31]) + b"GA94" + bytes([0x03, 0xC1, 0xFF, 0xFC, 0x94, 0x2C, 0xFF])
+    return b"\0\0\0\1" + bytes([0x06, 0x04, len(data)]) + data + b"\x80"
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_captions_in_the_pictures_are_said_to_be_lost(tmp_path: Path, first: int, caplog):
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = 48, 64, "yuv420p"
+    encoder.time_base, encoder.options = Fraction(1, 10), {"tune": "zerolatency", "g": "1"}
+    units = []
+    for index in range(5):
+        frame = av.VideoFrame(64, 48, "yuv420p")
+        frame.pts = index
+        for packet in encoder.encode(frame):
+            unit = bytes(packet)
+            # Before the slice, after the parameter sets
+            place = unit.rindex(b"\0\0\1\x65" if b"\0\0\1\x65" in unit else b"\0\0\1")
+            units.append(unit[:place] + (caption_sei() if index >= first else b"") + unit[place:])
+    path = tmp_path / "captions.h264"
+    path.write_bytes(b"".join(units))
+    notes = probe(path).notes
+    assert len(list(read_frames(path))) == 5
+    said = caplog.text if first else " ".join(notes)
+    assert "not kept: closed captions (CEA-608/708)" in said
+
+
+def test_a_matrix_that_is_not_undone_is_said(tmp_path: Path):
+    ycgco = 8
+    notes = probe(write_clip(tmp_path / "in.mp4", matrix=ycgco)).notes
+    assert "the matrix ycgco is not known: colours are read as by BT.601 or BT.709" in notes
+
+
+@pytest.fixture
+def with_cover(tmp_path: Path) -> Path:
+    """An MP4 with a cover picture."""
+    path = tmp_path / "in.mp4"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=10)
+        cover = file.add_stream("mjpeg", rate=1)
+        cover.disposition = Disposition.attached_pic.value
+        streams = ((video, "yuv420p"), (cover, "yuvj420p"))
+        for stream, pix_fmt in streams:
+            stream.height, stream.width, stream.pix_fmt = 48, 64, pix_fmt
+        for stream, pix_fmt in streams:
+            frame = av.VideoFrame(64, 48, pix_fmt)
+            frame.pts = 0
+            file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    return path
+
+
+def covers(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        found = [s for s in file.streams.video if s.disposition & Disposition.attached_pic]
+        return [bytes(next(file.demux(stream))) for stream in found]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_cover_is_kept(with_cover: Path, tmp_path: Path, suffix: str):
+    [cover] = covers(copy(with_cover, tmp_path / f"out{suffix}"))
+    assert [cover] == covers(with_cover)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".webm"])
+def test_a_cover_that_the_file_cannot_hold_is_said(
+    with_cover: Path, tmp_path: Path, suffix: str, caplog
+):
+    assert covers(copy(with_cover, tmp_path / f"out{suffix}")) == []
+    assert f"{suffix[1:]} cannot hold the cover picture; left out" in caplog.text
+
+
+MADE_BY = {"com.apple.quicktime.make": "Apple", "title": "Garden"}
+
+
+@pytest.fixture
+def with_keys(tmp_path: Path) -> Path:
+    """A MOV with metadata as phones write it."""
+    path = tmp_path / "in.mov"
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as file:
+        file.metadata.update(MADE_BY)
+        stream = file.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        file.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv", ".webm"])
+def test_metadata_is_kept_or_said(with_keys: Path, tmp_path: Path, suffix: str, caplog):
+    with av.open(str(copy(with_keys, tmp_path / f"out{suffix}"))) as file:
+        kept = {key.lower(): text for key, text in file.metadata.items()}
+    assert kept["title"] == "Garden"
+    said = "cannot hold metadata: com.apple.quicktime.make left out" in caplog.text
+    assert said != (kept.get("com.apple.quicktime.make") == "Apple")
+
+
+def test_tracks_of_data_are_said_to_be_left_out(clip, tmp_path: Path, caplog):
+    copy_first(clip("d10_cat_vfr_portrait.mp4"), tmp_path / "out.mp4")
+    assert "tracks of data left out: 2" in caplog.text
+
+
+def test_other_pictures_are_said_to_be_left_out(clip, tmp_path: Path, caplog):
+    copy_first(clip("stress/nasa_2video_2audio.mp4"), tmp_path / "out.mp4")
+    assert "is not edited; left out" in caplog.text
+
+
+def copy_first(source: Path, out: Path) -> None:
+    """Write the first picture of a clip, with all its other tracks."""
+    info = probe(source)
+    with VideoWriter(out, info=info, height=16, width=16) as writer:
+        writer.write(np.zeros((16, 16, 3), np.uint8), 0, info.time_base, 1)
+
+
+def test_what_is_transparent_is_said(tmp_path: Path):
+    path = tmp_path / "in.mov"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("png", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "rgba"
+        image = np.zeros((48, 64, 4), np.uint8)
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgba")))
+        file.mux(stream.encode(None))
+    assert "transparent: shown on black" in probe(path).notes
+
+
+def test_a_photo_of_tiles_is_read_whole_or_refused(failing):
+    source = failing("grid.heic")
+    pytest.importorskip("pillow_heif")
+    [frame] = read_frames(source)
+    corners = [tuple(frame.image[y, x] > 128) for y in (10, 110) for x in (10, 110)]
+    assert corners == [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0)]
+
+
+def test_encoded_images_are_what_they_were(tmp_path: Path):
+    """A plain picture has nothing to say of."""
+    PilImage.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    assert probe(tmp_path / "a.png").notes == ()
