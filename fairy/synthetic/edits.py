@@ -54,10 +54,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Pairs:
-    """B examples: source and target (B,3,H,W) in [0,1], instructions, and the edits' names."""
+    """B examples: source and target (B,3,H,W) in [0,1], instructions, and the edits' names.
+
+    `objects` (B,H,W) is True where the source shows an object.
+    """
 
     source: Tensor
     target: Tensor
+    objects: Tensor
     instructions: list[str]
     names: list[str]
 
@@ -232,6 +236,7 @@ def sample_pairs(
     drawn = torch.multinomial(weights, num_groups, replacement=True, generator=generator)
     sources: list[Tensor] = []
     targets: list[Tensor] = []
+    objects: list[Tensor] = []
     instructions: list[str] = []
     names: list[str] = []
     for index in drawn.tolist():
@@ -241,9 +246,11 @@ def sample_pairs(
         target, words = edit.apply(scene, source, generator)
         sources.append(source.image)
         targets.append(target)
+        objects.append(source.labels > 0)
         instructions += [phrases.phrase(edit.name, split, generator, **fill) for fill in words]
         names += [edit.name] * rows
-    return Pairs(torch.cat(sources), torch.cat(targets), instructions, names)
+    images = torch.cat(sources), torch.cat(targets), torch.cat(objects)
+    return Pairs(*images, instructions, names)
 
 
 def _weight(edit: Edit, scope_weights: tuple[float, float, float]) -> float:

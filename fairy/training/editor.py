@@ -111,7 +111,9 @@ class EditorStage:
         noisy = self.noise_scheduler.add_noise(start, noise, timesteps)
         prediction = model(noisy, image_latents, timesteps, token_ids)
         grid = self.pipeline.vae_scale_factor
-        weights = losses.change_weights(batch.source, batch.target, grid, config.change_share)
+        weights = losses.change_weights(
+            batch.source, batch.target, grid, config.change_share, batch.objects
+        )
         weights = weights.repeat(config.draws_per_pair, 1, 1, 1)
         target = self._target(latents, noise, timesteps)
         return {"loss": losses.denoising_loss(prediction, target, weights, self.channel_weights)}

@@ -90,7 +90,9 @@ def draw_drops(
     return drop_text, drop_image
 
 
-def change_weights(source: Tensor, target: Tensor, grid: int, share: float) -> Tensor:
+def change_weights(
+    source: Tensor, target: Tensor, grid: int, share: float, objects: Tensor | None = None
+) -> Tensor:
     """Return weights (B,1,H/grid,W/grid), mean 1 per row, that emphasise what an edit is about.
 
     If an edit changes some blocks and keeps others, `share` of a row's weight is spread over the
@@ -98,19 +100,34 @@ def change_weights(source: Tensor, target: Tensor, grid: int, share: float) -> T
     Otherwise a shape that covers a twentieth of the picture would have a twentieth of the loss. A
     row that changes everywhere, or nowhere, has even weights.
 
+    Where an edit changes some objects and leaves others, half of `share` is for those that it
+    leaves. Without that a model learns to change all of them, whatever the instruction names.
+
     Args:
         source: (B,3,H,W) in [-1,1].
         target: (B,3,H,W) in [-1,1].
         grid: side of a block in pixels: the pictures' size divided by the latents' size.
         share: 0 to 1.
+        objects: (B,H,W), True where the source shows an object; None if that is not known.
     """
     difference = (target - source).abs().mean(1, keepdim=True)
     changed = F.avg_pool2d(difference, grid) > CHANGED
     mostly = changed.float().mean((1, 2, 3), keepdim=True) > 0.5
-    smaller = (changed != mostly).to(target.dtype)
-    area = smaller.mean((1, 2, 3), keepdim=True)
-    weights = 1 - share + share * smaller / area.clamp_min(1 / MAX_FOCUS)
+    smaller = changed != mostly
+    focus = _spread(smaller)
+    if objects is not None:
+        shown = F.avg_pool2d(objects[:, None].to(target.dtype), grid) > 0.5
+        left = shown & ~changed & ~mostly
+        some = smaller.any((1, 2, 3), keepdim=True) & left.any((1, 2, 3), keepdim=True)
+        focus = torch.where(some, (focus + _spread(left)) / 2, focus)
+    weights = 1 - share + share * focus
     return weights / weights.mean((1, 2, 3), keepdim=True)
+
+
+def _spread(part: Tensor) -> Tensor:
+    """Spread one picture's weight over the blocks of a part (B,1,h,w), as far as that is sound."""
+    area = part.float().mean((1, 2, 3), keepdim=True)
+    return part / area.clamp_min(1 / MAX_FOCUS)
 
 
 def channel_weights(deviations: Tensor, power: float) -> Tensor:

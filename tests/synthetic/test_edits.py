@@ -26,6 +26,14 @@ def test_target_differs_from_source(edit: Edit) -> None:
     assert pairs.target.amin() >= -1e-5 <= pairs.target.amax() <= 1 + 1e-5
 
 
+@pytest.mark.parametrize("name", ["recolour", "remove"])
+def test_only_objects_change(name: str) -> None:
+    pairs = _pairs(EDITS_BY_NAME[name])
+    changed = (pairs.target - pairs.source).abs().amax(1) > 0.02
+    assert pairs.objects.shape == changed.shape
+    assert (changed & ~pairs.objects).float().mean() < 0.05 < pairs.objects.float().mean()
+
+
 def test_there_are_enough_edits_of_each_scope() -> None:
     scopes = [edit.scope for edit in EDITS]
     assert scopes.count("global") >= 14

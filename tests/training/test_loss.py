@@ -101,6 +101,23 @@ def test_before_a_changed_background_the_share_falls_on_what_stays() -> None:
     assert (weights[kept] > 3 * weights[~kept].max()).all()
 
 
+def test_objects_that_stay_count_as_much_as_the_one_that_changes() -> None:
+    source, target = small_change()
+    objects = torch.zeros(2, 32, 32, dtype=torch.bool)
+    objects[0, :8, :8] = objects[0, 16:24, 16:24] = True
+    weights = change_weights(source, target, GRID, 0.6, objects)[0, 0]
+    assert torch.allclose(weights[:2, :2], weights[4:6, 4:6])
+    assert weights[0, 0] > 2 * weights[7, 7]
+
+
+def test_where_the_only_object_changes_the_share_is_its_own() -> None:
+    source, target = small_change()
+    objects = torch.zeros(2, 32, 32, dtype=torch.bool)
+    objects[0, :8, :8] = True
+    weights = change_weights(source, target, GRID, 0.6, objects)
+    assert torch.equal(weights, change_weights(source, target, GRID, 0.6))
+
+
 def test_no_block_counts_without_bound() -> None:
     source = torch.zeros(1, 3, 400, 400)
     target = source.clone()

@@ -25,12 +25,14 @@ class PairBatch:
     """Edits to learn: `source` and `target` (B,3,H,W) in [-1,1] and B `instructions`.
 
     `names` are the names of the edits (`edits.EDITS`); empty for pairs from other sources.
+    `objects` (B,H,W) is True where the source shows an object; None where that is not known.
     """
 
     source: Tensor
     target: Tensor
     instructions: list[str]
     names: Sequence[str] = ()
+    objects: Tensor | None = None
 
 
 class PairSource(Protocol):
@@ -135,7 +137,11 @@ class ScenePairs:
         )
         source, target = pairs.source.to(self.device), pairs.target.to(self.device)
         return PairBatch(
-            to_model_range(source), to_model_range(target), pairs.instructions, pairs.names
+            to_model_range(source),
+            to_model_range(target),
+            pairs.instructions,
+            pairs.names,
+            pairs.objects.to(self.device),
         )
 
     def close(self) -> None:

@@ -57,10 +57,11 @@ class PoolJob:
 
 @dataclass(frozen=True)
 class RenderedPool:
-    """Source and target (B,3,H,W) uint8, instructions and names of the edits."""
+    """Source and target (B,3,H,W) uint8, objects (B,H,W) bool, instructions, names of the edits."""
 
     source: np.ndarray
     target: np.ndarray
+    objects: np.ndarray
     instructions: list[str]
     names: list[str]
 
@@ -70,6 +71,7 @@ def render_pool(job: PoolJob, sampler: MixedSampler) -> RenderedPool:
     gen = generator(job.seed, job.index, "pool", part=job.part)
     sources: list[np.ndarray] = []
     targets: list[np.ndarray] = []
+    objects: list[np.ndarray] = []
     instructions: list[str] = []
     names: list[str] = []
     while len(names) < job.num_pairs:
@@ -83,9 +85,11 @@ def render_pool(job: PoolJob, sampler: MixedSampler) -> RenderedPool:
         )
         sources.append(_to_bytes(pairs.source))
         targets.append(_to_bytes(pairs.target))
+        objects.append(pairs.objects.numpy())
         instructions += pairs.instructions
         names += pairs.names
-    return RenderedPool(np.concatenate(sources), np.concatenate(targets), instructions, names)
+    images = np.concatenate(sources), np.concatenate(targets), np.concatenate(objects)
+    return RenderedPool(*images, instructions, names)
 
 
 class PooledPairs:
@@ -124,6 +128,7 @@ class PooledPairs:
             self._images(pool.target[rows]),
             [pool.instructions[row] for row in rows],
             [pool.names[row] for row in rows],
+            torch.from_numpy(pool.objects[rows]).to(self.device),
         )
 
     def close(self) -> None:
