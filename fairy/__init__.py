@@ -38,7 +38,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module when it is first asked for (PEP 562)."""
+    """Import a public name from its module on first use (PEP 562)."""
     if name not in _HOME:
         raise AttributeError(f"module 'fairy' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
@@ -47,5 +47,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, also those not yet imported."""
+    """Return the public names, including those not yet imported."""
     return sorted(__all__)

@@ -1,4 +1,4 @@
-"""The command `fairy`, also as `python -m fairy`. Tests: tests/test_main.py."""
+"""The command `fairy`, also `python -m fairy`. Tests: tests/test_main.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the console script's entry."""
+    """Run the command line; entry point of the console script."""
     try:
         from fairy.cli.app import main as run
     except KeyboardInterrupt:
-        # Ctrl-C before anything began
+        # Ctrl-C while importing
         sys.exit(130)
     run()
 

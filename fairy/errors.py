@@ -1,7 +1,7 @@
 """Errors that a user can act on; the command line prints each as one line.
 
-Every message states what was wrong, what is allowed and what to do. Wrong arguments of a Python
-call are `ValueError`; these are for files, models, instructions and settings.
+Every message says what was wrong, what is allowed and what to do. These errors are for files,
+models, instructions and settings; wrong arguments of a Python call are `ValueError`.
 """
 
 
@@ -14,7 +14,7 @@ class MediaError(FairyError):
 
 
 class OutputExistsError(FairyError):
-    """The output exists and overwriting was not asked for."""
+    """The output exists, and `overwrite` is off."""
 
 
 class ModelError(FairyError):
@@ -26,7 +26,7 @@ class InstructionError(FairyError):
 
 
 class NumbersError(FairyError):
-    """A model computes NaN or infinity: broken weights, a dtype too small, settings too strong."""
+    """A model computed NaN or infinity: broken weights, too small a dtype, too strong settings."""
 
 
 class JobInterrupted(KeyboardInterrupt):

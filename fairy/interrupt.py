@@ -1,9 +1,9 @@
-"""How a long job and its caller talk: progress goes out, a request to stop comes in.
+"""Progress and cancellation of long jobs.
 
     cancel = Cancel()
     with cancel.on_signals():           # or `cancel.set()` from any thread
         while work_is_left:
-            with cancel.held():         # what is in work is finished and kept
+            with cancel.held():         # work in progress is finished and kept
                 do_some_work()
             cancel.check()              # raises JobInterrupted
 
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Progress = Callable[[int, int], None]
-"""Called with (units done, units in all); an edit's unit is a frame."""
+"""Called with (units done, total units); an edit's unit is a frame."""
 
 
 class Cancel:
-    """A request to stop a job, seen wherever the job calls `check`.
+    """A request to stop a job, which the job notices where it calls `check`.
 
     Attributes:
-        signal_number: why: 2 for Ctrl-C or `set()`, 15 for SIGTERM; None while nobody asked.
+        signal_number: 2 for Ctrl-C or `set()`, 15 for SIGTERM; None if there is no request.
     """
 
     def __init__(self) -> None:
@@ -46,17 +46,17 @@ class Cancel:
 
     @property
     def is_set(self) -> bool:
-        """Whether somebody asked the job to stop."""
+        """Whether the job was asked to stop."""
         return self.signal_number is not None
 
     def check(self) -> None:
-        """Raise `JobInterrupted` if somebody asked the job to stop."""
+        """Raise `JobInterrupted` if the job was asked to stop."""
         if self.signal_number is not None:
             raise JobInterrupted(self.signal_number)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let the block finish when a signal comes; a second signal ends it at once."""
+        """Finish the block when a signal comes; a second signal stops it at once."""
         before, self._held = self._held, True
         try:
             yield
@@ -65,9 +65,9 @@ class Cancel:
 
     @contextmanager
     def on_signals(self) -> Iterator[Cancel]:
-        """Stop on SIGINT and SIGTERM: within `held` at the next `check`, elsewhere at once.
+        """Stop on SIGINT and SIGTERM: inside `held` at the next `check`, elsewhere at once.
 
-        Python lets only the main thread set handlers: in other threads this does nothing.
+        Only Python's main thread can set handlers; in other threads this does nothing.
         """
         if threading.current_thread() is not threading.main_thread():
             yield self
@@ -84,4 +84,4 @@ class Cancel:
         self.set(number)
         if not self._held or not first:
             raise JobInterrupted(number)
-        logger.warning("stopping when the work in hand is done; once more stops at once")
+        logger.warning("stopping after the work in progress; interrupt again to stop at once")

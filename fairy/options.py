@@ -1,7 +1,7 @@
 """Options, each declared once: `Annotated[type, Option(...)]` on a field of a frozen dataclass.
 
-From that record come the check of a value, the command line, the columns of a job list and the
-tables of the documentation. A class of such fields inherits from `Settings`.
+Checks of values, the command line, the columns of a job list and the tables of the documentation
+are made from that record. A class with such fields inherits from `Settings`.
 Tests: tests/test_options.py.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, get_origin
 
 from fairy.errors import SettingsError
 
-# More items than any setting has: a longer list is a mistake that must not fill the memory
+# No setting has more items; a longer list is a mistake that must not fill the memory
 MAX_ITEMS = 100_000
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -34,17 +34,17 @@ class Option:
     """What a setting means and which values it may have.
 
     Attributes:
-        help: what it means, for `--help` and tables; the field's entry under "Attributes:" in the
-            class's docstring when empty.
+        help: its meaning, for `--help` and tables; if empty, the field's entry under "Attributes:"
+            in the class's docstring.
         group: heading under which the setting is listed.
-        min: smallest number allowed, also of each number in a tuple.
-        max: largest number allowed.
-        choices: the texts allowed; any text when empty.
-        allowed: the advice for a number out of range, where "it must be at least 1" is too little.
-        form: what a value looks like ("a whole number"), where the type does not tell.
+        min: smallest allowed number, also for each number in a tuple.
+        max: largest allowed number.
+        choices: the allowed texts; any text when empty.
+        allowed: advice for a number out of range, if "it must be at least 1" is not enough.
+        form: what a value looks like ("a whole number"), if the type does not say it.
         unset: what None means, as in "the model's".
-        flag: name on the command line, where it is not the field's.
-        short: a second name of one letter there, as in "-o".
+        flag: name on the command line, if it differs from the field's.
+        short: a one-letter name on the command line, as in "-o".
         metavar: placeholder for the value in `--help`.
     """
 
@@ -62,7 +62,7 @@ class Option:
 
 
 class OptionField(NamedTuple):
-    """One field of a settings class; `default` is `dataclasses.MISSING` where a value is needed."""
+    """One field of a settings class; `default` is `dataclasses.MISSING` if a value is required."""
 
     name: str
     type: Any
@@ -81,7 +81,7 @@ class OptionField(NamedTuple):
 
     @property
     def default_text(self) -> str:
-        """The default for people: what None means, on or off, or the value; may be empty."""
+        """The default as shown to users: what None means, on or off, or the value; may be empty."""
         if self.default is None or self.default is MISSING:
             return self.option.unset
         if isinstance(self.default, bool):
@@ -93,18 +93,18 @@ class Settings:
     """Base of frozen dataclasses whose fields are checked and converted by their `Option`."""
 
     def __post_init__(self) -> None:
-        """Convert every field to its type, or refuse it."""
+        """Convert every field to its type and check it."""
         for name, kind, _, option in options_of(self):
             object.__setattr__(self, name, checked(name, getattr(self, name), kind, option))
 
     @classmethod
     def part_of(cls: type[SettingsT], settings: Settings) -> SettingsT:
-        """Return the fields of this class alone, from an object of a class that inherits them."""
+        """Return only the fields of this class, from an object of a class that inherits them."""
         return cls(**{field.name: getattr(settings, field.name) for field in options_of(cls)})
 
 
 def options_of(settings: Any) -> tuple[OptionField, ...]:
-    """Return the fields of a class of settings, or of an object of it, in their order.
+    """Return the fields of a settings class, or of its object, in order.
 
     Raises:
         TypeError: a field has neither an `Option` with a help nor an entry in the docstring.
@@ -151,7 +151,7 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
     """Return `value` converted to the type `kind`: 7.0, "7" and numpy's 7 are the int 7.
 
     Raises:
-        SettingsError: it has another form, is out of range, or is none of the choices.
+        SettingsError: the value has another form, is out of range, or is not one of the choices.
     """
     try:
         converted = convert(value, kind)
@@ -169,12 +169,12 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
 
 
 def convert(value: Any, kind: Any) -> Any:
-    """Return a Python value, a text or a value of JSON as the type `kind`.
+    """Convert a Python value, text or JSON value to the type `kind`.
 
     `kind` is bool, int, float, str, Path, a tuple of these, or one of them or None.
 
     Raises:
-        TypeError, KeyError, ValueError, OverflowError: it is no such value.
+        TypeError, KeyError, ValueError, OverflowError: the value does not fit the type.
     """
     if NoneType in get_args(kind) and value is None:
         return None
@@ -224,13 +224,13 @@ def _path(value: Any) -> Path:
 
 
 def _items(value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the parts of a sequence, an array, or a text with commas or spaces in between."""
+    """Return the items of a sequence, an array, or a text separated by commas or spaces."""
     if isinstance(value, str):
         value = re.split(r"[,\s]+", value.strip())
     elif hasattr(value, "tolist"):
         value = value.tolist()
     if not isinstance(value, Sequence) or len(value) > MAX_ITEMS:
-        raise TypeError(f"{type(value).__name__} is not a list of a setting's length")
+        raise TypeError(f"{type(value).__name__} is not a list of at most {MAX_ITEMS} items")
     if kinds[-1] is Ellipsis:
         kinds = kinds[:1] * len(value)
     return tuple(convert(part, kind) for part, kind in zip(value, kinds, strict=True))
@@ -247,7 +247,7 @@ _FORMS = {
 
 
 def _form(kind: Any) -> str:
-    """Return what a value of a type looks like."""
+    """Describe what a value of a type looks like."""
     if get_origin(kind) is not tuple:
         return _FORMS[kind]
     first, *others = get_args(kind)
@@ -266,7 +266,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _out_of_range(number: float, option: Option) -> str:
-    """Return what to do about a number that is not allowed; nothing if it is."""
+    """Return advice for a number that is not allowed; empty if it is allowed."""
     if isinstance(number, float) and not math.isfinite(number):
         return option.allowed or "it must be a finite number"
     if option.min is not None and number < option.min:
@@ -277,7 +277,7 @@ def _out_of_range(number: float, option: Option) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message, in one short line."""
+    """Return a value as one short line for a message."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
     text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())

@@ -1,4 +1,4 @@
-"""This process and its machine: versions, processor, commit, peak memory.
+"""Facts about this process and its machine: versions, processor, commit, peak memory.
 
 Tests: tests/test_system.py.
 """
@@ -32,14 +32,14 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the processor's name and how many of it this machine shows, as "AMD EPYC x 2"."""
+    """Return the processor's name and the number of cores, as in "AMD EPYC x 2"."""
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]} x {len(names)}" if names else platform.processor() or "unknown"
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that this code is from; None where it is not one.
+    """Return the commit of this code's checkout; None if it is not in one.
 
     FAIRY_COMMIT overrides it, for a copy without git.
     """
@@ -54,7 +54,7 @@ def commit() -> str | None:
 
 
 def machine() -> dict[str, str | int]:
-    """Return where this runs: processor, torch's threads, device and, in a checkout, the commit."""
+    """Return the processor, torch's threads, the device and, in a checkout, the commit."""
     import torch
 
     where: dict[str, str | int] = {"processor": processor(), "threads": torch.get_num_threads()}
@@ -65,7 +65,7 @@ def machine() -> dict[str, str | int]:
 
 
 def peak_memory_bytes() -> int:
-    """Return the largest resident size in bytes that this process has had."""
+    """Return this process's largest resident size so far, in bytes."""
     if sys.platform == "win32":
         import psutil
 

@@ -1,1 +1,1 @@
-"""Files in, files out: one clip and one instruction to one edited clip."""
+"""Edits of files: a clip and an instruction in, an edited clip out."""

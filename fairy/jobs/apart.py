@@ -1,4 +1,4 @@
-"""Outputs that would replace what is not theirs are refused before any work is done.
+"""Check, before any work is done, that no output would replace an input or another output.
 
 Tests: tests/jobs/test_apart.py.
 """
@@ -17,14 +17,14 @@ from fairy.media.names import identities, is_inside, is_same, real
 
 
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
-    """Refuse outputs that are an input or another output, lie in one, or hold one.
+    """Check that no output is, contains, or is inside an input or another output.
 
     Args:
-        inputs: files and folders to be read, by what they are.
-        outputs: files and folders to be written, by what they are.
+        inputs: files and folders to read, by their role in messages.
+        outputs: files and folders to write, by their role in messages.
 
     Raises:
-        SettingsError: with the output, what it would replace, and what to do.
+        SettingsError: an output would replace something; the message says what, and what to do.
     """
     for role, path in outputs.items():
         if path == STDIN:
@@ -41,10 +41,10 @@ def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None
 
 
 def clashes(jobs: Mapping[int, tuple[Mapping[str, Path], Mapping[str, Path]]]) -> dict[int, str]:
-    """Return which jobs cannot be in one list, whose order is not fixed, and why.
+    """Return, by line, why a job cannot be in the same list as another; a list has no fixed order.
 
     Args:
-        jobs: (inputs, outputs) as of `check_apart`, by their line.
+        jobs: by line, (inputs, outputs) as for `check_apart`.
     """
     writers: dict[object, int] = {}
     found: dict[int, str] = {}
@@ -76,7 +76,7 @@ _APART = (
 
 
 def _others(path: Path, lines: Mapping[object, int], own: int) -> set[int]:
-    """Return the other lines that name `path` or a folder that it is in."""
+    """Return the other lines that name `path` or a folder that contains it."""
     known = set().union(*map(identities, (path, *real(path).parents)))
     return {lines[one] for one in known & lines.keys()} - {own}
 
@@ -93,7 +93,7 @@ def _check_pair(role: str, path: Path, taken: str, other: Path) -> None:
 
 
 def _check_links(role: str, path: Path, taken: str, folder: Path) -> None:
-    """Refuse an output that is, by a link, one of the pictures in a folder."""
+    """Check that an output is not a link to one of the pictures in a folder."""
     if not path.exists() or not folder.is_dir():
         return
     if any(is_same(path, picture) for picture in clip_images(folder) or ()):

@@ -1,8 +1,8 @@
-"""Many edits by one command: one model load, one line of JSON per job; a failure stops no other.
+"""Many edits in one command: the model is loaded once, and a failed job does not stop the others.
 
-Jobs of one clip run one after another and share its latents; and its decoding, unless an output is
-made with the source's pictures (guided enlarging, `compare`). A job whose output exists is skipped,
-so the same command does only what is missing.
+Jobs with the same clip run one after another and share its latents. They also share its decoding,
+unless an output needs the source's pictures (guided enlarging, `compare`). A job whose output
+exists is skipped, so the same command again does only what is missing.
 Tests: tests/jobs/test_batch.py.
 """
 
@@ -37,17 +37,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """How one job ended.
+    """The result of one job.
 
     Attributes:
-        line: of the job in its file.
+        line: the job's line in its file.
         input: the clip.
-        instruction: what was asked.
-        output: the result.
+        instruction: the instruction.
+        output: the edited clip.
         state: "done", "kept" (the output existed) or "failed".
-        num_frames: frames of the result; None unless it was made now.
-        seconds: that the job took, without loading the model.
-        error: what was wrong, in one line.
+        num_frames: frames of the edited clip; None unless it was made now.
+        seconds: how long the job took, without loading the model.
+        error: the error message, in one line.
     """
 
     line: int
@@ -76,12 +76,12 @@ def run_batch(
 
     Args:
         path: a .csv or .jsonl file (`fairy.jobs.joblist`).
-        defaults: settings that a line does not name.
+        defaults: settings that a line leaves out.
         on_result: called with each job's result as soon as it is known.
-        cancel: stops the job that runs, and with it the list, once frames in work are kept.
+        cancel: stops the running job and the list, after keeping frames in progress.
 
     Raises:
-        SettingsError: the list itself cannot be read.
+        SettingsError: the list cannot be read.
     """
     results: list[JobResult] = []
 
@@ -120,7 +120,7 @@ class _Runner:
 
     @contextmanager
     def _reported(self, job: Job) -> Iterator[None]:
-        """Report a job that fails, also by a bug, so that it does not stop the others."""
+        """Report a failing job, even if the cause is a bug, so it does not stop the others."""
         began = time.perf_counter()
         try:
             yield
@@ -129,7 +129,7 @@ class _Runner:
             self._add(_result(job, "failed", seconds=seconds, error=_reason(job, error)))
 
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
-        # Refused before a model is loaded for it
+        # Fails before a model is loaded
         check_outputs(job.request)
         done = run_edit(job.request, editor=self._model(job), cancel=self._cancel, shared=shared)
         return done.num_frames_out
@@ -147,11 +147,11 @@ class _Runner:
         return self._editor
 
     def _is_missing(self, job: Job) -> bool:
-        """Return whether a job is to be run; report it where it is done, or cannot be."""
+        """Return whether to run a job; report it if it is done or cannot be run."""
         is_missing = False
         with self._reported(job):
-            # A job that stopped at its very end is not done, and one that would replace its own
-            # clip is refused with the reason
+            # A job that stopped while publishing is not done, and one that would replace its own
+            # clip fails with the reason
             is_missing = (
                 job.run.overwrite
                 or not job.out.exists()
@@ -177,7 +177,7 @@ def _make_jobs(
             job = make_job(line, entries, defaults)
             inputs, outputs = request_inputs(job.request), request_outputs(job.request)
             for name in (*inputs.values(), *outputs.values()):
-                # Raises for what is no name
+                # Raises if it is not a name
                 real(name)
         except FairyError as error:
             add(_not_made(line, entries, str(error)))
@@ -203,7 +203,7 @@ def _not_made(line: int, entries: Mapping[str, object], reason: str) -> JobResul
 
 
 def _reason(job: Job, error: Exception) -> str:
-    """Return in one line why a job failed; what is no error of the user's is logged in full."""
+    """Return in one line why a job failed; log other errors than the user's in full."""
     if isinstance(error, FairyError):
         return str(error)
     if isinstance(error, OSError):
@@ -213,7 +213,7 @@ def _reason(job: Job, error: Exception) -> str:
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return the jobs by model, then by clip and how it is read, in the order of the list."""
+    """Return the jobs grouped by model, then by clip and how it is read, in list order."""
     models: dict[object, dict[object, list[Job]]] = {}
     for job in jobs:
         clip = (real(job.source), job.config.size, job.config.video_stream)

@@ -1,4 +1,4 @@
-"""One clip, one instruction, one edited clip: what `fairy edit` does.
+"""Edit one clip with one instruction: the work of `fairy edit`.
 
 What cannot be done is refused before a model is loaded (`fairy.jobs.plan`), and the outputs appear
 whole or not at all. Segments that are done stay in the workspace, so that the same command resumes
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A full disk, a limit on a file's size
+# A full disk, a quota, a limit on file sizes
 NO_ROOM = (errno.ENOSPC, errno.EFBIG)
 
 
@@ -72,7 +72,7 @@ def edit_video(
 ) -> EditReport:
     """Edit the clip `source` as `instruction` says and write the result to `out`.
 
-    After an interruption the same call resumes; what is done is kept in `OUT.fairy`.
+    After an interruption the same call resumes; finished frames are kept in `OUT.fairy`.
 
     Args:
         source: a video file, an image, a folder of images, or frames as `write_video` takes them.
@@ -89,7 +89,7 @@ def edit_video(
             model words that it does not know.
 
     Returns:
-        What was done, with times and peak memory.
+        The report, with settings, times and peak memory.
 
     Raises:
         FairyError: the clip, the instruction, the settings, the model or an output cannot be
@@ -104,7 +104,7 @@ def edit_video(
 
 @contextmanager
 def _as_file(source: Any, fps: Fraction | float | None) -> Iterator[Path]:
-    """Give the path of a clip; frames are written to a lossless file, for as long as it takes."""
+    """Yield the path of a clip; frames are written to a temporary lossless file."""
     if isinstance(source, str | os.PathLike):
         if fps is not None:
             raise ValueError("fps: only for frames; a file has its own rate")
@@ -127,11 +127,11 @@ def run_edit(
     """Do what `edit_video` does.
 
     Args:
-        request: what to do.
+        request: the edit.
         editor: a loaded model to use instead of the one in the settings.
         progress: as for `edit_video`.
         cancel: as for `edit_video`.
-        shared: the clip's latents, where several instructions are for one clip.
+        shared: the clip's latents, if several instructions are for one clip.
     """
     watch = Stopwatch()
     with Notes() as notes:
@@ -173,7 +173,7 @@ def ready(
     Raises:
         SettingsError: something differs from what the finished frames were made with, or a device
             is not there.
-        InstructionError: the model does not know what is asked.
+        InstructionError: the model does not know the instruction.
     """
     request = plan.request
     with watch("read"):
@@ -212,16 +212,16 @@ def kept_work_explained(workspace: Workspace, plan: EditPlan) -> Iterator[None]:
         if not workspace.num_done:
             raise JobInterrupted(number) from interrupt
         raise JobInterrupted(
-            number, f"interrupted: {_kept(workspace, plan)}: the same command goes on from there"
+            number, f"interrupted: {_kept(workspace, plan)}: run the same command to continue"
         ) from interrupt
     except (MediaError, OSError) as error:
         what = str(error)
         if not isinstance(error, MediaError):
             what = f"{plan.request.out}: cannot be written: {error.strerror or error}"
         if workspace.num_done:
-            what += f"; {_kept(workspace, plan)}: fix that, and the same command goes on from there"
+            what += f"; {_kept(workspace, plan)}: fix that, then run the same command to continue"
         elif isinstance(error, OSError) and error.errno in NO_ROOM:
-            what += "; make room there, or name an output elsewhere"
+            what += "; free some space there, or write the output elsewhere"
         raise MediaError(what) from error
 
 
@@ -231,7 +231,7 @@ def _kept(workspace: Workspace, plan: EditPlan) -> str:
 
 
 def reset_peak_device_memory() -> None:
-    """Begin to measure CUDA's peak memory, on all devices in use."""
+    """Start to measure CUDA's peak memory, on all devices in use."""
     if torch.cuda.is_initialized():
         for index in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(index)

@@ -1,4 +1,4 @@
-"""What a clip contains, in words: what `fairy info` prints.
+"""Describe a clip's contents: the rows that `fairy info` prints.
 
 Tests: tests/jobs/test_info.py.
 """
@@ -16,7 +16,7 @@ def describe_clip(path: Path | str) -> list[tuple[str, str]]:
     """Return rows of (what, value) about the clip at `path`.
 
     Raises:
-        MediaError: it cannot be read as a clip.
+        MediaError: the file cannot be read as a clip.
     """
     with Notes() as notes:
         info = probe(Path(path))
@@ -37,7 +37,7 @@ _RANGES = {"tv": "limited range (tv)", "pc": "full range (pc)"}
 
 
 def _coded(info: VideoInfo) -> str:
-    """Return how the stored picture differs from the shown one, if it does."""
+    """Return how the stored picture differs from the displayed one, if it does."""
     size = (info.coded_height, info.coded_width)
     if size == (info.height, info.width) and not info.rotation and not info.mirrored:
         return ""
@@ -53,5 +53,5 @@ def _stream(info: VideoInfo) -> str:
 
 
 def _audio(stream: AudioInfo) -> str:
-    """Return one audio stream in words."""
+    """Describe an audio stream."""
     return f"{stream.codec}, {stream.sample_rate} Hz, {stream.channels} channels"

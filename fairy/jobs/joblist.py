@@ -1,7 +1,7 @@
 """A list of edits in a file: CSV with a header, or one JSON object per line.
 
-Every line has `input`, `instruction` and `output`, and any field of `EditConfig` and `RunOptions`,
-by its name there or on the command line. Paths are as on the command line.
+Every line has `input`, `instruction` and `output`, and any field of `EditConfig` and `RunOptions`
+by its name in Python or on the command line. Paths are as on the command line.
 Tests: tests/jobs/test_joblist.py.
 """
 
@@ -22,7 +22,7 @@ from fairy.options import options_of
 from fairy.settings import EditConfig, RunOptions
 
 NEEDED = ("input", "instruction", "output")
-# Spreadsheets of languages with a decimal comma write semicolons
+# Spreadsheets in languages with a decimal comma write semicolons
 DELIMITERS = (",", ";", "\t")
 
 
@@ -36,7 +36,7 @@ class Job:
         instruction: what to change.
         out: the result.
         config: settings.
-        run: what is written besides the result, and what may be replaced.
+        run: other files to write, and whether to replace outputs.
     """
 
     line: int
@@ -62,7 +62,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return (line number, entries) of every job in the file.
 
     Raises:
-        SettingsError: the file cannot be read, or is neither CSV with the columns nor JSON lines.
+        SettingsError: the file cannot be read, or is neither CSV with these columns nor JSON lines.
     """
     try:
         text = _decoded(path.read_bytes())
@@ -72,7 +72,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     except (ValueError, csv.Error) as error:
         raise SettingsError(f"{path}: {error}: {_FORM}") from error
     if not lines:
-        raise SettingsError(f"{path}: no jobs in it: {_FORM}")
+        raise SettingsError(f"{path}: contains no jobs: {_FORM}")
     return lines
 
 
@@ -89,7 +89,7 @@ _FORM = (
 
 
 def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job:
-    """Return the job of one line; an option that is left out or blank is that of `defaults`.
+    """Return the job of one line; options left out or blank come from `defaults`.
 
     Raises:
         SettingsError: an entry is missing, unknown or has a value that is not allowed.
@@ -118,7 +118,7 @@ def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job
 
 
 def field_name(column: str, settings: EditConfig) -> str:
-    """Return the field that a column means, by its name there or on the command line.
+    """Return the field for a column name, which is as in Python or on the command line.
 
     >>> field_name(" --Num-Anchors", EditConfig()), field_name("steps", EditConfig())
     ('num_anchors', 'num_inference_steps')
@@ -129,7 +129,7 @@ def field_name(column: str, settings: EditConfig) -> str:
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the lines of a table; its first line names the columns and tells the delimiter."""
+    """Yield the lines of a table; its first line has the column names and shows the delimiter."""
     head = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=head.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
@@ -138,11 +138,11 @@ def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     if missing := [name for name in NEEDED if name not in names]:
         raise ValueError(f"no column {', '.join(missing)}")
     if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ValueError(f"column {twice[0]} is there twice")
+        raise ValueError(f"column {twice[0]} occurs twice")
     for entries in reader:
         if None in entries:
             raise ValueError(f"line {reader.line_num} has more fields than there are columns")
-        # Spreadsheets end a list with lines of nothing but commas
+        # Spreadsheets end a list with lines that contain only commas
         if any(entries.values()):
             yield reader.line_num, entries
 

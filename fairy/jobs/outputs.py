@@ -1,8 +1,8 @@
-"""The clips that an edit writes: the result and, if asked for, source and result side by side.
+"""Write an edit's clips: the result and, if requested, source and result side by side.
 
-Segments are encoded into the job's workspace and joined at the end without encoding again. GIFs
-and PNGs cannot be joined: they are written in one pass over the clip, and until that is finished
-their edited frames stay in the workspace. Shapes: images uint8 (H,W,3).
+Segments are encoded into the job's workspace and joined at the end without encoding them again.
+GIFs and PNGs cannot be joined: they are written in one pass over the clip, and their edited frames
+stay in the workspace until then. Shapes: images uint8 (H,W,3).
 Tests: tests/jobs/test_outputs.py.
 """
 
@@ -25,17 +25,17 @@ from fairy.media.write import VideoWriter
 
 
 class ClipOutputs:
-    """Encodes segments in a thread while it is entered; `join` then puts the files in place.
+    """Encodes segments in a thread while it is entered; `join` then writes the final files.
 
     Args:
-        plan: what to write.
+        plan: the edit.
         size: (height, width) of the result.
-        comment: for the files' metadata: how they were made; None for nothing.
-        workspace: holds the segments.
+        comment: how the files were made, for their metadata; None for no comment.
+        workspace: for the segments.
 
     Attributes:
         size: (height, width) of the result.
-        needs_source: whether an output is made with the source's pictures.
+        needs_source: whether an output needs the source's pictures.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ClipOutputs:
     def missing(self) -> list[Segment]:
         """Return the segments to edit and write, in order.
 
-        Outputs that cannot be joined need all of them; edited frames are taken from the workspace.
+        Outputs that cannot be joined need all segments; finished frames come from the workspace.
         """
         segments = list(self._plan.segments)
         if not self._in_segments:
@@ -86,8 +86,8 @@ class ClipOutputs:
     def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
         """Write the edited `image` (H,W,3), of any size, of frame `index` of a segment.
 
-        The frames of a segment come in order, and segments one after another. A thread encodes
-        them; its errors are raised here, at a later frame, or at the end.
+        Call this for a segment's frames in order, and for one segment after another. A thread
+        encodes them; its errors are raised here for a later frame, or at the end.
         """
         self._encoder.put((segment, index, frame, image))
 
@@ -102,11 +102,11 @@ class ClipOutputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish what was written; after an exception, keep only whole segments."""
+        """Finish writing; after an exception, keep only complete segments."""
         try:
             self._encoder.__exit__(kind, error, trace)
             if kind is None:
-                # Still open if the clip has fewer frames than its headers promise
+                # Still open if the clip has fewer frames than its headers say
                 self._end_segment()
         except BaseException:
             self._abandon()
@@ -115,7 +115,7 @@ class ClipOutputs:
             self._abandon()
 
     def join(self) -> None:
-        """Join the segments of every output and put it in its place, once all are done."""
+        """Join the segments of every output and move it to its final path."""
         spans = [(one.first, one.end) for one in self._plan.segments]
         try:
             for output in self._outputs.values():
@@ -163,21 +163,21 @@ class ClipOutputs:
 
 
 class SegmentedOutput:
-    """A video that is written in segments."""
+    """An output that is written in segments and joined."""
 
     def __init__(self, role: str, writer: VideoWriter, workspace: Workspace) -> None:
         self._role, self._writer, self._workspace = role, writer, workspace
         self._segment: SegmentWriter | None = None
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
-        """Add an image to a segment."""
+        """Encode an image of a segment."""
         if self._segment is None:
             self._path = self._workspace.new_path(self._role, segment.first, segment.end)
             self._segment = SegmentWriter(self._path, self._writer.part_encoder())
         self._segment.write(image, frame.pts, frame.time_base, frame.duration)
 
     def end_segment(self) -> None:
-        """Put the segment on the disk, if one is open."""
+        """Finish the open segment, if any, and seal its file."""
         if self._segment is not None:
             self._segment.close()
             self._workspace.seal(self._path)
@@ -186,13 +186,13 @@ class SegmentedOutput:
     def publish(self, spans: list[tuple[int, int]]) -> None:
         """Join the segments (first frame, frame after the last) to the output."""
         parts = {(part.first, part.end): part.path for part in self._workspace.parts(self._role)}
-        # A clip with fewer frames than its headers promise lacks the last segments
+        # A clip with fewer frames than its headers say lacks the last segments
         with self._writer as writer:
             for packet in join_packets([parts[span] for span in spans if span in parts]):
                 writer.copy(packet)
 
     def abandon(self) -> None:
-        """Drop the segment that is open, if any."""
+        """Drop the open segment, if any."""
         if self._segment is not None:
             self._segment.abandon()
             self._segment = None
@@ -206,7 +206,7 @@ class WholeOutput:
         self._is_open = False
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
-        """Add an image."""
+        """Encode an image."""
         if not self._is_open:
             self._writer.__enter__()
             self._is_open = True
@@ -216,12 +216,12 @@ class WholeOutput:
         """Do nothing: there are no segments."""
 
     def publish(self, spans: list[tuple[int, int]]) -> None:
-        """Put the output in its place."""
+        """Move the output to its final path."""
         self._is_open = False
         self._writer.__exit__(None, None, None)
 
     def abandon(self) -> None:
-        """Remove what was begun, if it was not published."""
+        """Remove the unfinished output, if it was not published."""
         if self._is_open:
             self._is_open = False
             self._writer.__exit__(RuntimeError, RuntimeError("abandoned"), None)

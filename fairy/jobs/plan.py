@@ -1,7 +1,7 @@
-"""What an edit will do, decided and checked before any model is loaded.
+"""Plan an edit and check it before any model is loaded.
 
-A plan cuts the clip into segments. Each can be edited and encoded without the others, in any order
-and by any process, and the results joined: resuming is editing the segments that are missing.
+A plan splits the clip into segments. Each can be edited and encoded without the others, in any
+order and by any process; then the results are joined. So resuming means editing the missing ones.
 Tests: tests/jobs/test_plan.py.
 """
 
@@ -33,8 +33,8 @@ from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_holds, check_new_file, check_output
 from fairy.settings import EditConfig, MediaConfig
 
-# Two seconds at 24 frames/s, a usual distance of key frames: a segment begins with one. Part of
-# the result, so it must not depend on the machine; the usual batch sizes divide it.
+# Two seconds at 24 frames/s, a usual key frame distance, because a segment starts with one. It
+# affects the result, so it must not depend on the machine; the usual batch sizes divide it.
 SEGMENT_FRAMES = 48
 
 
@@ -51,7 +51,7 @@ class EditRequest:
         report: where to write what was done as JSON, if anywhere.
         overwrite: replace outputs that exist.
         restart: edit all frames again, even if an interrupted edit has done some.
-        force: give the model the instruction even where it does not know its words.
+        force: use the instruction even if the model does not know its words.
     """
 
     source: Path
@@ -78,7 +78,7 @@ class EditRequest:
         restart: bool = False,
         force: bool = False,
     ) -> EditRequest:
-        """Return the request of a Python caller, who may name files by text."""
+        """Return the request of a Python caller, who may pass paths as text."""
         return cls(
             source=Path(source),
             instruction=instruction,
@@ -116,14 +116,14 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class EditPlan:
-    """An edit that can start.
+    """An edit that is ready to start.
 
     Attributes:
-        request: what was asked for, its instruction in one line.
+        request: the request, with the instruction in one line.
         info: the clip.
         shots: frames between two cuts: (first, frame after the last), without a gap.
         anchors: the anchor frames of each shot, sorted.
-        earlier: the manifest of what an earlier run has done, if there is one.
+        earlier: the manifest of an earlier run, if there is one.
     """
 
     request: EditRequest
@@ -147,7 +147,7 @@ class EditPlan:
         return tuple(chain.from_iterable(self.anchors))
 
     def manifest(self) -> Manifest:
-        """Return what the edit's frames depend on; reads the clip for its hash, if it is new."""
+        """Return what the edit's frames depend on; reads the clip to hash it, unless known."""
         request = self.request
         return Manifest(
             source=SourceIdentity.of(request.source, self.earlier),
@@ -161,14 +161,14 @@ class EditPlan:
 
 
 def plan_edit(request: EditRequest) -> EditPlan:
-    """Look at the clip and the outputs, choose shots and anchors, and refuse what cannot be done.
+    """Check the clip and the outputs, and choose shots and anchors.
 
     Raises:
         FairyError: the instruction is empty, an output cannot be written, the clip cannot be
             read, or an anchor is not in the clip.
     """
     config = request.config
-    # One line of valid text, as it is shown and written into the output
+    # One line of valid text, because it is displayed and written into the output
     instruction = " ".join(request.instruction.encode(errors="replace").decode().split())
     if not instruction:
         raise InstructionError('the instruction is empty: say what to change, as in "make it snow"')
@@ -189,7 +189,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
 
 
 def check_outputs(request: EditRequest) -> None:
-    """Refuse outputs that exist, cannot be written, or would replace what is not an output.
+    """Check that the outputs do not exist, can be written, and replace nothing else.
 
     Raises:
         FairyError: in one line, which output and what to do.
@@ -207,7 +207,7 @@ def check_outputs(request: EditRequest) -> None:
 
 
 def request_inputs(request: EditRequest) -> dict[str, Path]:
-    """Return the files and folders that an edit reads, by what they are."""
+    """Return the files and folders that an edit reads, by their role in messages."""
     inputs = {"the clip to edit": request.source}
     if request.config.shots not in ("auto", "off"):
         inputs["--shots"] = Path(request.config.shots)
@@ -215,7 +215,7 @@ def request_inputs(request: EditRequest) -> dict[str, Path]:
 
 
 def request_outputs(request: EditRequest) -> dict[str, Path]:
-    """Return the files and folders that an edit writes, by what they are."""
+    """Return the files and folders that an edit writes, by their role in messages."""
     named = {"the result": request.out, "--compare": request.compare, "--report": request.report}
     return {role: path for role, path in named.items() if path is not None}
 
@@ -223,12 +223,12 @@ def request_outputs(request: EditRequest) -> dict[str, Path]:
 def choose_shots(
     info: VideoInfo, config: EditConfig, earlier: Document | None = None
 ) -> tuple[Shot, ...]:
-    """Return the shots of the clip: found, read from a file, or the whole clip as one.
+    """Return the shots of the clip: detected, read from a file, or the whole clip as one.
 
-    Those that an `earlier` run found in the same clip are not searched for again.
+    Shots that an `earlier` run detected in the same clip are used again.
 
     Raises:
-        SettingsError: the file of shots cannot be used.
+        SettingsError: the file of shots is not valid.
     """
     if config.shots == "off":
         return ((0, info.num_frames),)
@@ -251,8 +251,8 @@ def _remembered_shots(
     return tuple((first, end) for first, end in earlier["shots"])
 
 
-# Several instructions for one clip look for its cuts once
+# Cached, so several instructions for one clip detect its cuts once
 @lru_cache(maxsize=1)
 def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
-    """Return the shots of the clip at `path`, whose files are in the state `files`."""
+    """Return the shots of the clip at `path`; `files` is its state, as the cache's key."""
     return find_shots(path, media)

@@ -1,6 +1,6 @@
-"""A contact sheet of a few edited frames within seconds, before the whole clip is edited.
+"""Preview an edit: a contact sheet of a few edited frames within seconds.
 
-The anchors that it edits are kept in the workspace: the same command without a preview reads them.
+Its anchors are kept in the workspace, and the same command without a preview uses them.
 Tests: tests/jobs/test_preview.py.
 """
 
@@ -60,10 +60,10 @@ def preview_video(
     The other arguments are those of `fairy.jobs.edit.edit_video`; no report is written.
 
     Returns:
-        Where the sheet is: for `out.mp4` it is `out.preview.png`.
+        The sheet's path: for `out.mp4` it is `out.preview.png`.
 
     Raises:
-        FairyError: as `edit_video`, or the sheet would replace a file that is not a preview.
+        FairyError: as for `edit_video`, or the sheet would replace a file that is not a preview.
     """
     if num_frames < 1:
         raise SettingsError(f"--preview {num_frames}: give the number of frames to edit, as in 8")
@@ -82,7 +82,7 @@ def preview_video(
 def _edited_pairs(
     plan: EditPlan, editor: Editor, workspace: Workspace, indices: Sequence[int]
 ) -> Iterator[tuple[Image, Image]]:
-    """Yield source and result, small, of the frames at `indices`; their anchors are kept."""
+    """Yield small pictures of source and result for the frames at `indices`; keeps anchors."""
     job = ClipJob(plan, editor, workspace)
     frames = zip(indices, frames_at(plan.request.source, indices, plan.request.config), strict=True)
     for of_shot in by_shot(plan.segments):
@@ -122,7 +122,7 @@ def _is_preview(path: Path) -> bool:
 
 
 def _small_pair(source: Image, edited: Image) -> tuple[Image, Image]:
-    """Return both images (H,W,3) as high as a cell, the edited one with the source's aspect."""
+    """Return both images (H,W,3) at a cell's height, the edited one with the source's aspect."""
     height, width = source.shape[:2]
     size = (CELL_HEIGHT_PX, max(1, round(width * CELL_HEIGHT_PX / height)))
     return resize(source, size), resize(edited, size)

@@ -1,4 +1,4 @@
-"""What an edit did, as one JSON document: settings, versions, seconds per stage, peak memory.
+"""The report of an edit as one JSON document: settings, versions, seconds per stage, peak memory.
 
 Tests: tests/jobs/test_report.py.
 """
@@ -19,7 +19,7 @@ from fairy.system import versions
 
 
 def provenance(instruction: str, config: EditConfig) -> str:
-    """Return how an edit was made as one line of JSON, for the metadata of its output."""
+    """Return how an edit was made, as one line of JSON for its output's metadata."""
     return json.dumps(
         {
             "tool": "fairy",
@@ -48,20 +48,20 @@ class EditReport:
     Attributes:
         source: the clip that was read.
         out: the file or folder that was written.
-        compare: the side-by-side clip, when one was asked for.
-        instruction: what was asked.
-        settings: as they were given; None is the model's default.
+        compare: the side-by-side clip, if one was written.
+        instruction: the instruction.
+        settings: the settings as given; None is the model's default.
         used: the values that ran: anchors, steps, scales, batch, device, backend and its reason.
         num_frames: frames read.
         num_frames_out: frames written.
         fps: average frames per second of the clip, as a fraction ("30000/1001").
         size: (height, width) of the result.
-        seconds: time per stage (load, read, anchors, edit, write) and "total"; "read" and
-            "write" are what the edit waited for the codecs, which run beside it.
+        seconds: time per stage (load, read, anchors, edit, write) and "total"; "read" and "write"
+            are the time that the edit waited for the codecs, which run in parallel.
         codec_seconds: time that the codecs' threads were busy: "read" and "write".
         model_seconds: time of the model's stages on its device ("vae_encode", "anchors", "frames",
             "vae_decode"), which are parts of "anchors" and "edit".
-        peak_memory_bytes: largest resident size that the process has had.
+        peak_memory_bytes: largest resident size of the process.
         peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
         shots: (first frame, frame after the last) of each shot.
         num_frames_kept: frames that were done already, by an edit that was interrupted.
@@ -91,13 +91,13 @@ class EditReport:
 
     @property
     def frames_per_second(self) -> float:
-        """Frames per second of the whole edit, loading the model apart."""
+        """Frames per second of the whole edit, without loading the model."""
         edited = self.num_frames_out - self.num_frames_kept
         return edited / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
 
     @property
     def summary(self) -> str:
-        """What was done in one line, for a terminal."""
+        """One line for the terminal: output, frames, time, backend."""
         speed = f"{self.seconds['total']:.1f} s, {self.frames_per_second:.2f} frames/s"
         where = f"{self.used.backend} on {self.used.device}"
         return f"{self.out}: {self.num_frames_out} frames, {speed}, {where}"
@@ -108,9 +108,9 @@ class EditReport:
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
-        """Write the report to `path`, whole or not at all; `when_whole` is as for `VideoWriter`."""
+        """Write the report to `path` atomically; `when_whole` is as for `VideoWriter`."""
         partial = beside(path, ".fairy.part", hidden=True)
-        # Names of files may hold bytes that are no text
+        # File names may contain bytes that are not valid text
         partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")
         when_whole(partial)
         partial.replace(path)

@@ -1,7 +1,7 @@
-"""The edit of a clip, segment by segment: read a batch, edit it, keep it, write it.
+"""Edit a clip segment by segment: read a batch, edit it, keep it, write it.
 
-Frames (H,W,3) are decoded and encoded beside the model (`fairy.media.threads`); the clip is never
-in memory as a whole. Tests: tests/jobs/test_segment.py, tests/jobs/test_shots.py.
+Threads decode and encode frames (H,W,3) while the model runs (`fairy.media.threads`); the clip is
+never in memory as a whole. Tests: tests/jobs/test_segment.py, tests/jobs/test_shots.py.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class ClipJob:
     """The edit of one planned clip with one loaded editor.
 
     Args:
-        plan: what to read and write.
+        plan: the edit.
         editor: the model.
-        workspace: holds what is done.
+        workspace: for finished frames and segments.
         watch: counts the seconds of "read", "anchors" and "edit".
         progress: called with (frames done, frames of the clip).
-        cancel: stops the edit when set; frames in work are finished and kept.
+        cancel: stops the edit when set; frames in progress are finished and kept.
         shared: the clip's latents, if other edits need them too.
 
     Attributes:
         size: (height, width) at which the model works.
-        used: what the settings came to so far; None before the first session.
-        model_seconds: of the sessions that ended, by stage.
-        decoding_s: seconds that decoding took, beside the edit.
+        used: the settings used so far; None before the first session.
+        model_seconds: seconds by stage of the finished sessions.
+        decoding_s: seconds that decoding took, in parallel with the edit.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class ClipJob:
         self.decoding_s = 0.0
 
     def edit(self, segments: Sequence[Segment], outputs: ClipOutputs) -> None:
-        """Edit `segments`, any of the plan's in the order of the clip, and hand them to `outputs`.
+        """Edit `segments` of the plan, in the clip's order, and write them to `outputs`.
 
-        If there are none, the last shot's anchors are edited, for `used`.
+        If there are none, the last shot's anchors are edited, to fill in `used`.
         """
         self._progress(self._num_done, self._plan.info.num_frames)
         shots = by_shot(segments) or [[self._plan.segments[-1]]]
@@ -118,9 +118,9 @@ class ClipJob:
         """Edit the anchors of a segment's shot, or read the kept ones; return the session.
 
         Args:
-            segment: any of the shot.
-            sources: whose next items are the anchors' pictures.
-            keep_anchors: leave them in the workspace for later sessions.
+            segment: any segment of the shot.
+            sources: an iterator whose next items are the anchors' pictures.
+            keep_anchors: keep the anchors in the workspace for later sessions.
         """
         with self._watch("read"):
             pictures = list(islice(sources, len(segment.anchors)))
@@ -150,7 +150,7 @@ class ClipJob:
     def _frames(self, segments: Sequence[Segment], outputs: ClipOutputs) -> Iterator[Frame]:
         """Yield the frames of `segments`, with pictures if anything needs them."""
         for first, end in runs(segments):
-            # Reading past the clip's last frame is what reports how many were damaged
+            # The number of damaged frames is reported when reading past the clip's last frame
             stop = sys.maxsize if end == self._plan.segments[-1].end else end
             if self._shared is None or outputs.needs_source:
                 path = self._plan.request.source
@@ -163,7 +163,7 @@ class ClipJob:
             return list(islice(numbered, count))
 
     def _edited(self, session: EditSession, batch: Batch, kept: dict[int, Image]) -> list[Image]:
-        """Return the edited frames of a batch, all of them kept from now on."""
+        """Return the edited frames of a batch, after keeping them in the workspace."""
         todo = [EditInput(i, self._source(i, frame)) for i, frame in batch if i not in kept]
         if not todo:
             return [kept[index] for index, _ in batch]
@@ -178,7 +178,7 @@ class ClipJob:
         return frame.image if self._shared is None else self._shared.latents(index)
 
     def _note(self, session: EditSession) -> None:
-        """Add up what a session that ends has used: the smallest batch, all the time."""
+        """Add a finished session to `used` (the smallest batch) and `model_seconds`."""
         used, before = session.used, self.used
         smallest = min(used.frame_batch_size, before.frame_batch_size) if before else None
         self.used = replace(
@@ -197,12 +197,12 @@ def model_size(info: VideoInfo, config: EditConfig, editor: Editor) -> tuple[int
 
 
 def by_shot(segments: Iterable[Segment]) -> list[list[Segment]]:
-    """Return segments in the order of the clip as one list for each shot."""
+    """Return segments in the clip's order as one list per shot."""
     return [list(of_shot) for _, of_shot in groupby(segments, key=lambda one: one.shot)]
 
 
 def runs(segments: Sequence[Segment]) -> list[tuple[int, int]]:
-    """Return the gapless runs of segments: (first frame, frame after the last)."""
+    """Return the runs of segments without gaps: (first frame, frame after the last)."""
     spans: list[tuple[int, int]] = []
     for segment in segments:
         if spans and spans[-1][1] == segment.first:

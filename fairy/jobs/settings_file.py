@@ -1,4 +1,4 @@
-"""Settings in a JSON file, to be used again; an edit's report holds them as well.
+"""Save settings to a JSON file and read them back; an edit's report has them as well.
 
 Tests: tests/jobs/test_settings_file.py.
 """
@@ -16,11 +16,11 @@ from fairy.settings import EditConfig
 
 
 def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) -> None:
-    """Write all settings to `path`; a file that holds just these already is left alone.
+    """Write all settings to `path`, unless the file already has exactly these.
 
     Raises:
-        MediaError: its folder does not exist.
-        OutputExistsError: another file is there, and may not be replaced.
+        MediaError: the folder does not exist.
+        OutputExistsError: the file has other contents, and `overwrite` is off.
     """
     # PyAV is slow to import, and `fairy --help` imports this file
     from fairy.media.write import check_new_file
@@ -33,7 +33,7 @@ def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) ->
 
 
 def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str, Any]:
-    """Return the settings in a file of `save_settings`, or in the report of an edit.
+    """Return the settings in a file by `save_settings`, or in an edit's report.
 
     Raises:
         SettingsError: the file cannot be read, names a setting that does not exist, or has a value
@@ -48,7 +48,7 @@ def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str
     if isinstance(document, dict) and isinstance(document.get("settings"), dict):
         document = document["settings"]
     if not isinstance(document, dict):
-        raise SettingsError(f"{path}: holds no settings: {_FORM}")
+        raise SettingsError(f"{path}: contains no settings: {_FORM}")
     known = {field.name for field in options_of(settings)}
     if unknown := sorted(document.keys() - known):
         raise SettingsError(
@@ -62,4 +62,4 @@ def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str
     return document
 
 
-_FORM = "give a file written by --save-settings or --report"
+_FORM = "use a file written by --save-settings or --report"

@@ -1,6 +1,6 @@
-"""A clip that several instructions share, decoded and encoded into latents once.
+"""A clip that several instructions share; it is decoded and encoded into latents once.
 
-The latents (C,h,w) of every frame are kept in a temporary file: memory does not grow with the clip.
+The latents (C,h,w) of all frames are in a temporary file, so memory does not grow with the clip.
 Tests: tests/jobs/test_shared_latents.py.
 """
 
@@ -26,7 +26,7 @@ _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
 
 
 class SharedClip:
-    """The times and latents of all frames; a context manager that deletes its file at the end.
+    """The times and latents of all frames; a context manager that deletes its file on exit.
 
     Args:
         frames: all frames of the clip, in order.

@@ -1,4 +1,4 @@
-"""Fairy's warnings during a piece of work, collected for a report. Imports nothing heavy.
+"""Collect Fairy's warnings for a report. Imports nothing heavy.
 
 Tests: tests/jobs/test_warnings_log.py.
 """
@@ -27,10 +27,10 @@ class Notes(logging.Handler):
             self.lines.append(line)
 
     def __enter__(self) -> Notes:
-        """Start to collect."""
+        """Start collecting."""
         logging.getLogger("fairy").addHandler(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop to collect."""
+        """Stop collecting."""
         logging.getLogger("fairy").removeHandler(self)

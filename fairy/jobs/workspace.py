@@ -1,19 +1,19 @@
-"""The folder beside OUT that holds what is done of a job until all of it is: `OUT.fairy`.
+"""`OUT.fairy`, the folder beside OUT that keeps a job's finished parts until the job is done.
 
 - `manifest.json`: what the parts depend on (`fairy.jobs.manifest`);
 - `result-A-B.HASH.segment`, `compare-A-B.HASH.segment`: frames A to B - 1, encoded
   (`fairy.media.encoding.segments`);
-- `frames-A-B.HASH.npy`: edited frames that are in no segment yet, uint8 (F,H,W,3) at the model's
-  size;
+- `frames-A-B.HASH.npy`: edited frames that are not in a segment yet, uint8 (F,H,W,3) at the
+  model's size;
 - `anchors-A.HASH.safetensors`: a preview's anchors of the shot that begins at A;
-- `published`: identifies the finished outputs, so that they are not mistaken for other files;
-- `*.part` and names without HASH: being written; `lock`: held by the process that works here.
+- `published`: identifies the finished outputs, so they are not mistaken for other files;
+- `*.part` and names without HASH: being written; `lock`: locked by the process that works here.
 
-The names are the only record of what is done, so there is no list that could disagree with the
-files. A part gets its name, which holds the start of its SHA-256, once it is whole and on the
-disk: a kill or a power cut costs only what was being computed. A part that was damaged later does
-not match its name; it is deleted on entering and made again. Only files of these names are ever
-deleted. Tests: tests/jobs/test_workspace.py.
+The names are the only record of what is done, so no list can contradict the files. A part gets its
+final name, which contains the start of its SHA-256, when it is complete and synced to disk. So a
+kill or a power cut loses only the work in progress. A part that was damaged later does not match
+its name; it is deleted on entering and made again. Only files with these names are ever deleted.
+Tests: tests/jobs/test_workspace.py.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 PUBLISHED = "published"
 SUFFIXES = {"result": "segment", "compare": "segment", "frames": "npy", "anchors": "safetensors"}
-# Role, first frame, frame after the last, hash, whether it is being written
+# Role, first frame, frame after the last, hash, whether it is still being written
 _PART = re.compile(
     r"(result|compare|frames|anchors)-(\d{8})(?:-(\d{8}))?(?:\.([0-9a-f]{16}))?"
     r"\.(?:segment|npy|safetensors)(\.part)?"
@@ -55,7 +55,7 @@ _UNFINISHED = (f"{MANIFEST}.part", "result.part", "compare.part")
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `first` to `end` - 1 of a role in one whole file; `hash` starts its SHA-256."""
+    """A complete file with frames `first` to `end` - 1 of a role; `hash` starts its SHA-256."""
 
     path: Path
     role: str
@@ -81,7 +81,7 @@ class Workspace:
         self._roles: tuple[str, ...] = ("result",)
 
     def __enter__(self) -> Workspace:
-        """Make the folder, lock it and delete unfinished and damaged parts.
+        """Create the folder, lock it and delete unfinished and damaged parts.
 
         Raises:
             MediaError: another process works on the same output, or the folder is not ours.
@@ -109,7 +109,7 @@ class Workspace:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Release the lock; delete the folder unless something is done."""
+        """Release the lock; delete the folder unless it has finished parts."""
         self._delete_unfinished()
         if self.parts():
             self._lock.release()
@@ -121,26 +121,23 @@ class Workspace:
             (self.path / LOCK).unlink()
         self._lock.release()
         (self.path / LOCK).unlink(missing_ok=True)
-        # It may hold something of the user's, or of the next process.
+        # It may contain files of the user or of the next process.
         with suppress(OSError):
             self.path.rmdir()
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return the document of the manifest that is here; None if there is none to be read.
-
-        This needs no lock.
-        """
+        """Return the manifest's document, or None if there is no readable one. Needs no lock."""
         with suppress(MediaError):
             return read_manifest(self.path / MANIFEST)
         return None
 
     def check(self, manifest: Manifest) -> None:
-        """Refuse to go on if the clip or a setting differs from what the finished frames had.
+        """Check that the finished frames have the same clip and settings.
 
-        A preview's anchors are no reason to refuse: they are deleted.
+        If there are only a preview's anchors, they are deleted instead.
 
         Raises:
-            SettingsError: with what differs.
+            SettingsError: something differs; the message says what.
         """
         self._roles = ("result",) if manifest.compare is None else ("result", "compare")
         earlier = self.manifest()
@@ -161,7 +158,7 @@ class Workspace:
 
     @property
     def num_done(self) -> int:
-        """Frames that are edited and kept here, encoded or not."""
+        """Number of finished frames, encoded or not."""
         spans: dict[str, set[int]] = {role: set() for role in SUFFIXES}
         for part in self.parts():
             spans[part.role].update(range(part.first, part.end))
@@ -169,7 +166,7 @@ class Workspace:
         return len(encoded | spans["frames"])
 
     def parts(self, role: str | None = None) -> list[Part]:
-        """Return the whole parts of a role, or of all roles, in the order of their frames."""
+        """Return the complete parts of a role, or of all roles, in frame order."""
         return [
             Part(path, match[1], int(match[2]), int(match[3] or match[2]), match[4])
             for path, match in self._ours()
@@ -177,12 +174,12 @@ class Workspace:
         ]
 
     def new_path(self, role: str, first: int, end: int | None = None) -> Path:
-        """Return where a part is to be written before it is sealed."""
+        """Return the path to write a part to before it is sealed."""
         span = f"{first:08d}" if end is None else f"{first:08d}-{end:08d}"
         return self.path / f"{role}-{span}.{SUFFIXES[role]}"
 
     def seal(self, path: Path) -> None:
-        """Give a whole part, written at `new_path`, the name with its hash."""
+        """Rename a complete part, written at `new_path`, to its name with the hash."""
         sealed = path.with_name(f"{path.stem}.{_hash(path)}{path.suffix}")
         for other in self.path.glob(f"{path.stem}.*{path.suffix}"):
             if other != sealed:
@@ -194,22 +191,22 @@ class Workspace:
         return next((part.path for part in self.parts("anchors") if part.first == first), None)
 
     def part_of(self, role: str, output: Path) -> Path:
-        """Return where an output is written before it is renamed: here, or beside it if need be."""
+        """Return where an output is written before it is renamed: here, or else beside it."""
         if output.parent.stat().st_dev == self.path.stat().st_dev:
             return self.path / f"{role}.part"
         return beside(output, ".fairy.part", hidden=True)
 
     def keep(self, first: int, images: Image) -> None:
-        """Write edited frames, uint8 (F,H,W,3), to the disk; `first` is the first one's number."""
+        """Write edited frames, uint8 (F,H,W,3), to disk; `first` is the first one's number."""
         path = self.new_path("frames", first, first + len(images))
-        # NumPy writing to a file itself forgets the system's reason when the disk is full
+        # When NumPy writes the file itself, a full disk's error has no reason from the system
         content = io.BytesIO()
         np.save(content, images, allow_pickle=False)
         _write_synced(path, content.getbuffer())
         self.seal(path)
 
     def kept(self, indices: range) -> dict[int, Image]:
-        """Return the edited frames, uint8 (H,W,3), of those at `indices` that are kept."""
+        """Return, by index, the kept edited frames among `indices`, uint8 (H,W,3)."""
         kept: dict[int, Image] = {}
         for part in self.parts("frames"):
             if part.first < indices.stop and indices.start < part.end:
@@ -224,21 +221,21 @@ class Workspace:
                 part.path.unlink()
 
     def remember(self, path: Path) -> None:
-        """Note a finished file, or folder, that is about to be renamed to an output."""
+        """Record a finished file or folder before it is renamed to an output."""
         with (self.path / PUBLISHED).open("a", encoding="ascii") as file:
             file.write(f"{_identity(path)}\n")
             file.flush()
             os.fsync(file.fileno())
 
     def wrote(self, path: Path) -> bool:
-        """Return whether `path` is an output of this job, which was stopped right after it."""
+        """Return whether `path` is an output of this job, which was stopped just after that."""
         published = self.path / PUBLISHED
         if not published.is_file() or not path.exists():
             return False
         return _identity(path) in published.read_text(encoding="ascii").split()
 
     def clear(self) -> None:
-        """Delete everything the job has written here except the lock."""
+        """Delete everything that the job has written here, except the lock."""
         for path, _ in self._ours():
             _delete(path)
         for name in (PUBLISHED, MANIFEST):
@@ -265,11 +262,11 @@ class Workspace:
     def _delete_damaged(self) -> None:
         for part in self.parts():
             if _hash(part.path) != part.hash:
-                logger.warning("%s: damaged; what it held is made again", part.path)
+                logger.warning("%s: damaged; its frames are made again", part.path)
                 part.path.unlink()
 
     def _ours(self) -> Iterator[tuple[Path, re.Match[str] | None]]:
-        """Yield the files that have a part's name, finished or not, with their names' fields."""
+        """Yield the files with names of parts, finished or not, and the names' fields."""
         for path in sorted(self.path.iterdir()):
             match = _PART.fullmatch(path.name)
             if match is not None or path.name in _UNFINISHED:
@@ -293,7 +290,7 @@ def _hash(path: Path) -> str:
 
 
 def _identity(path: Path) -> str:
-    """Return what a file, or folder, keeps when it is renamed."""
+    """Return an identity of a file or folder that stays the same when it is renamed."""
     stat = path.stat()
     return f"{stat.st_ino}" if path.is_dir() else f"{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
 

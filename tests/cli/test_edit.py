@@ -280,7 +280,7 @@ def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Pa
     output, errors = process.communicate(timeout=120)
     assert output == ""
     assert "frames are done and kept in" in errors
-    assert errors.endswith("out.mp4.fairy: the same command goes on from there\n")
+    assert errors.endswith("out.mp4.fairy: run the same command to continue\n")
     assert process.returncode == 130
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.mp4.fairy"}
 

@@ -79,8 +79,8 @@ def test_what_is_wrong_in_a_line_is_said(entries: dict[str, str], words: str):
     [
         ("jobs.csv", "input,output\na,b\n", "no column instruction: give a .csv with"),
         ("jobs.csv", "input,instruction,output\na,b,c,d\n", "line 2 has more fields"),
-        ("jobs.csv", "input,instruction,output,seed,Seed\n", "column seed is there twice"),
-        ("jobs.csv", "input,instruction,output\n", "no jobs in it"),
+        ("jobs.csv", "input,instruction,output,seed,Seed\n", "column seed occurs twice"),
+        ("jobs.csv", "input,instruction,output\n", "contains no jobs"),
         ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("jobs.jsonl", "{\n", "or a .jsonl with such objects"),
     ],

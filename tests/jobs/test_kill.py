@@ -107,7 +107,7 @@ def test_a_signal_ends_the_edit_with_its_code_and_says_how_to_go_on(
     os.kill(process.pid, number)
     process.join()
     assert process.exitcode == exit_code
-    assert "the same command goes on from there" in printed.read_text()
+    assert "run the same command to continue" in printed.read_text()
     assert not out.exists()
     finish(clip, out)
     assert_whole(out, undisturbed[0])

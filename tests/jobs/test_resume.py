@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_line_and_what_is_done_is_kept(edit: Edit, small_disk
     with small_disk(), pytest.raises(MediaError) as failure:
         edit("out.mp4")
     assert "out.mp4: cannot be written: File too large; 6 of 11 frames" in str(failure.value)
-    assert "the same command goes on from there" in str(failure.value)
+    assert "run the same command to continue" in str(failure.value)
     assert "\n" not in str(failure.value)
     assert edit("out.mp4").num_frames_kept == 6
 

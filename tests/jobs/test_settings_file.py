@@ -41,9 +41,9 @@ def test_only_the_same_settings_may_be_saved_twice(path: Path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is not JSON: give a file written by --save-settings or --report"),
+        ("", "is not JSON: use a file written by --save-settings or --report"),
         ("[" * 100_000, "is not JSON"),
-        ("[1]", "holds no settings"),
+        ("[1]", "contains no settings"),
         ('{"sed": 3, "seed": 3, "colour": "red"}', "unknown settings 'colour', 'sed': use "),
         ('{"settings": {"sed": 3}}', "unknown settings 'sed'"),
         ('{"seed": 7.5}', r"f\.json: seed is 7\.5: give a whole number"),

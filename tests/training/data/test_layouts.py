@@ -69,5 +69,5 @@ def test_line_without_an_instruction_is_named(tmp_path: Path) -> None:
 def test_missing_image_is_named(tmp_path: Path) -> None:
     write_pairs(tmp_path, "folder")
     (tmp_path / "images" / "2.png").unlink()
-    with pytest.raises(MediaError, match=r"images/2.png: named in metadata.jsonl, but missing"):
+    with pytest.raises(MediaError, match=r"images/2.png: listed in metadata.jsonl, but missing"):
         all_examples(open_layout(str(tmp_path)))
