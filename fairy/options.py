@@ -46,6 +46,7 @@ class Option:
         flag: name on the command line, if it differs from the field's.
         short: a one-letter name on the command line, as in "-o".
         metavar: placeholder for the value in `--help`.
+        is_time: whether the number is of seconds, and may be typed as 1:30 or 0:01:30.5.
     """
 
     help: str = ""
@@ -59,6 +60,7 @@ class Option:
     flag: str | None = None
     short: str | None = None
     metavar: str | None = None
+    is_time: bool = False
 
 
 class OptionField(NamedTuple):
@@ -154,7 +156,7 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
         SettingsError: the value has another form, is out of range, or is not one of the choices.
     """
     try:
-        converted = convert(value, kind)
+        converted = convert(_seconds(value) if option.is_time else value, kind)
     except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise SettingsError(
             f"{name} is {_shown(value)}: give {option.form or _form(_plain(kind))}"
@@ -166,6 +168,17 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
         known = ", ".join(option.choices)
         raise SettingsError(f"{name} {_shown(converted)} is unknown: use {known}")
     return converted
+
+
+def _seconds(value: Any) -> Any:
+    """Return hours, minutes and seconds in a text as seconds; anything else as it is."""
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    *larger, seconds = value.split(":")
+    total = 0
+    for part in larger:
+        total = 60 * total + int(part)
+    return 60 * total + float(seconds)
 
 
 def convert(value: Any, kind: Any) -> Any:

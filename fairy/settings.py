@@ -312,6 +312,38 @@ class MediaConfig(Settings):
             group=CLIP,
         ),
     ] = "auto"
+    start_s: Annotated[
+        float | None,
+        Option(
+            help="Edit only from this time on: the result begins there.",
+            group=CLIP,
+            min=0,
+            allowed="times count from the clip's first frame",
+            form="seconds, or 1:30",
+            unset="the clip's beginning",
+            flag="start",
+            metavar="TIME",
+            is_time=True,
+        ),
+    ] = None
+    end_s: Annotated[
+        float | None,
+        Option(
+            help="Edit only up to this time: the result ends there.",
+            group=CLIP,
+            min=0,
+            allowed="times count from the clip's first frame",
+            form="seconds, or 1:30",
+            unset="the clip's end",
+            flag="end",
+            metavar="TIME",
+            is_time=True,
+        ),
+    ] = None
+    max_frames: Annotated[
+        int | None,
+        Option(help="Edit at most this many frames.", group=CLIP, min=1, unset="all", metavar="N"),
+    ] = None
     video_stream: Annotated[
         int | None,
         Option(

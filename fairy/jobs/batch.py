@@ -217,7 +217,8 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     models: dict[object, dict[object, list[Job]]] = {}
     for job in jobs:
         clip = (real(job.source), job.config.size, job.config.video_stream)
-        read = (*clip, job.config.strict)
+        stretch = (job.config.start_s, job.config.end_s, job.config.max_frames)
+        read = (*clip, job.config.strict, *stretch)
         models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]
 

@@ -240,13 +240,16 @@ def choose_shots(
     )
 
 
+_SHOTS_DEPEND_ON = ("shots", "video_stream", "start_s", "end_s", "max_frames")
+
+
 def _remembered_shots(
     files: Sequence[ClipFile], config: EditConfig, earlier: Document | None
 ) -> tuple[Shot, ...] | None:
     if earlier is None or not is_source_of(tuple(files), earlier):
         return None
     before = {**earlier["settings"], "shots": earlier["shots_setting"]}
-    if any(before.get(name) != getattr(config, name) for name in ("shots", "video_stream")):
+    if any(before.get(name) != getattr(config, name) for name in _SHOTS_DEPEND_ON):
         return None
     return tuple((first, end) for first, end in earlier["shots"])
 

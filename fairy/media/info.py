@@ -46,6 +46,8 @@ class VideoInfo:
         programme: indices of the streams that belong to the edited one; None: all of the file.
         file_start_s: when the first stream of the file starts.
         longest_step_s: longest time from one frame to the next.
+        cut_s: where the edited stretch begins and ends, in seconds of the file; None: the whole
+            clip. Times of frames then count from its beginning.
         notes: what reading changes, such as "interlaced: made into whole pictures".
     """
 
@@ -72,6 +74,7 @@ class VideoInfo:
     programme: tuple[int, ...] | None = None
     file_start_s: Fraction = Fraction(0)
     longest_step_s: Fraction = Fraction(0)
+    cut_s: tuple[Fraction, Fraction] | None = None
     notes: tuple[str, ...] = ()
 
     @property

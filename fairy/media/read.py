@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ from fairy.media.decoding.picture import PictureReader
 from fairy.media.decoding.programmes import programme_of
 from fairy.media.folder import clip_images, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
+from fairy.media.stretch import Times, chosen, frame_range, is_whole, span, start_of
 from fairy.settings import MediaConfig
 
 __all__ = ["AudioInfo", "Frame", "VideoInfo", "probe", "read_frame_at", "read_frames", "read_video"]
@@ -53,7 +55,7 @@ def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
     """
     path = Path(path)
     images = clip_images(path)
-    info = _probe_video(path, media) if images is None else _probe_images(path, images)
+    info = _probe_video(path, media) if images is None else _probe_images(path, images, media)
     for note in info.notes:
         logger.warning("%s: %s", path, note)
     return info
@@ -108,22 +110,30 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
     """Yield the frames at `numbers`, which grow, up to the end of the clip."""
     images = clip_images(path)
     if images is not None:
-        yield from _read_images(images, numbers)
+        part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
+        yield from _read_images(images[part.start : part.stop], numbers)
         return
+    stretch = frame_range(path, media)
     with PictureCursor(path, media.video_stream, strict=media.strict) as cursor:
         first = cursor.at(0)
         if first is None:
             return
         # The first picture decides how all of the clip are shown
         reader = PictureReader(first.frame)
+        offset, start_pts = 0, 0
+        if stretch is not None:
+            offset, start_pts = stretch.start, start_of(path, stretch, media)
         for number in numbers:
-            picture = first if number == 0 else cursor.at(number)
+            if stretch is not None and number >= len(stretch):
+                return
+            picture = first if number + offset == 0 else cursor.at(number + offset)
             if picture is None:
                 cursor.log_damage()
                 reader.log_changes(str(path))
                 return
             yield Frame(
-                image=reader.image(picture.frame), pts=picture.pts, time_base=cursor.time_base,
+                image=reader.image(picture.frame), pts=picture.pts - start_pts,
+                time_base=cursor.time_base,
                 duration=picture.duration, stands_in=picture.stands_in,
             )  # fmt: skip
 
@@ -134,10 +144,15 @@ def _read_images(images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
         yield Frame(image=image, pts=number, time_base=1 / FOLDER_FPS, duration=1)
 
 
-def _probe_images(path: Path, images: list[Path]) -> VideoInfo:
+def _probe_images(path: Path, images: list[Path], media: MediaConfig) -> VideoInfo:
+    num_frames = len(chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media))
     height, width = next(read_images(images, [0])).shape[:2]
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
-    return still_info(path, len(images), height, width, FOLDER_FPS, codec)
+    return still_info(path, num_frames, height, width, FOLDER_FPS, codec)
+
+
+def _steady_times(num_frames: int) -> list[tuple[int, int]]:
+    return [(number, 1) for number in range(num_frames)]
 
 
 def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
@@ -154,7 +169,21 @@ def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
             times = ((first.pts, first.duration), *later)
         info = _describe(path, container, stream, first, times)
         _check_end(container, info)
-        return info
+        return info if is_whole(media) else _stretch_of(info, times, media)
+
+
+def _stretch_of(info: VideoInfo, times: Times, media: MediaConfig) -> VideoInfo:
+    """Return the info of the frames that are chosen, which begin at time 0."""
+    numbers = chosen(times, info.time_base, media)
+    start_s, end_s = span(times, numbers, info.time_base)
+    return replace(
+        info,
+        num_frames=len(numbers),
+        start_s=0.0,
+        duration_s=float(end_s - start_s),
+        file_start_s=Fraction(0),
+        cut_s=(start_s, end_s),
+    )
 
 
 def _describe(

@@ -18,6 +18,8 @@ from fairy.media.colours import SmallYuv
 from fairy.media.decoding.container import open_video
 from fairy.media.decoding.decode import Pictures, readable_packets
 from fairy.media.folder import clip_images, read_images
+from fairy.media.read import read_frames
+from fairy.media.stretch import is_whole
 from fairy.settings import MediaConfig
 
 Shot = tuple[int, int]
@@ -148,6 +150,10 @@ def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:
 def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
     """Yield the clip's frames as they are coded, stand-ins included."""
     images = clip_images(path)
+    if not is_whole(media):
+        for frame in read_frames(path, media):
+            yield av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), format="rgb24")
+        return
     if images is not None:
         for image in read_images(images, range(len(images))):
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")

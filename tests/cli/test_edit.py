@@ -289,7 +289,8 @@ def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Pa
 def test_a_name_that_is_no_text(clip: Path, edit: Edit):
     source = clip.rename(clip.with_name("clip\udcff.mp4"))
     out, report = clip.with_name("out\udcff.mp4"), clip.with_name("report.json")
-    assert edit(source, "make \n it sn\udcff snow", out, "--report", report).exit_code == 0
+    options = ["--report", report, "--force"]
+    assert edit(source, "make \n it sn\udcff snow", out, *options).exit_code == 0
     document = json.loads(report.read_text())
     assert document["source"] == str(source)
     assert document["instruction"] == "make it sn? snow"

@@ -49,6 +49,7 @@ class OtherTracks:
 
     def __init__(self, info: VideoInfo, output: OutputContainer, kind: Container) -> None:
         self._path, self._source = info.path, open_container(info.path)
+        self._cut_s = info.cut_s
         self._tracks: dict[int, Track] = {}
         for audio in info.audio:
             stream = self._source.streams[audio.index]
@@ -124,10 +125,22 @@ class OtherTracks:
         try:
             for packet in packets_of(self._source, kept):
                 # The demuxer ends with one empty packet per stream, meant for a decoder.
-                if packet.size > 0:
+                if packet.size > 0 and self._is_kept(packet):
                     yield packet
         except av.error.FFmpegError:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
+
+    def _is_kept(self, packet: AnyPacket) -> bool:
+        """Return whether a packet starts within the edited stretch; its time then counts there."""
+        if self._cut_s is None:
+            return True
+        (start_s, end_s), at = self._cut_s, packet.pts if packet.pts is not None else packet.dts
+        if at is None or not start_s <= at * packet.time_base < end_s:
+            return False
+        ticks = round(start_s / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts - ticks
+        packet.dts = None if packet.dts is None else packet.dts - ticks
+        return True
 
 
 def _say_data(source: InputContainer, info: VideoInfo) -> None:
@@ -190,7 +203,8 @@ def copy_description(
                 if key.lower() not in _OWN_METADATA
                 and (key.lower() != "timecode" or _is_timecode(text, info.fps))
             }
-            output.set_chapters([_earlier(chapter, late_s) for chapter in source.chapters()])
+            chapters = _within(source.chapters(), info.cut_s)
+            output.set_chapters([_earlier(chapter, late_s) for chapter in chapters])
             describe_like(output.streams.video[0], video)
     if comment is not None:
         metadata["comment"] = "\n".join(filter(None, [metadata.get("comment"), comment]))
@@ -212,6 +226,20 @@ def say_lost_metadata(info: VideoInfo, out: Path) -> None:
         if lost:
             name = file.format.name.partition(",")[0]
             logger.warning("%s cannot hold metadata: %s left out", name, ", ".join(sorted(lost)))
+
+
+def _within(chapters: list[Chapter], cut_s: tuple[Fraction, Fraction] | None) -> list[Chapter]:
+    """Return the chapters of the edited stretch, as far as they reach into it, in its time."""
+    if cut_s is None:
+        return chapters
+    kept: list[Chapter] = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1)
+        first, last = (round(time / base) for time in cut_s)
+        start, end = max(chapter["start"], first), min(chapter["end"], last)
+        if start < end:
+            kept.append({**chapter, "start": start - first, "end": end - first})
+    return kept
 
 
 def _earlier(chapter: Chapter, late_s: float) -> Chapter:
