@@ -13,6 +13,10 @@ class MediaError(FairyError):
     """A clip cannot be read or written: missing, damaged, no video stream, unknown container."""
 
 
+class WorkspaceInUseError(MediaError):
+    """Another process works on the same output."""
+
+
 class OutputExistsError(FairyError):
     """The output exists, and `overwrite` is off."""
 

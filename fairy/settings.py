@@ -425,3 +425,20 @@ class RunOptions(Settings):
     restart: Annotated[
         bool, Option(help="Start over instead of continuing an interrupted edit.", group=OUTPUT)
     ] = False
+    workers: Annotated[
+        int,
+        Option(
+            help="Processes that edit the clip together, each with a model of its own; one a GPU.",
+            group=QUALITY,
+            min=1,
+            metavar="N",
+        ),
+    ] = 1
+    work_dir: Annotated[
+        Path | None,
+        Option(
+            help="Folder for what is done so far, instead of beside OUT.",
+            group=OUTPUT,
+            metavar="DIR",
+        ),
+    ] = None

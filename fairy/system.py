@@ -6,10 +6,12 @@ Tests: tests/test_system.py.
 from __future__ import annotations
 
 import importlib.metadata
+import multiprocessing
 import os
 import platform
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import fairy
@@ -62,6 +64,25 @@ def machine() -> dict[str, str | int]:
     if (named := commit()) is not None:
         where["commit"] = named
     return where
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def end_with_parent() -> None:
+    """End this process, which multiprocessing started, as soon as its parent has ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
 def peak_memory_bytes() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -227,6 +228,8 @@ def quiet_libraries() -> None:
 
     Call it before the first import of a model: transformers prints while it is imported.
     """
+    # For workers that this process starts
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers.utils.logging
 
     transformers.utils.logging.set_verbosity_error()

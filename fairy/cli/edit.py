@@ -59,8 +59,9 @@ def edit(
         save_settings(config, run.save_settings, overwrite=run.overwrite)
     with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
-        from fairy.jobs.edit import edit_video
+        from fairy.jobs.plan import EditRequest
         from fairy.jobs.preview import preview_video
+        from fairy.jobs.team import edit_with_others
 
         request, options = (source, instruction, out, config), vars(RunOptions.part_of(run))
         if run.preview is not None:
@@ -68,6 +69,7 @@ def edit(
             say(Console(), f"{sheet}: continue with the same command without --preview")
             return
         with frame_progress(console, f"{source.name}: {instruction}") as progress:
-            done = edit_video(*request, progress=progress, cancel=cancel, **options)
-    if console.is_terminal:
+            asked = EditRequest.of(*request, **options)
+            done = edit_with_others(asked, progress=progress, cancel=cancel)
+    if console.is_terminal and done is not None:
         say(console, done.summary)

@@ -155,7 +155,7 @@ class _Runner:
             is_missing = (
                 job.run.overwrite
                 or not job.out.exists()
-                or Workspace(job.out).path.exists()
+                or Workspace(job.out, job.run.work_dir).path.exists()
                 or is_same(job.out, job.source)
             )
             if not is_missing:

@@ -13,21 +13,21 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
-from fairy.errors import JobInterrupted, MediaError
+from fairy.errors import JobInterrupted, MediaError, SettingsError
 from fairy.interrupt import Cancel, Progress
 from fairy.jobs.outputs import ClipOutputs
-from fairy.jobs.plan import EditPlan, EditRequest, plan_edit
+from fairy.jobs.plan import EditOptions, EditPlan, EditRequest, plan_edit
 from fairy.jobs.report import EditReport, provenance
 from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
@@ -42,20 +42,12 @@ from fairy.system import peak_memory_bytes
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from fairy.jobs.team import Team
+
 logger = logging.getLogger(__name__)
 
 # A full disk, a quota, a limit on file sizes
 NO_ROOM = (errno.ENOSPC, errno.EFBIG)
-
-
-class EditOptions(TypedDict, total=False):
-    """The rarely used arguments of `edit_video` and `preview_video`, as in `EditRequest`."""
-
-    compare: Path | str | None
-    report: Path | str | None
-    overwrite: bool
-    restart: bool
-    force: bool
 
 
 def edit_video(
@@ -86,7 +78,9 @@ def edit_video(
         **options: `compare`, where to write source and result side by side; `report`, where to
             write what was done as JSON; `overwrite`, to replace outputs that exist; `restart`, to
             edit all frames again even if an interrupted edit has done some; `force`, to give the
-            model words that it does not know.
+            model words that it does not know; `workers`, processes that edit the clip together,
+            each with a model of its own; `work_dir`, where what is done is kept instead of beside
+            `out`.
 
     Returns:
         The report, with settings, times and peak memory.
@@ -99,6 +93,15 @@ def edit_video(
     """
     with _as_file(source, fps) as path:
         request = EditRequest.of(path, instruction, out, config, **options)
+        if request.workers > 1:
+            # It imports this file
+            from fairy.jobs.team import edit_with_workers
+
+            if pipeline is not None:
+                raise SettingsError(
+                    "several workers load the model by its name: leave out `pipeline`"
+                )
+            return edit_with_workers(request, progress=progress, cancel=cancel)
         return run_edit(request, editor=pipeline, progress=progress, cancel=cancel)
 
 
@@ -123,6 +126,7 @@ def run_edit(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
     shared: SharedClip | None = None,
+    team: Team | None = None,
 ) -> EditReport:
     """Do what `edit_video` does.
 
@@ -131,15 +135,22 @@ def run_edit(
         editor: a loaded model to use instead of the one in the settings.
         progress: as for `edit_video`.
         cancel: as for `edit_video`.
-        shared: the clip's latents, if several instructions are for one clip.
+        shared: the clip's latents, where several instructions are for one clip.
+        team: the other processes that edit this clip.
     """
     watch = Stopwatch()
     with Notes() as notes:
         with watch("read"):
             plan = plan_edit(request)
-        with Workspace(request.out) as workspace, kept_work_explained(workspace, plan):
+        with (
+            request.workspace as workspace,
+            kept_work_explained(workspace, plan),
+            team.announced(workspace) if team is not None else nullcontext(),
+        ):
             editor = ready(plan, workspace, watch, editor)
             num_kept = workspace.num_done
+            if team is not None:
+                progress = team.progress(workspace, progress)
             job = ClipJob(
                 plan,
                 editor,
@@ -152,8 +163,11 @@ def run_edit(
             outputs = make_outputs(plan, job.size, workspace)
             reset_peak_device_memory()
             with watch("write"):
-                with outputs:
-                    job.edit(outputs.missing(), outputs)
+                with job:
+                    if team is not None:
+                        team.edit(plan, job, outputs, workspace)
+                    with outputs:
+                        job.edit(outputs.missing(), outputs)
                 outputs.join()
             done = make_report(plan, job, outputs, watch, num_kept)
             done = replace(done, notes=tuple(notes.lines))

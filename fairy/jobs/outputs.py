@@ -9,6 +9,7 @@ Tests: tests/jobs/test_outputs.py.
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
@@ -24,6 +25,54 @@ from fairy.media.threads import WriteBehind
 from fairy.media.write import VideoWriter
 
 
+class SegmentOutputs(Protocol):
+    """What takes the edited frames of segments; a context manager."""
+
+    needs_source: bool
+
+    def missing(self) -> list[Segment]:
+        """Return the segments to edit and write, in order."""
+
+    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
+        """Take the edited `image` (H,W,3) of frame `index` of a segment."""
+
+    def __enter__(self) -> SegmentOutputs:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish what was written."""
+
+
+class KeptFrames:
+    """Leaves edited frames in the workspace, for outputs that one process writes in one pass."""
+
+    needs_source = False
+
+    def __init__(self, plan: EditPlan, workspace: Workspace) -> None:
+        self._plan, self._workspace = plan, workspace
+
+    def missing(self) -> list[Segment]:
+        """Return the segments of which a frame is not edited yet."""
+        kept = [range(part.first, part.end) for part in self._workspace.parts("frames")]
+        done = {index for frames in kept for index in frames}
+        return [one for one in self._plan.segments if not done.issuperset(one.indices)]
+
+    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
+        """Do nothing: the job keeps every batch in the workspace."""
+
+    def __enter__(self) -> KeptFrames:
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing: all is on the disk."""
+
+
 class ClipOutputs:
     """Encodes segments in a thread while it is entered; `join` then writes the final files.
 
@@ -35,7 +84,8 @@ class ClipOutputs:
 
     Attributes:
         size: (height, width) of the result.
-        needs_source: whether an output needs the source's pictures.
+        needs_source: whether an output is made with the source's pictures.
+        in_segments: whether segments are encoded by themselves, and joined.
     """
 
     def __init__(
@@ -43,7 +93,7 @@ class ClipOutputs:
     ) -> None:
         self._plan, self.size, self._comment = plan, size, comment
         self._workspace = workspace
-        self._encoder = WriteBehind(self._encode)
+        self._encoder, self._encoded_s = WriteBehind(self._encode), 0.0
         writers = {"result": self._writer("result", size)}
         config, in_compare = plan.request.config, plan.request.compare is not None
         self._enlarger = config.enlarge
@@ -52,13 +102,13 @@ class ClipOutputs:
             blank = np.zeros((plan.info.height, plan.info.width, 3), np.uint8)
             height, width, _ = self._pair(blank, resize(blank, size)).shape
             writers["compare"] = self._writer("compare", (height, width))
-        self._in_segments = all(writer.in_segments for writer in writers.values())
+        self.in_segments = all(writer.in_segments for writer in writers.values())
         for writer in writers.values():
             if writer.in_segments:
                 writer.try_encoder()
         self._outputs = {
             role: SegmentedOutput(role, writer, workspace)
-            if self._in_segments
+            if self.in_segments
             else WholeOutput(writer)
             for role, writer in writers.items()
         }
@@ -69,7 +119,7 @@ class ClipOutputs:
         Outputs that cannot be joined need all segments; finished frames come from the workspace.
         """
         segments = list(self._plan.segments)
-        if not self._in_segments:
+        if not self.in_segments:
             return segments
         encoded = [
             {(part.first, part.end) for part in self._workspace.parts(role)}
@@ -79,7 +129,9 @@ class ClipOutputs:
         return [one for one in segments if (one.first, one.end) not in done]
 
     def __enter__(self) -> ClipOutputs:
-        """Start the thread."""
+        """Start a thread."""
+        self._encoded_s += self._encoder.busy_s
+        self._encoder = WriteBehind(self._encode)
         self._encoder.__enter__()
         return self
 
@@ -94,7 +146,7 @@ class ClipOutputs:
     @property
     def busy_s(self) -> float:
         """Seconds that the thread has spent encoding."""
-        return self._encoder.busy_s
+        return self._encoded_s + self._encoder.busy_s
 
     def __exit__(
         self,
@@ -131,7 +183,7 @@ class ClipOutputs:
             self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
         if index == segment.end - 1:
             self._end_segment()
-            if self._in_segments:
+            if self.in_segments:
                 self._workspace.drop_kept(segment.indices)
 
     def _end_segment(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from fairy.anchors.selection import select_shot_anchors
 from fairy.errors import InstructionError, MediaError
@@ -31,11 +32,26 @@ from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.write import check_holds, check_new_file, check_output
-from fairy.settings import EditConfig, MediaConfig
+from fairy.settings import EditConfig, MediaConfig, RunOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # Two seconds at 24 frames/s, a usual key frame distance, because a segment starts with one. It
 # affects the result, so it must not depend on the machine; the usual batch sizes divide it.
 SEGMENT_FRAMES = 48
+
+
+class EditOptions(TypedDict, total=False):
+    """The rarely used arguments of `edit_video` and `preview_video`, as in `EditRequest`."""
+
+    compare: Path | str | None
+    report: Path | str | None
+    overwrite: bool
+    restart: bool
+    force: bool
+    workers: int
+    work_dir: Path | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +67,9 @@ class EditRequest:
         report: where to write what was done as JSON, if anywhere.
         overwrite: replace outputs that exist.
         restart: edit all frames again, even if an interrupted edit has done some.
-        force: use the instruction even if the model does not know its words.
+        force: give the model the instruction even where it does not know its words.
+        workers: processes that edit the clip together.
+        work_dir: where what is done is kept; beside `out` when None.
     """
 
     source: Path
@@ -63,6 +81,8 @@ class EditRequest:
     overwrite: bool = False
     restart: bool = False
     force: bool = False
+    workers: int = 1
+    work_dir: Path | None = None
 
     @classmethod
     def of(
@@ -71,25 +91,23 @@ class EditRequest:
         instruction: str,
         out: Path | str,
         config: EditConfig | None = None,
-        *,
-        compare: Path | str | None = None,
-        report: Path | str | None = None,
-        overwrite: bool = False,
-        restart: bool = False,
-        force: bool = False,
+        **options: Unpack[EditOptions],
     ) -> EditRequest:
-        """Return the request of a Python caller, who may pass paths as text."""
+        """Return the request of a Python caller, who may name files by text."""
+        # The settings turn text into paths
+        run = RunOptions(**cast(Any, options))
         return cls(
             source=Path(source),
             instruction=instruction,
             out=Path(out),
             config=config or EditConfig(),
-            compare=None if compare is None else Path(compare),
-            report=None if report is None else Path(report),
-            overwrite=overwrite,
-            restart=restart,
-            force=force,
+            **vars(run),
         )
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder of what is done of this edit."""
+        return Workspace(self.out, self.work_dir)
 
 
 @dataclass(frozen=True)
@@ -177,7 +195,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
     for path in (request.out, request.compare):
         if path is not None:
             check_holds(path, info.num_frames)
-    earlier = Workspace(request.out).manifest()
+    earlier = request.workspace.manifest()
     shots = choose_shots(info, config, earlier)
     return EditPlan(
         request=replace(request, instruction=instruction),
@@ -196,7 +214,7 @@ def check_outputs(request: EditRequest) -> None:
     """
     check_apart(request_inputs(request), request_outputs(request))
     # A job that was stopped between its last file and the end may replace its own files.
-    workspace = Workspace(request.out)
+    workspace = request.workspace
     for path in (request.out, request.compare):
         if path is not None:
             check_output(path, request.overwrite or workspace.wrote(path), request.config)

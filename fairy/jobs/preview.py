@@ -20,8 +20,9 @@ from fairy.editors.base import EditInput, Editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
 from fairy.jobs.apart import check_apart
-from fairy.jobs.edit import EditOptions, kept_work_explained, ready
+from fairy.jobs.edit import kept_work_explained, ready
 from fairy.jobs.plan import (
+    EditOptions,
     EditPlan,
     EditRequest,
     plan_edit,
@@ -72,7 +73,7 @@ def preview_video(
     check_apart(request_inputs(request) | request_outputs(request), {"the contact sheet": sheet})
     plan = plan_edit(request)
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
-    with Workspace(request.out) as workspace, kept_work_explained(workspace, plan):
+    with request.workspace as workspace, kept_work_explained(workspace, plan):
         editor = ready(plan, workspace, Stopwatch(), pipeline)
         pairs = list(_edited_pairs(plan, editor, workspace, indices))
     _draw(sheet, indices, pairs, plan.request.instruction)

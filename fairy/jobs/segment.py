@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby, islice
 
@@ -19,7 +20,7 @@ from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
 from fairy.editors.timing import Stopwatch
 from fairy.interrupt import Cancel, Progress
-from fairy.jobs.outputs import ClipOutputs
+from fairy.jobs.outputs import SegmentOutputs
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
@@ -27,6 +28,7 @@ from fairy.media.colours import Image
 from fairy.media.frames import fit_size
 from fairy.media.info import Frame, VideoInfo
 from fairy.media.read import frames_at, read_frames
+from fairy.media.shots import Shot
 from fairy.media.threads import ReadAhead
 from fairy.models.instructions import read_instruction
 from fairy.settings import EditConfig
@@ -36,7 +38,7 @@ Batch = list[tuple[int, Frame]]
 
 
 class ClipJob:
-    """The edit of one planned clip with one loaded editor.
+    """The edit of one planned clip with one loaded editor; `close` it for `used` and the times.
 
     Args:
         plan: the edit.
@@ -49,9 +51,9 @@ class ClipJob:
 
     Attributes:
         size: (height, width) at which the model works.
-        used: the settings used so far; None before the first session.
-        model_seconds: seconds by stage of the finished sessions.
-        decoding_s: seconds that decoding took, in parallel with the edit.
+        used: what the settings came to so far; None before the first session has ended.
+        model_seconds: of the sessions that ended, by stage.
+        decoding_s: seconds that decoding took, beside the edit.
     """
 
     def __init__(
@@ -78,29 +80,60 @@ class ClipJob:
         self.used: UsedSettings | None = None
         self.model_seconds: Counter[str] = Counter()
         self.decoding_s = 0.0
+        self._shot: Shot | None = None
+        self._session: EditSession | None = None
+        self._open = ExitStack()
 
-    def edit(self, segments: Sequence[Segment], outputs: ClipOutputs) -> None:
-        """Edit `segments` of the plan, in the clip's order, and write them to `outputs`.
+    def __enter__(self) -> ClipJob:
+        """Begin without a session."""
+        return self
 
-        If there are none, the last shot's anchors are edited, to fill in `used`.
+    def __exit__(self, *error: object) -> None:
+        """End the session of the last shot."""
+        self.close()
+
+    def edit(self, segments: Sequence[Segment], outputs: SegmentOutputs) -> None:
+        """Edit `segments`, any of the plan's in the order of the clip, and hand them to `outputs`.
+
+        The session of the last shot stays open for segments that follow. If there is none yet and
+        nothing to edit, the last shot's anchors are edited, for `used`.
         """
         self._progress(self._num_done, self._plan.info.num_frames)
-        shots = by_shot(segments) or [[self._plan.segments[-1]]]
-        anchors = self.sources([i for of_shot in shots for i in of_shot[0].anchors])
+        shots = by_shot(segments)
+        if not shots and self._session is None and self.used is None:
+            shots = [[self._plan.segments[-1]]]
+        # The first shot may be the one whose session is open
+        is_open = bool(shots) and shots[0][0].shot == self._shot
+        fresh = shots[is_open:]
+        anchors = self.sources([index for of_shot in fresh for index in of_shot[0].anchors])
         with ReadAhead(self._frames(segments, outputs)) as frames:
             for of_shot in shots:
-                with self.begin(of_shot[0], anchors) as session:
-                    for segment in of_shot if segments else ():
-                        self.edit_segment(session, segment, frames, outputs)
-                    self._note(session)
+                session = self._session_of(of_shot[0], anchors)
+                for segment in of_shot if segments else ():
+                    self.edit_segment(session, segment, frames, outputs)
         self.decoding_s += frames.busy_s
+
+    def close(self) -> None:
+        """End the session that is open, and add up what it used."""
+        if self._session is not None:
+            self._note(self._session)
+        self._shot = self._session = None
+        self._open.close()
+
+    def _session_of(self, segment: Segment, anchors: Iterator[Picture]) -> EditSession:
+        """Return the session of a segment's shot: the open one, or a new one."""
+        if self._session is None or segment.shot != self._shot:
+            self.close()
+            self._session = self._open.enter_context(self.begin(segment, anchors))
+            self._shot = segment.shot
+        return self._session
 
     def edit_segment(
         self,
         session: EditSession,
         segment: Segment,
         frames: Iterator[Frame],
-        outputs: ClipOutputs,
+        outputs: SegmentOutputs,
     ) -> None:
         """Edit and write one segment, whose frames are the next in `frames`."""
         kept = self._workspace.kept(segment.indices)
@@ -147,7 +180,7 @@ class ClipJob:
         frames = frames_at(self._plan.request.source, indices, self._config)
         return (frame.image for frame in frames)
 
-    def _frames(self, segments: Sequence[Segment], outputs: ClipOutputs) -> Iterator[Frame]:
+    def _frames(self, segments: Sequence[Segment], outputs: SegmentOutputs) -> Iterator[Frame]:
         """Yield the frames of `segments`, with pictures if anything needs them."""
         for first, end in runs(segments):
             # The number of damaged frames is reported when reading past the clip's last frame

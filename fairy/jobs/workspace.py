@@ -6,8 +6,10 @@
 - `frames-A-B.HASH.npy`: edited frames that are not in a segment yet, uint8 (F,H,W,3) at the
   model's size;
 - `anchors-A.HASH.safetensors`: a preview's anchors of the shot that begins at A;
-- `published`: identifies the finished outputs, so they are not mistaken for other files;
-- `*.part` and names without HASH: being written; `lock`: locked by the process that works here.
+- `published`: identifies the finished outputs, so that they are not mistaken for other files;
+- `*.part`, and names with a process in the place of HASH: being written;
+- `lock`: held by the process that will put the outputs in place;
+- `claims/`: who works on which segment, where several do (`fairy.jobs.team`).
 
 The names are the only record of what is done, so no list can contradict the files. A part gets its
 final name, which contains the start of its SHA-256, when it is complete and synced to disk. So a
@@ -20,12 +22,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +37,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from fairy.errors import MediaError, SettingsError
+from fairy.errors import MediaError, SettingsError, WorkspaceInUseError
+from fairy.jobs.claims import Owner, may_live
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
 from fairy.media.names import beside
@@ -43,11 +47,12 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 LOCK = "lock"
+CLAIMS = "claims"
 PUBLISHED = "published"
 SUFFIXES = {"result": "segment", "compare": "segment", "frames": "npy", "anchors": "safetensors"}
-# Role, first frame, frame after the last, hash, whether it is still being written
+# Role, first frame, frame after the last, hash, who writes it, whether it is being written
 _PART = re.compile(
-    r"(result|compare|frames|anchors)-(\d{8})(?:-(\d{8}))?(?:\.([0-9a-f]{16}))?"
+    r"(result|compare|frames|anchors)-(\d{8})(?:-(\d{8}))?(?:\.([0-9a-f]{16}))?(?:\.by-([\w-]+))?"
     r"\.(?:segment|npy|safetensors)(\.part)?"
 )
 _UNFINISHED = (f"{MANIFEST}.part", "result.part", "compare.part")
@@ -69,16 +74,18 @@ class Workspace:
 
     Args:
         out: the output that the job writes.
+        work_dir: where the folder is; beside `out` when None.
 
     Attributes:
         path: the folder.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, work_dir: Path | None = None) -> None:
         self._out = out
-        self.path = beside(out, ".fairy")
+        self.path = beside(out if work_dir is None else work_dir / out.name, ".fairy")
         self._lock = FileLock(self.path / LOCK)
         self._roles: tuple[str, ...] = ("result",)
+        self._joined_text: str | None = None
 
     def __enter__(self) -> Workspace:
         """Create the folder, lock it and delete unfinished and damaged parts.
@@ -94,7 +101,7 @@ class Workspace:
         try:
             self._lock.acquire(blocking=False)
         except (Timeout, FileNotFoundError) as error:
-            raise MediaError(
+            raise WorkspaceInUseError(
                 f"{self._out}: another process is writing it: wait for it or give another name"
             ) from error
         except OSError as error:
@@ -115,6 +122,7 @@ class Workspace:
             self._lock.release()
             return
         self.clear()
+        shutil.rmtree(self.claims, ignore_errors=True)
         # Before the release, so that nobody gets a lock that is about to be deleted; Windows
         # deletes no open file.
         with suppress(PermissionError):
@@ -124,6 +132,43 @@ class Workspace:
         # It may contain files of the user or of the next process.
         with suppress(OSError):
             self.path.rmdir()
+
+    @contextmanager
+    def joined(self, manifest: Manifest) -> Iterator[Workspace]:
+        """Work here beside the process that holds the lock, for the same edit.
+
+        Raises:
+            SettingsError: this edit differs from the one that is done here.
+            FileNotFoundError: none is.
+        """
+        self._set_roles(manifest)
+        self._joined_text = (self.path / MANIFEST).read_text(encoding="utf-8")
+        if differences := manifest.differences(json.loads(self._joined_text)):
+            raise SettingsError(
+                f"{self._out}: another process edits it with other settings "
+                f"({join_words(differences)})"
+            )
+        try:
+            yield self
+        finally:
+            with suppress(FileNotFoundError):
+                self._delete_unfinished(of_others=False)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process holds the lock."""
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except FileNotFoundError:
+            return False
+        except Timeout:
+            return True
+
+    @property
+    def claims(self) -> Path:
+        """The folder of the claims on segments."""
+        return self.path / CLAIMS
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest's document, or None if there is no readable one. Needs no lock."""
@@ -139,7 +184,7 @@ class Workspace:
         Raises:
             SettingsError: something differs; the message says what.
         """
-        self._roles = ("result",) if manifest.compare is None else ("result", "compare")
+        self._set_roles(manifest)
         earlier = self.manifest()
         differences = manifest.differences(earlier) if earlier is not None else []
         if differences and self.num_done:
@@ -149,6 +194,9 @@ class Workspace:
             )
         if differences:
             self.clear()
+
+    def _set_roles(self, manifest: Manifest) -> None:
+        self._roles = ("result",) if manifest.compare is None else ("result", "compare")
 
     def begin(self, manifest: Manifest) -> None:
         """Write the manifest of a checked job."""
@@ -170,21 +218,29 @@ class Workspace:
         return [
             Part(path, match[1], int(match[2]), int(match[3] or match[2]), match[4])
             for path, match in self._ours()
-            if match is not None and match[4] and not match[5] and role in (None, match[1])
+            if match is not None and match[4] and not match[6] and role in (None, match[1])
         ]
 
     def new_path(self, role: str, first: int, end: int | None = None) -> Path:
-        """Return the path to write a part to before it is sealed."""
+        """Return where this process writes a part before it is sealed."""
         span = f"{first:08d}" if end is None else f"{first:08d}-{end:08d}"
-        return self.path / f"{role}-{span}.{SUFFIXES[role]}"
+        return self.path / f"{role}-{span}.by-{Owner.me().name}.{SUFFIXES[role]}"
 
     def seal(self, path: Path) -> None:
-        """Rename a complete part, written at `new_path`, to its name with the hash."""
-        sealed = path.with_name(f"{path.stem}.{_hash(path)}{path.suffix}")
-        for other in self.path.glob(f"{path.stem}.*{path.suffix}"):
-            if other != sealed:
-                other.unlink()
+        """Give a whole part, written at `new_path`, the name with its hash.
+
+        Raises:
+            SettingsError: another edit has begun here since this process joined.
+            FileNotFoundError: the edit has ended.
+        """
+        if self._joined_text not in (None, (self.path / MANIFEST).read_text(encoding="utf-8")):
+            raise SettingsError(f"{self._out}: another edit has begun there; this one ends")
+        span = path.name.partition(".")[0]
+        sealed = path.with_name(f"{span}.{_hash(path)}{path.suffix}")
         path.replace(sealed)
+        for other, match in self._ours():
+            if other.name.startswith(f"{span}.") and match and match[4] and other != sealed:
+                other.unlink(missing_ok=True)
 
     def anchors(self, first: int) -> Path | None:
         """Return the file of the anchors of the shot that begins at `first`, if there is one."""
@@ -210,15 +266,17 @@ class Workspace:
         kept: dict[int, Image] = {}
         for part in self.parts("frames"):
             if part.first < indices.stop and indices.start < part.end:
-                images = np.load(part.path, allow_pickle=False)
-                kept |= dict(zip(range(part.first, part.end), images, strict=True))
+                # Another worker may have encoded them in the meantime
+                with suppress(FileNotFoundError):
+                    images = np.load(part.path, allow_pickle=False)
+                    kept |= dict(zip(range(part.first, part.end), images, strict=True))
         return {index: image for index, image in kept.items() if index in indices}
 
     def drop_kept(self, indices: range) -> None:
         """Delete the kept frames at `indices`, once they are encoded."""
         for part in self.parts("frames"):
             if indices.start <= part.first and part.end <= indices.stop:
-                part.path.unlink()
+                part.path.unlink(missing_ok=True)
 
     def remember(self, path: Path) -> None:
         """Record a finished file or folder before it is renamed to an output."""
@@ -248,15 +306,21 @@ class Workspace:
         if (self.path / MANIFEST).exists():
             read_manifest(self.path / MANIFEST)
             return
-        if any(path.name not in (LOCK, f"{MANIFEST}.part") for path in self.path.iterdir()):
+        known = (LOCK, CLAIMS, f"{MANIFEST}.part")
+        if any(path.name not in known for path in self.path.iterdir()):
             raise MediaError(
                 f"{self.path}: Fairy keeps its work in a folder of this name, but this one is not "
                 "Fairy's: rename it, or give another output"
             )
 
-    def _delete_unfinished(self) -> None:
+    def _delete_unfinished(self, *, of_others: bool = True) -> None:
+        """Delete what this process has not finished, and what nobody will finish any more."""
+        me = Owner.me().name
         for path, match in self._ours():
-            if match is None or match[4] is None or match[5] is not None:
+            if match is not None and match[4] and not match[6]:
+                continue
+            writer = match[5] if match is not None else None
+            if writer == me or (of_others and not (writer and may_live(writer))):
                 _delete(path)
 
     def _delete_damaged(self) -> None:

@@ -10,9 +10,7 @@ Tests: tests/training/data/test_pools.py.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
@@ -24,6 +22,7 @@ from torch import Tensor
 from fairy.errors import FairyError
 from fairy.synthetic.edits import Split, sample_pairs
 from fairy.synthetic.photos import PhotoPool
+from fairy.system import end_with_parent
 from fairy.training.config import TrainConfig
 from fairy.training.data.pairs import (
     MixedSampler,
@@ -192,16 +191,9 @@ def _start_worker(images: Path | None, photo_share: float, clear_share: float) -
     """Prepare a worker: one thread, and no reaction to Ctrl-C, which the trainer handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     photos = None if images is None else PhotoPool(images)
     _sampler[:] = [MixedSampler(photos, photo_share, clear_share)]
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _work(job: PoolJob) -> RenderedPool:

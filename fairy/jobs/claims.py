@@ -1,0 +1,223 @@
+"""Claims on pieces of work by any number of processes, on any machine, with only a folder.
+
+The attempts at the work NAME are the files `NAME.0`, `NAME.1`, ...; the newest one counts. A
+process claims work by creating the next file exclusively, so one of several gets it. It may do so
+once the newest attempt was given back or its owner is gone: the process has ended (known on its
+own machine), or has not touched its file for a lease (from other machines). An owner that was only
+slow loses nothing but time, as long as both make the same result.
+Tests: tests/jobs/test_claims.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import fsspec
+import psutil
+
+LEASE_S = 600.0
+# A file that is still empty: its owner is between creating and filling it, or was killed there
+EMPTY_S = 10.0
+CLOCK = "clock"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process: its machine, its number there, and when it started (seconds since 1970)."""
+
+    host: str
+    pid: int
+    started: float
+
+    @classmethod
+    def me(cls) -> Owner:
+        """Return this process."""
+        return _process(os.getpid())
+
+    @property
+    def name(self) -> str:
+        """A name for files: machine, number and start, such as "0a1b2c3d-4711-1796000000"."""
+        return f"{zlib.crc32(self.host.encode()):08x}-{self.pid}-{self.started:.0f}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs, or ran, on this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known to have ended; only a process of this machine can be."""
+        if not self.is_here:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            # Another process may have got its number since. A zombie does no work
+            same = abs(process.create_time() - self.started) < 2
+            return not same or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+
+@cache
+def _process(pid: int) -> Owner:
+    return Owner(socket.gethostname(), pid, psutil.Process(pid).create_time())
+
+
+def may_live(name: str) -> bool:
+    """Return whether a process with this `Owner.name` may run; on other machines it may."""
+    host, pid, started = name.split("-")
+    me = Owner.me()
+    if host != me.name.partition("-")[0]:
+        return True
+    return not Owner(me.host, int(pid), float(started)).has_ended
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One claim: its number, from 0, its owner (None: not readable yet), whether it was given back.
+
+    `path` is the file's, as its file system names it.
+    """
+
+    number: int
+    path: str
+    owner: Owner | None
+    given_back: bool = False
+
+
+class Claims:
+    """The claims in one folder, which exists; a context manager that gives back what it still has.
+
+    Args:
+        root: a folder, or an address that fsspec knows. Its file system must create files
+            exclusively: local disks, NFS 3 and later, S3 (`If-None-Match`).
+        lease_s: how long a claim of another machine lasts without a sign of life.
+    """
+
+    def __init__(self, root: Path | str, lease_s: float = LEASE_S) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(str(root))
+        self._lease_s = lease_s
+        self._mine: dict[str, str] = {}
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._beat: threading.Thread | None = None
+
+    def __enter__(self) -> Claims:
+        """Begin without a claim."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give back what is left and end the signs of life."""
+        self._stop.set()
+        for name in list(self._mine):
+            self.give_back(name)
+        if self._beat is not None:
+            self._beat.join()
+
+    def take(self, name: str) -> int | None:
+        """Claim a piece of work; return the number of the attempt, None if another has it."""
+        newest = self.newest(name)
+        if newest is not None and not self.is_free(newest):
+            return None
+        number = 0 if newest is None else newest.number + 1
+        path = f"{self._root}/{name}.{number}"
+        try:
+            self._fs.pipe_file(path, _record(given_back=False), mode="create")
+        except FileExistsError:
+            return None
+        with self._guard:
+            self._mine[name] = path
+        self._start_beat()
+        return number
+
+    def give_back(self, name: str) -> None:
+        """Let others claim a piece of this process's work."""
+        with self._guard:
+            path = self._mine.pop(name, None)
+        if path is not None:
+            # The folder is deleted when all is done
+            with suppress(FileNotFoundError):
+                self._fs.pipe_file(path, _record(given_back=True))
+
+    def keep(self, name: str) -> None:
+        """Hold a claim for ever: the work is done."""
+        with self._guard:
+            self._mine.pop(name, None)
+
+    def newest(self, name: str) -> Attempt | None:
+        """Return the newest attempt at a piece of work."""
+        return self.all().get(name)
+
+    def all(self) -> dict[str, Attempt]:
+        """Return the newest attempt of every piece of work, by its name."""
+        found: dict[str, tuple[int, str]] = {}
+        for path in self._paths():
+            name, _, number = path.rsplit("/", 1)[-1].rpartition(".")
+            if name and number.isdecimal() and int(number) >= found.get(name, (0, ""))[0]:
+                found[name] = int(number), path
+        return {name: self._read(number, path) for name, (number, path) in found.items()}
+
+    def is_free(self, attempt: Attempt) -> bool:
+        """Return whether the work of an attempt can be claimed anew."""
+        if attempt.given_back:
+            return True
+        if attempt.owner is None:
+            return self._age_s(attempt.path) > EMPTY_S
+        if attempt.owner.is_here:
+            return attempt.owner.has_ended
+        return self._age_s(attempt.path) > self._lease_s
+
+    def _paths(self) -> Iterator[str]:
+        try:
+            # Object stores remember listings, which must be fresh here
+            self._fs.invalidate_cache(self._root)
+            yield from self._fs.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return
+
+    def _read(self, number: int, path: str) -> Attempt:
+        try:
+            record = json.loads(self._fs.cat_file(path))
+            owner = Owner(record["host"], record["pid"], record["started"])
+        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            return Attempt(number, path, None)
+        return Attempt(number, path, owner, record["given_back"])
+
+    def _age_s(self, path: str) -> float:
+        """Return the seconds since a file was touched, both by the file system's own clock."""
+        clock = f"{self._root}/{CLOCK}-{os.getpid()}"
+        try:
+            self._fs.pipe_file(clock, b"")
+            age = self._fs.modified(clock) - self._fs.modified(path)
+            self._fs.rm_file(clock)
+        except FileNotFoundError:
+            return 0.0
+        return float(age.total_seconds())
+
+    def _start_beat(self) -> None:
+        if self._beat is None:
+            self._beat = threading.Thread(target=self._touch, daemon=True, name="claims")
+            self._beat.start()
+
+    def _touch(self) -> None:
+        """Touch this process's files from time to time, until the end."""
+        while not self._stop.wait(self._lease_s / 4):
+            with self._guard:
+                paths = list(self._mine.values())
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    if self._fs.exists(path):
+                        self._fs.pipe_file(path, _record(given_back=False))
+
+
+def _record(*, given_back: bool) -> bytes:
+    return json.dumps(asdict(Owner.me()) | {"given_back": given_back}).encode()

@@ -1,0 +1,400 @@
+"""One clip edited by several processes: each takes segments that nobody has, one joins them.
+
+Nothing is sent between them. The leader plans, holds the workspace's lock and puts the outputs in
+place; all of them edit segments and leave them in the workspace. Who has which segment is said by
+claims (`fairy.jobs.claims`), so when one is killed another takes over what it had. Each process
+edits the anchors of its shots by itself: that costs less than sending their keys and values.
+Tests: tests/jobs/test_team.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+
+from fairy.editors.loading import load_editor
+from fairy.errors import FairyError, JobInterrupted, MediaError, WorkspaceInUseError
+from fairy.interrupt import Cancel, Progress
+from fairy.jobs.claims import Claims, Owner
+from fairy.jobs.edit import make_outputs, run_edit
+from fairy.jobs.outputs import ClipOutputs, KeptFrames
+from fairy.jobs.plan import EditPlan, EditRequest, Segment, plan_edit
+from fairy.jobs.report import EditReport
+from fairy.jobs.segment import ClipJob, model_size
+from fairy.jobs.workspace import Workspace
+from fairy.settings import EditConfig
+from fairy.system import end_with_parent, usable_cores
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.2
+# For another rank to appear: all of them start at the same time
+ARRIVAL_S = 60.0
+# For a worker to finish its batch after it was asked to stop
+STOP_S = 60.0
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One of the processes that edit one clip.
+
+    Attributes:
+        number: from 0; 0 is the leader.
+        count: how many there are.
+        local_number: among those on this machine.
+        local_count: how many are on this machine.
+        run: a word that all of them know and no other run has.
+    """
+
+    number: int
+    count: int
+    local_number: int
+    local_count: int
+    run: str
+
+    @classmethod
+    def of_torchrun(cls) -> Rank | None:
+        """Return this process's rank; None if torchrun did not start it, or not several."""
+        numbers = [os.environ.get(name, "") for name in _TORCHRUN]
+        if not all(number.isdecimal() for number in numbers) or int(numbers[1]) < 2:
+            return None
+        words = (os.environ.get(name, "0") for name in _RUN)
+        number, count, local_number, local_count = map(int, numbers)
+        run = re.sub(r"\W", "_", "_".join(words))
+        return cls(number, count, local_number, local_count, run)
+
+    def config(self, config: EditConfig) -> EditConfig:
+        """Return the settings with this process's GPU, if it is to use one, and share the cores."""
+        torch.set_num_threads(max(1, usable_cores() // self.local_count))
+        kind = config.device.partition(":")[0]
+        if kind == "cpu" or not torch.cuda.is_available():
+            return config
+        number = self.local_number % torch.cuda.device_count()
+        return replace(config, device=f"cuda:{number}")
+
+
+_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+_RUN = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
+
+
+class Team:
+    """The leader's side: what `run_edit` calls to have a clip edited by all.
+
+    Args:
+        rank: the leader's.
+        workers: started by this process; none where torchrun starts the ranks.
+        cancel: asks the leader to stop.
+    """
+
+    def __init__(
+        self, rank: Rank, workers: Sequence[BaseProcess] = (), cancel: Cancel | None = None
+    ) -> None:
+        self._rank, self._workers, self._cancel = rank, workers, cancel or Cancel()
+
+    @contextmanager
+    def announced(self, workspace: Workspace) -> Iterator[None]:
+        """Let the other ranks know that a leader is here."""
+        workspace.claims.mkdir(exist_ok=True)
+        with Claims(workspace.claims) as self._claims:
+            self._claims.take(f"leader-{self._rank.run}")
+            yield
+
+    def progress(self, workspace: Workspace, report: Progress | None) -> Progress:
+        """Return a callback that reports the frames of all processes, at most every second."""
+        last_s = 0.0
+
+        def of_all(done: int, total: int) -> None:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if report is not None and now_s - last_s >= 1:
+                last_s = now_s
+                report(workspace.num_done, total)
+
+        return of_all
+
+    def edit(
+        self, plan: EditPlan, job: ClipJob, outputs: ClipOutputs, workspace: Workspace
+    ) -> None:
+        """Edit the clip together with the others, until no segment is missing."""
+        claims = self._claims
+        claims.take(f"ready-{self._rank.run}")
+        work(claims, self._rank, plan, job, _parts(outputs, plan, workspace), self._cancel)
+        for worker in self._workers:
+            worker.join()
+        if not self._workers:
+            self._wait_for_ranks(claims)
+
+    def _wait_for_ranks(self, claims: Claims) -> None:
+        """Wait until all ranks have come and gone: one that is late must see that all is done."""
+        names = {f"rank-{number}-{self._rank.run}" for number in range(1, self._rank.count)}
+        until = time.monotonic() + ARRIVAL_S
+        while time.monotonic() < until:
+            here = claims.all()
+            if names <= here.keys() and all(claims.is_free(here[name]) for name in names):
+                return
+            self._cancel.check()
+            time.sleep(POLL_S)
+        logger.warning("not all of the %d ranks came; the clip is done without", self._rank.count)
+
+
+def edit_with_others(
+    request: EditRequest, *, progress: Progress | None = None, cancel: Cancel | None = None
+) -> EditReport | None:
+    """Edit a clip as a rank of torchrun, with workers that are started here, or alone.
+
+    Returns:
+        What was done; None where another rank reports it.
+
+    Raises:
+        FairyError, JobInterrupted: as `run_edit`.
+    """
+    if (rank := Rank.of_torchrun()) is not None:
+        return edit_as_rank(request, rank, progress=progress, cancel=cancel)
+    if request.workers > 1:
+        return edit_with_workers(request, progress=progress, cancel=cancel)
+    return run_edit(request, progress=progress, cancel=cancel)
+
+
+def edit_with_workers(
+    request: EditRequest, *, progress: Progress | None = None, cancel: Cancel | None = None
+) -> EditReport:
+    """Edit a clip with several processes on this machine: this one and others that it starts.
+
+    Raises:
+        FairyError, JobInterrupted: as `run_edit`.
+    """
+    num_workers = request.workers
+    run = f"workers_{os.getpid()}_{time.monotonic_ns()}"
+    ranks = [Rank(i, num_workers, i, num_workers, run) for i in range(num_workers)]
+    before = torch.get_num_threads()
+    config = ranks[0].config(request.config)
+    # What cannot be done is refused before any process starts
+    plan_edit(request)
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_help, args=(request, rank), daemon=True) for rank in ranks[1:]
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        return run_edit(
+            replace(request, config=config),
+            progress=progress,
+            cancel=cancel,
+            team=Team(ranks[0], workers, cancel),
+        )
+    finally:
+        torch.set_num_threads(before)
+        _end(workers)
+
+
+def edit_as_rank(
+    request: EditRequest,
+    rank: Rank,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> EditReport | None:
+    """Edit a clip as one of the ranks that torchrun started; None where another rank reports.
+
+    Ranks that an earlier torchrun left behind go on with their work; these then help them.
+
+    Raises:
+        FairyError, JobInterrupted: as `run_edit`; MediaError if the leader's folder is not seen.
+    """
+    request = replace(request, config=rank.config(request.config))
+    if rank.number == 0:
+        while True:
+            try:
+                return run_edit(
+                    request, progress=progress, cancel=cancel, team=Team(rank, (), cancel)
+                )
+            except WorkspaceInUseError:
+                if not _help_others(request, rank, cancel or Cancel()):
+                    return None
+    help_edit(request, rank, cancel or Cancel())
+    return None
+
+
+def help_edit(request: EditRequest, rank: Rank, cancel: Cancel) -> None:
+    """Edit segments of a clip whose leader is another process, until none is missing.
+
+    Raises:
+        MediaError: no leader is seen.
+        SettingsError: the leader's edit is another one.
+    """
+    workspace = request.workspace
+    if not _wait_for_leader(request, rank, cancel):
+        return
+    editor = load_editor(request.config)
+    # Once the leader has put the outputs in place the folder goes
+    with suppress(FileNotFoundError), Claims(workspace.claims) as claims:
+        claims.take(f"rank-{rank.number}-{rank.run}")
+        if not _wait_until_ready(claims, cancel):
+            return
+        # The leader has checked the outputs
+        plan = plan_edit(replace(request, overwrite=True))
+        size = model_size(plan.info, request.config, editor)
+        manifest = replace(plan.manifest(), editor=editor.identity(), size=size)
+        with workspace.joined(manifest), ClipJob(plan, editor, workspace, cancel=cancel) as job:
+            outputs = make_outputs(plan, job.size, workspace)
+            work(claims, rank, plan, job, _parts(outputs, plan, workspace), cancel)
+
+
+def work(
+    claims: Claims,
+    rank: Rank,
+    plan: EditPlan,
+    job: ClipJob,
+    outputs: ClipOutputs | KeptFrames,
+    cancel: Cancel,
+) -> None:
+    """Edit segments that nobody has, until none is missing."""
+    # A clip with fewer frames than its headers promise has no frames for the last ones
+    empty: set[Segment] = set()
+    while missing := [one for one in outputs.missing() if one not in empty]:
+        cancel.check()
+        taken = take_some(claims, rank, plan.segments, missing)
+        if not taken:
+            time.sleep(POLL_S)
+            continue
+        with outputs:
+            job.edit(taken, outputs)
+        left = outputs.missing()
+        empty |= {one for one in taken if one in left}
+        for one in taken:
+            if one in left:
+                claims.give_back(name_of(one))
+            else:
+                claims.keep(name_of(one))
+
+
+def take_some(
+    claims: Claims, rank: Rank, segments: Sequence[Segment], missing: Sequence[Segment]
+) -> list[Segment]:
+    """Claim segments in a row, a share of what is missing that shrinks as the work does.
+
+    Each rank begins in a part of the clip of its own, so that few shots are done by several.
+    """
+    held = claims.all()
+    free = [
+        one
+        for one in missing
+        if (attempt := held.get(name_of(one))) is None or claims.is_free(attempt)
+    ]
+    if not free:
+        return []
+    own_start = segments[rank.number * len(segments) // rank.count].first
+    first = next((one for one in free if one.first >= own_start), free[0])
+    taken: list[Segment] = []
+    for one in free[free.index(first) :][: math.ceil(len(free) / (2 * rank.count))]:
+        if taken and taken[-1].end != one.first:
+            break
+        if claims.take(name_of(one)) is None:
+            break
+        taken.append(one)
+    return taken
+
+
+def name_of(segment: Segment) -> str:
+    """Return the name of a segment's claim."""
+    return f"{segment.first:08d}-{segment.end:08d}"
+
+
+def _parts(outputs: ClipOutputs, plan: EditPlan, workspace: Workspace) -> ClipOutputs | KeptFrames:
+    return outputs if outputs.in_segments else KeptFrames(plan, workspace)
+
+
+def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
+    """Wait until a leader is there; return False if one has finished since this process began."""
+    workspace = request.workspace
+    until = time.monotonic() + ARRIVAL_S
+    while time.monotonic() < until:
+        if _leaders(Claims(workspace.claims), rank):
+            return True
+        if not workspace.path.exists() and _is_new(request.out):
+            return False
+        cancel.check()
+        time.sleep(POLL_S)
+    raise MediaError(
+        f"rank {rank.number} does not see {workspace.path}: give --work-dir a folder that all "
+        "machines share"
+    )
+
+
+def _is_new(out: Path) -> bool:
+    """Return whether an output was written since this process began."""
+    return out.exists() and out.stat().st_mtime >= Owner.me().started
+
+
+def _leaders(claims: Claims, rank: Rank) -> list[str]:
+    """Return the runs whose leader is at work: on other machines this run's, here any."""
+    return [
+        name
+        for name, attempt in claims.all().items()
+        if name.startswith("leader-")
+        and not claims.is_free(attempt)
+        and attempt.owner is not None
+        and (attempt.owner.is_here or name == f"leader-{rank.run}")
+    ]
+
+
+def _wait_until_ready(claims: Claims, cancel: Cancel) -> bool:
+    """Wait until the leader has checked everything; return False if it has ended instead."""
+    while True:
+        here = claims.all()
+        held = [name for name, attempt in here.items() if not claims.is_free(attempt)]
+        if any(name.startswith("ready-") for name in held):
+            return True
+        if not any(name.startswith("leader-") for name in held):
+            return False
+        cancel.check()
+        time.sleep(POLL_S)
+
+
+def _help_others(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
+    """Help ranks that an earlier run left behind; return whether this one must lead after them."""
+    if not _leaders(Claims(request.workspace.claims), rank):
+        raise WorkspaceInUseError(
+            f"{request.out}: another process is writing it: wait for it or give another name"
+        )
+    help_edit(request, rank, cancel)
+    while request.workspace.is_locked:
+        cancel.check()
+        time.sleep(POLL_S)
+    return request.workspace.manifest() is not None
+
+
+def _help(request: EditRequest, rank: Rank) -> None:
+    """Work for the process that started this one; ends with it."""
+    end_with_parent()
+    logging.getLogger("fairy").setLevel(logging.ERROR)
+    try:
+        with Cancel().on_signals() as cancel:
+            help_edit(replace(request, config=rank.config(request.config)), rank, cancel)
+    except JobInterrupted:
+        pass
+    except FairyError as error:
+        logger.error("worker %d: %s", rank.number, error)
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """Ask workers that still run to stop, and see that they do."""
+    ends: list[Callable[[BaseProcess], None]] = [BaseProcess.terminate, BaseProcess.kill]
+    for end in ends:
+        for worker in workers:
+            if worker.is_alive():
+                end(worker)
+        for worker in workers:
+            worker.join(STOP_S)

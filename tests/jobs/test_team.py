@@ -1,0 +1,227 @@
+"""Any number of processes edit one clip, some of them are killed, and the file is the same."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+import fairy.jobs.plan
+from fairy.errors import SettingsError
+from fairy.jobs.claims import Claims
+from fairy.jobs.edit import edit_video
+from fairy.jobs.plan import Segment
+from fairy.jobs.team import Rank, take_some
+from fairy.media.write import write_video
+from fairy.settings import EditConfig
+from tests.jobs.worker import SEGMENT_FRAMES, start
+from tests.tiny import make_frames
+
+pytestmark = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
+)
+
+NUM_FRAMES = 32
+OPTIONS = ["--size", 32, "--steps", 1, "--frame-batch-size", 2, "--seed", 5]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    write_video(make_frames(NUM_FRAMES, 32, 48), path, fps=10)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shots(clip: Path) -> Path:
+    path = clip.with_name("shots.txt")
+    path.write_text("18")
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(clip: Path, shots: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The hash of what one process makes."""
+    out = tmp_path_factory.mktemp("alone") / "out.mp4"
+    (process,) = start_ranks(1, clip, shots, out)
+    process.join()
+    return hash_of(out)
+
+
+def start_ranks(
+    count: int, clip: Path, shots: Path, out: Path, run: str = "a", *more: object
+) -> list[BaseProcess]:
+    """Start what `torchrun --nproc-per-node COUNT -m fairy edit` does."""
+    return [start_rank(rank, count, clip, shots, out, run, *more) for rank in range(count)]
+
+
+def start_rank(
+    rank: int, count: int, clip: Path, shots: Path, out: Path, run: str = "a", *more: object
+) -> BaseProcess:
+    """Start one of the ranks."""
+    command = ["edit", clip, "make it snow", "-o", out, *OPTIONS, "--shots", shots, *more]
+    environment = {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "TORCHELASTIC_RUN_ID": run,
+        "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
+    }  # fmt: skip
+    printed = out.with_name(f"{out.name}-{run}-{rank}.txt")
+    return start(command, printed, environment=environment)
+
+
+def finish(ranks: list[BaseProcess]) -> list[int | None]:
+    for rank in ranks:
+        rank.join()
+    return [rank.exitcode for rank in ranks]
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def left_beside(out: Path) -> list[str]:
+    return [path.name for path in out.parent.iterdir() if path.suffix != ".txt" and path != out]
+
+
+def wait_for_work(out: Path) -> None:
+    """Wait until some frames are edited."""
+    until = time.monotonic() + 60
+    while not any(out.parent.glob("*.fairy/frames-*")):
+        assert time.monotonic() < until, "nothing was edited"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_file_is_the_one_that_a_single_process_makes(
+    clip: Path, shots: Path, alone: str, tmp_path: Path, count: int
+):
+    out = tmp_path / "out.mp4"
+    assert finish(start_ranks(count, clip, shots, out)) == [0] * count
+    assert hash_of(out) == alone
+    assert left_beside(out) == []
+
+
+def test_all_of_them_edit(clip: Path, shots: Path, tmp_path: Path):
+    out = tmp_path / "out.mp4"
+    ranks = start_ranks(2, clip, shots, out)
+    owners: set[int] = set()
+    while ranks[0].is_alive():
+        segments = [
+            attempt
+            for name, attempt in Claims(tmp_path / "out.mp4.fairy" / "claims").all().items()
+            if name[0].isdecimal() and attempt.owner is not None
+        ]
+        owners |= {attempt.owner.pid for attempt in segments if attempt.owner is not None}
+    finish(ranks)
+    assert owners == {rank.pid for rank in ranks}
+
+
+def test_a_rank_that_is_killed_is_replaced_by_the_others(
+    clip: Path, shots: Path, alone: str, tmp_path: Path
+):
+    out = tmp_path / "out.mp4"
+    ranks = start_ranks(3, clip, shots, out)
+    wait_for_work(out)
+    ranks[2].kill()
+    assert finish(ranks) == [0, 0, -9]
+    assert hash_of(out) == alone
+
+
+def test_the_same_command_goes_on_after_all_were_killed(
+    clip: Path, shots: Path, alone: str, tmp_path: Path
+):
+    out = tmp_path / "out.mp4"
+    ranks = start_ranks(2, clip, shots, out)
+    wait_for_work(out)
+    for rank in ranks:
+        rank.kill()
+    finish(ranks)
+    assert finish(start_ranks(2, clip, shots, out, "b")) == [0, 0]
+    assert hash_of(out) == alone
+    assert left_beside(out) == []
+
+
+def test_a_second_start_helps_the_ranks_that_the_first_left_behind(
+    clip: Path, shots: Path, alone: str, tmp_path: Path
+):
+    out = tmp_path / "out.mp4"
+    first = start_ranks(2, clip, shots, out)
+    wait_for_work(out)
+    second = start_ranks(2, clip, shots, out, "b")
+    assert finish(first) == [0, 0]
+    assert finish(second) == [0, 0]
+    assert hash_of(out) == alone
+
+
+def test_pictures_are_written_by_the_leader(clip: Path, shots: Path, tmp_path: Path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert finish(start_ranks(1, clip, shots, one)) == [0]
+    assert finish(start_ranks(2, clip, shots, two)) == [0, 0]
+    pictures = [[hash_of(path) for path in sorted(out.glob("*.png"))] for out in (one, two)]
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) == NUM_FRAMES
+
+
+def test_ranks_with_other_settings_are_refused(clip: Path, shots: Path, tmp_path: Path):
+    out = tmp_path / "out.mp4"
+    leader = start_rank(0, 2, clip, shots, out)
+    other = start_rank(1, 2, clip, shots, out, "a", "--seed", 6)
+    assert finish([leader, other]) == [0, 2]
+    assert "with other settings (seed was 5, is 6)" in (tmp_path / "out.mp4-a-1.txt").read_text()
+
+
+def test_workers_are_started_and_make_the_same_file(clip: Path, shots: Path, tmp_path: Path):
+    hashes = []
+    for count in (1, 2):
+        out, printed = tmp_path / "out.mp4", tmp_path / "printed.txt"
+        command = ["edit", clip, "make it snow", "-o", out, *OPTIONS, "--shots", shots]
+        # The workers are new processes, whose segments have the usual length
+        whole = {"SEGMENT_FRAMES": str(fairy.jobs.plan.SEGMENT_FRAMES)}
+        process = start([*command, "--workers", count], printed, environment=whole)
+        assert finish([process]) == [0], printed.read_text()
+        assert printed.read_text() == ""
+        assert left_beside(out) == []
+        hashes.append(hash_of(out))
+        out.unlink()
+    assert hashes[0] == hashes[1]
+
+
+def test_what_is_done_can_be_kept_elsewhere(clip: Path, shots: Path, alone: str, tmp_path: Path):
+    work, out = tmp_path / "work", tmp_path / "out.mp4"
+    work.mkdir()
+    ranks = start_ranks(2, clip, shots, out, "a", "--work-dir", work)
+    while not any(work.glob("out.mp4.fairy/frames-*")):
+        assert ranks[0].is_alive()
+    assert not out.with_name("out.mp4.fairy").exists()
+    assert finish(ranks) == [0, 0]
+    assert hash_of(out) == alone
+    assert list(work.iterdir()) == []
+
+
+def test_a_loaded_model_cannot_be_shared(clip: Path, tmp_path: Path):
+    with pytest.raises(SettingsError, match="leave out `pipeline`"):
+        edit_video(clip, "snow", tmp_path / "out.mp4", EditConfig(), pipeline=object(), workers=2)  # type: ignore[arg-type]
+
+
+def segments(count: int) -> list[Segment]:
+    size, end = SEGMENT_FRAMES, SEGMENT_FRAMES * count
+    return [Segment(first, first + size, (0, end), (0,)) for first in range(0, end, size)]
+
+
+def test_each_rank_begins_in_a_part_of_its_own(tmp_path: Path):
+    clip = segments(12)
+    with Claims(tmp_path) as claims:
+        taken = [take_some(claims, Rank(n, 3, n, 3, "a"), clip, clip) for n in range(3)]
+    assert [one[0].first for one in taken] == [0, 4 * SEGMENT_FRAMES, 8 * SEGMENT_FRAMES]
+
+
+def test_shares_shrink_so_that_all_end_together(tmp_path: Path):
+    clip, sizes = segments(16), []
+    with Claims(tmp_path) as claims:
+        while taken := take_some(claims, Rank(0, 2, 0, 2, "a"), clip, clip):
+            sizes.append(len(taken))
+    assert sizes == sorted(sizes, reverse=True)
+    assert (sizes[0], sizes[-1], sum(sizes)) == (4, 1, 16)
