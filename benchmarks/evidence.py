@@ -1,17 +1,17 @@
-"""Measure everything that the documents claim of the bundled model, by one command.
+"""Measure everything that the documents claim about the bundled model, with one command.
 
     make evidence                                     under two hours on two cores
-    make evidence EVIDENCE=quick                      a quarter of an hour, to see that all works
+    make evidence EVIDENCE=quick                      a quarter of an hour, to check that it works
     python benchmarks/evidence.py --clips ../shared/clips --photos ../shared/photos
     python benchmarks/evidence.py --also equivariant=MODEL --again speed
 
-Steps: looks, local edits, autoencoder and speed (eval_mini.py); the ablation, a step for each kind
-of clip; the full suite (report, numbers of anchors and of steps, tracking by layer); contact
-sheets. Each is a process of its own. A step that is done is not run again, as long as the model's
-weights and the step's options stay the same: its stamp in OUT/stamps says so, with commit, machine
-and time. At the end the pages are written: README.md, docs/*.md, docs/report.html, docs/sheets.
-Real clips and photographs are used where they are given; nothing requires them.
-`quick` writes its pages into OUT/pages instead: its numbers are too rough for the documents.
+Steps: looks, local edits, autoencoder and speed (eval_mini.py); the ablation, one step per kind of
+clip; the full suite (report, numbers of anchors and of steps, tracking by layer); contact sheets.
+Each runs in its own process. A finished step is skipped while the model's weights and the step's
+options stay the same: its stamp in OUT/stamps records them, with commit, machine and time. At the
+end the pages are written: README.md, docs/*.md, docs/report.html, docs/sheets.
+Real clips and photographs are optional.
+`quick` writes its pages to OUT/pages instead, because its numbers are too rough for the documents.
 Tests: tests/benchmarks/test_evidence.py.
 """
 
@@ -45,12 +45,12 @@ class Scale:
     """How much is measured.
 
     Attributes:
-        images: pictures of looks and of the autoencoder.
-        scenes: of local edits.
-        sizes: at which both are measured, in px.
-        clips: of each kind in the ablation; all when None.
-        frames: of each real clip.
-        suite: of `fairy eval`.
+        images: pictures for the looks and the autoencoder.
+        scenes: scenes for the local edits.
+        sizes: sizes at which both are measured, in px.
+        clips: clips of each kind in the ablation; all when None.
+        frames: frames of each real clip.
+        suite: the suite of `fairy eval`.
     """
 
     images: int
@@ -76,7 +76,7 @@ class Step:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run what is missing, write the pages; exit with 1 if a step failed."""
+    """Run the missing steps and write the pages; exit with 1 if a step failed."""
     args = parser().parse_args(words)
     out: Path = args.out or ROOT / "out" / "evidence" / args.scale
     (out / "stamps").mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clips", type=resolved, help="folder of real clips")
     made.add_argument("--photos", type=resolved, help="folder of photographs")
     made.add_argument("--workers", type=int, default=2, help="processes of a suite")
-    made.add_argument("--again", nargs="+", default=[], metavar="STEP", help="run these again")
+    made.add_argument("--again", nargs="+", default=[], metavar="STEP", help="steps to run again")
     made.add_argument("--out", type=resolved, help="out/evidence/SCALE when not given")
     return made
 
 
 def resolved(text: str) -> Path:
-    """Return an absolute path: the steps run in the project's root."""
+    """Return an absolute path, because the steps run in the project's root."""
     return Path(text).resolve()
 
 
@@ -144,14 +144,14 @@ def steps(args: argparse.Namespace, scale: Scale, out: Path, pages: Path) -> lis
 
 
 def run_step(step: Step, stamps: Path, weights: str, *, again: bool = False) -> bool:
-    """Run a step unless its stamp says that it is done; return whether it is."""
+    """Run a step unless its stamp says that it is done; return whether it succeeded."""
     stamp = stamps / f"{step.name}.json"
     key = {"weights": weights, "words": list(step.words)}
     if not again and _read(stamp).items() >= key.items():
         print(f"== {step.name}: done before ({stamp})", flush=True)
         return True
     print(f"== {step.name}: {' '.join(step.words)}", flush=True)
-    # What an interrupted step leaves must not pass for done
+    # An interrupted step must not count as done
     stamp.unlink(missing_ok=True)
     began = time.monotonic()
     code = subprocess.run([sys.executable, *step.words], cwd=ROOT).returncode
@@ -164,7 +164,7 @@ def run_step(step: Step, stamps: Path, weights: str, *, again: bool = False) -> 
 
 
 def write_pages(out: Path, pages: Path) -> None:
-    """Write every page whose results are there."""
+    """Write every page that has results."""
     write_quality(out / "quality", pages)
     if (out / "report.json").exists():
         write_suite(out / "report.html", pages)
@@ -175,7 +175,7 @@ def write_pages(out: Path, pages: Path) -> None:
 
 
 def copied_pages(folder: Path) -> Path:
-    """Copy the pages to `folder`, which then takes the place of the root; return it."""
+    """Copy the pages to `folder`, to be used instead of the root; return it."""
     for name in PAGES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
@@ -183,13 +183,13 @@ def copied_pages(folder: Path) -> Path:
 
 
 def weights_hash(model: str) -> str:
-    """Return a hash of a model's files, or its name where they are on the hub."""
+    """Return a hash of a model's files, or its name if they are on the hub."""
     found = Path(find_model(model))
     if not found.exists():
         return model
     files = [found] if found.is_file() else sorted(p for p in found.rglob("*") if p.is_file())
     digest = hashlib.sha256()
-    # The card is no weight: it changes with what is measured here
+    # Not the card, which changes with these measurements
     for path in (path for path in files if path.suffix != ".md"):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())

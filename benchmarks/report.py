@@ -1,4 +1,4 @@
-"""Results of run_all.py as Markdown tables, between marks in README.md, and as a plot.
+"""Show results of run_all.py as Markdown tables, between marks in README.md, and as a plot.
 
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl                  print the tables
     python benchmarks/report.py benchmarks/results/*/rows.jsonl --write            into README.md
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def main(words: list[str] | None = None) -> None:
-    """Print the tables of each file; write them and draw them if asked to."""
+    """Print the tables of each file; write and plot them if requested."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,7 +67,7 @@ def picture(results: Path) -> str:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """Return all tables of one run, each under a sentence about it."""
+    """Return all tables of one run, each with a sentence above it."""
     parts = [where(rows[-1])]
     for benchmark, table in (("edit", edits), ("baselines", baselines), ("memory", memory)):
         chosen = [row for row in rows if row["benchmark"] == benchmark]
@@ -89,7 +89,7 @@ def where(row: Row) -> str:
 
 
 def edits(rows: Sequence[Row]) -> str:
-    """Return the table of whole edits by stage, without the batch sizes that the plot shows."""
+    """Return the table of whole edits by stage, without the batch sizes in the plot."""
     sweep = by_batch(rows)
     rows = [row for row in rows if row not in sweep]
     columns: dict[str, Callable[[Row], str]] = {
@@ -136,7 +136,7 @@ def memory(rows: Sequence[Row]) -> str:
         "peak, MB": lambda row: f"{row['peak_mb']:.1f}",
         "of the shortest clip's": lambda row: f"{row['peak_mb'] / rows[0]['peak_mb']:.3f}",
     }
-    return "**Memory by length**, each edit in a process of its own.\n\n" + markdown(columns, rows)
+    return "**Memory by length**, each edit in its own process.\n\n" + markdown(columns, rows)
 
 
 def markdown(columns: dict[str, Callable[[Row], str]], rows: Sequence[Row]) -> str:

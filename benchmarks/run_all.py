@@ -1,13 +1,13 @@
-"""The benchmarks of an edit's speed, in one command, with results as files.
+"""Run the benchmarks of an edit's speed with one command, and write the results to files.
 
     make bench                two CPU cores, `mini`, some minutes
     make bench-gpu            a CUDA device, Stable Diffusion 1.5's shape, under ten minutes
     python benchmarks/run_all.py gpu --dry-run     the same path on a CPU, with tiny models
 
-Each step is a script of these folders in a process of its own. It appends its rows to one file of
-JSON lines as it measures them, so that an interrupted run keeps them. The most important steps come
-first; those that the time budget does not reach are skipped and named. At the end,
-benchmarks/report.py makes tables and a plot. Other scripts are run by hand.
+Each step is a script of these folders, run in its own process. It appends its rows to one file of
+JSON lines as it measures them, so an interrupted run keeps them. The most important steps come
+first; steps that do not fit into the time budget are skipped and listed. At the end,
+benchmarks/report.py makes tables and a plot. Run the other scripts by hand.
 Tests: tests/benchmarks/test_run_all.py.
 """
 
@@ -22,13 +22,13 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_OUT = Path("out/bench")
-# A little under ten minutes, for what starts and ends around it
+# A little under ten minutes, to leave time for starting and finishing
 BARE_MACHINE_S = 570.0
 
 
 @dataclass(frozen=True)
 class Step:
-    """A script, its options, and whether it takes `--out` for rows of its own kind."""
+    """A script, its options, and whether it has `--out` for its rows."""
 
     script: str
     options: str
@@ -37,18 +37,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Scale:
-    """What a dry run makes smaller; the defaults are the real run's.
+    """Values that a dry run makes smaller; the defaults are those of a real run.
 
     Attributes:
-        model: with random weights.
+        model: a model with random weights.
         device: where it runs.
         sizes: small and large, WIDTHxHEIGHT.
-        frames: of the clip.
-        lengths: of clips for scaling in length, besides.
+        frames: frames of the clip.
+        lengths: more clip lengths, for scaling with length.
         steps: denoising steps.
         batches: frame batch sizes to try.
-        modes: faster ones to try, one process each: some need what a machine may lack.
-        runs: of the first edit, and of each way to edit.
+        modes: faster modes to try, each in its own process, because a machine may not have them.
+        runs: runs of the first edit, and of each way to edit.
     """
 
     model: str = "sd15"
@@ -62,12 +62,12 @@ class Scale:
     runs: int = 3
 
 
-# On a CPU there is no float8, and compiling takes minutes
+# A CPU has no float8, and compiling takes minutes
 DRY = Scale("sd15-tiny", "cpu", ("64x48", "64x48"), 5, "7", 2, "2 4", ("fast",), 2)
 
 
 def cpu_plan() -> list[Step]:
-    """Return what `make bench` runs: small pictures and few steps, since a CPU is slow."""
+    """Return the steps of `make bench`: small pictures and few steps, because a CPU is slow."""
     return [
         Step("speed/bench_edit.py", "--sizes 64x48 --device cpu"),
         Step("speed/bench_baselines.py", "--size 64x48 --steps 2 --device cpu"),
@@ -81,7 +81,7 @@ def cpu_plan() -> list[Step]:
 
 
 def gpu_plan(scale: Scale) -> list[Step]:
-    """Return what `make bench-gpu` runs, the most wanted first."""
+    """Return the steps of `make bench-gpu`, the most important first."""
     model = f"--model {scale.model} --device {scale.device}"
     small, large = scale.sizes
     whole = f"{model} --frames {scale.frames} --steps {scale.steps}"
@@ -133,7 +133,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def run_steps(steps: list[Step], out: Path, budget_s: float) -> int:
-    """Run the steps one after the other; return how many failed or were not reached."""
+    """Run the steps one after the other; return how many failed or were skipped."""
     ends, failed = time.monotonic() + budget_s, 0
     for step in steps:
         left_s = ends - time.monotonic()
@@ -152,7 +152,7 @@ def run_steps(steps: list[Step], out: Path, budget_s: float) -> int:
 
 
 def call(command: list[object], limit_s: float | None = None) -> int | str:
-    """Run a command; return its exit code, or why it has none."""
+    """Run a command; return its exit code, or why there is none."""
     limit_s = None if limit_s == float("inf") else limit_s
     try:
         return subprocess.run([str(word) for word in command], timeout=limit_s).returncode

@@ -1,7 +1,7 @@
-"""A tiny InstructPix2Pix pipeline with random weights: every component real, all of it small.
+"""A tiny InstructPix2Pix pipeline with random weights: every component is real, but small.
 
-Its edits mean nothing; the method's properties (equal to diffusers' own, independent of batches,
-anchors used) hold for any weights, so they are tested on these.
+Its edits mean nothing. The method's properties (equal to diffusers' own, independent of batches,
+anchors used) hold for any weights, so tests use these.
 """
 
 from __future__ import annotations
@@ -29,53 +29,32 @@ MAX_TOKENS = 32
 MakePipeline = Callable[[], StableDiffusionInstructPix2PixPipeline]
 
 
+# As in Stable Diffusion 1.5
+SCHEDULE: dict[str, Any] = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "timestep_spacing": "trailing",
+}
+# As in `mini`: the text also scales and shifts every residual block
+TEXT_IN_BLOCKS: dict[str, Any] = {
+    "addition_embed_type": "text",
+    "addition_embed_type_num_heads": 2,
+    "resnet_time_scale_shift": "scale_shift",
+}
+
+
 def make_tiny_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
     """Return it in float32 on the CPU: latents (4, H/2, W/2), attention at both levels."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return StableDiffusionInstructPix2PixPipeline(
-            vae=_vae(),
-            text_encoder=_text_encoder(),
-            tokenizer=_tokenizer(),
-            unet=_unet(),
-            scheduler=EulerAncestralDiscreteScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                timestep_spacing="trailing",
-            ),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
+    return _assemble(seed, _vae, EulerAncestralDiscreteScheduler(**SCHEDULE))
 
 
 def make_tiny_mini(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
-    """Return a tiny model of `mini`'s kind: it predicts the clean latents, blocks of 2x2 pixels."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return StableDiffusionInstructPix2PixPipeline(
-            vae=make_tiny_autoencoder(),
-            text_encoder=_text_encoder(),
-            tokenizer=_tokenizer(),
-            unet=_unet(
-                addition_embed_type="text",
-                addition_embed_type_num_heads=2,
-                resnet_time_scale_shift="scale_shift",
-            ),
-            scheduler=DDPMScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                rescale_betas_zero_snr=True,
-                timestep_spacing="trailing",
-                prediction_type="sample",
-                clip_sample=False,
-            ),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
+    """Return a tiny model like `mini`: it predicts the clean latents of blocks of 2x2 pixels."""
+    scheduler = DDPMScheduler(
+        **SCHEDULE, rescale_betas_zero_snr=True, prediction_type="sample", clip_sample=False
+    )
+    return _assemble(seed, make_tiny_autoencoder, scheduler, **TEXT_IN_BLOCKS)
 
 
 def make_tiny_autoencoder(latent_channels: int = 4, patch_size: int = 2) -> PatchAutoencoder:
@@ -96,16 +75,11 @@ def make_tiny_autoencoder(latent_channels: int = 4, patch_size: int = 2) -> Patc
 
 
 def make_tiny_sample_pipeline(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
-    """Return one built like `mini`: predicts the clean sample, the text also in every resnet."""
+    """Return a pipeline whose UNet predicts the clean sample, with the text in every block."""
     pipe = make_tiny_pipeline(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        pipe.unet = UNet2DConditionModel.from_config(
-            pipe.unet.config,
-            addition_embed_type="text",
-            addition_embed_type_num_heads=2,
-            resnet_time_scale_shift="scale_shift",
-        ).eval()
+        pipe.unet = UNet2DConditionModel.from_config(pipe.unet.config, **TEXT_IN_BLOCKS).eval()
     pipe.scheduler = DDPMScheduler(
         beta_schedule="scaled_linear",
         prediction_type="sample",
@@ -134,13 +108,30 @@ def make_frames(num_frames: int, height: int = 24, width: int = 32, seed: int = 
 
 
 def assert_same_frames(frames: np.ndarray, expected: np.ndarray) -> None:
-    """Frames (T,H,W,3) are equal to one level of 255.
+    """Check that frames (T,H,W,3) are equal up to one level of 255.
 
-    Two runs over the same numbers may differ in the last bit of a float where a matrix library
-    rounds by how its buffers lie in memory, and a level then falls on the other side.
+    Two runs over the same numbers may differ in the last bit of a float, because a matrix library's
+    rounding can depend on how its buffers are aligned. A value may then round to the next level.
     """
     assert frames.shape == expected.shape
     assert np.abs(frames.astype(int) - expected.astype(int)).max() <= 1
+
+
+def _assemble(
+    seed: int, make_vae: Callable[[], torch.nn.Module], scheduler: Any, **unet_settings: Any
+) -> StableDiffusionInstructPix2PixPipeline:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return StableDiffusionInstructPix2PixPipeline(
+            vae=make_vae(),
+            text_encoder=_text_encoder(),
+            tokenizer=_tokenizer(),
+            unet=_unet(**unet_settings),
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
 
 
 def _vae() -> AutoencoderKL:

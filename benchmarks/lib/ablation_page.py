@@ -32,11 +32,11 @@ class Part:
     """A kind of clip.
 
     Attributes:
-        name: of its files.
-        words: in a table's heading, after the number of clips.
-        keys: the measures that count.
-        real: real clips; else rendered ones.
-        free: edits with a free choice; else with an exact result.
+        name: name of its files.
+        words: its name in a table's heading, after the number of clips.
+        keys: the measures to show.
+        real: whether the clips are real; otherwise they are rendered.
+        free: whether edits have a free choice; otherwise an exact result.
     """
 
     name: str
@@ -65,10 +65,10 @@ PARTS = (
 
 
 def write_pages(parts: Mapping[Part, Results], root: Path) -> None:
-    """Put the finding and the tables between the marks of the pages under `root`, and the plot.
+    """Write the finding, the tables and the plot into the pages under `root`.
 
     Raises:
-        ValueError: nothing was measured, or a page lacks its marks.
+        ValueError: nothing was measured, or a page has no marks.
     """
     if not parts:
         raise ValueError("no results: run benchmarks/quality/ablation.py without --draw first")
@@ -82,7 +82,7 @@ def write_pages(parts: Mapping[Part, Results], root: Path) -> None:
 
 
 def finding(parts: Mapping[Part, Results]) -> str:
-    """Return README's finding: what each step does to the warp error, a column for each kind."""
+    """Return README's finding: how each step changes the warp error, with a column per kind."""
     if not parts:
         return "Not measured yet: `make evidence`."
     results = next(iter(parts.values()))
@@ -98,7 +98,7 @@ def finding(parts: Mapping[Part, Results]) -> str:
 
 
 def steps_table(parts: Mapping[Part, Results]) -> str:
-    """Return a row for each step and a column for each kind of clip."""
+    """Return a table with a row per step and a column per kind of clip."""
     rows: dict[tuple[str, str], dict[Part, str]] = defaultdict(dict)
     for part, results in parts.items():
         for step in method_steps(results):
@@ -124,7 +124,7 @@ def change_in_words(change: RelativeChange) -> str:
 
 
 def full_tables(parts: Mapping[Part, Results]) -> str:
-    """Return the steps, then for each kind of clip its measures and, by edit, what was reached."""
+    """Return the steps, then each kind of clip's measures, in total and by edit."""
     sections = [f"![{CAPTION}](sheets/{Path(SHEET).name})", steps_table(parts)]
     for part, results in parts.items():
         sections.append(_measures_table(part, results))
@@ -175,7 +175,7 @@ def _edits_table(results: Results) -> str:
         rows.append([edit.replace("_", " "), source, *cells])
     heading = (
         "By edit: PSNR to the edit with the best choice for each frame / for the clip, and warp "
-        f"error, {measure.unit}. The source: what a clip that was not edited gets by frame."
+        f"error, {measure.unit}. The source: the value of an unedited clip, by frame."
     )
     return f"{heading}\n\n{markdown_table(['edit', 'the source', *results.methods], rows)}"
 
@@ -184,7 +184,7 @@ def by_clip(results: Results, method: str, key: str) -> list[float]:
     """Return a method's scores, one for each clip: the mean over its instructions."""
     found = defaultdict(list)
     for case in results.of(method):
-        # What is missing depends on the clip and the edit, so it is missing for every method
+        # A missing value depends on the clip and the edit, so it is missing for every method
         if key in case.scores.values:
             found[case.clip].append(case.scores.values[key])
     return [float(np.mean(values)) for values in found.values()]
@@ -198,7 +198,7 @@ def against(results: Results, key: str, place: int = 0) -> dict[str, PairedTest]
 
 
 def _verdicts(tests: Mapping[str, PairedTest], measure: Measure) -> list[str]:
-    """Return "93 of 100, p < 0.001" for each test, corrected for how many there are."""
+    """Return "93 of 100, p < 0.001" for each test, corrected for their number."""
     higher = measure.better != "lower"
     p_values = holm([test.p for test in tests.values()])
     return [
@@ -209,7 +209,7 @@ def _verdicts(tests: Mapping[str, PairedTest], measure: Measure) -> list[str]:
 
 @styled()
 def draw_steps(parts: Mapping[Part, Results], path: Path) -> None:
-    """Draw the change of the warp error by each step, a panel for each kind of clip."""
+    """Draw the change of the warp error by each step, with a panel per kind of clip."""
     figure, panels = new_figure(len(parts), (5.2, 2.6))
     for axes, (part, results) in zip(panels, parts.items(), strict=True):
         _draw_panel(axes, f"{_num_clips(results)} {part.words}", results)

@@ -1,7 +1,7 @@
 """Lower bound of an edit's time on a device: FLOPs over the rate of matrix products.
 
-FLOPs are counted by torch on the meta device, 1 multiply-add = 2 FLOP, for the plain computation:
-every frame, step and guidance branch once, nothing shared, merged or left out.
+torch counts the FLOPs on the meta device, 1 multiply-add = 2 FLOP, for the plain computation: every
+frame, step and guidance branch once, with nothing shared, merged or left out.
 Tests: tests/benchmarks/lib/test_bound.py.
 """
 
@@ -32,7 +32,7 @@ def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict
     Args:
         pipe: the model.
         used: the settings that the edit ran with.
-        num_frames: of the clip, anchors included.
+        num_frames: frames of the clip, including anchors.
     """
     num_anchors = len(used.anchor_indices)
     row, self_part = unet_flops(pipe, (used.height, used.width))
@@ -49,7 +49,7 @@ def edit_flops(pipe: FairyPipeline, used: UsedSettings, num_frames: int) -> dict
 
 
 def unet_flops(pipe: FairyPipeline, size: tuple[int, int]) -> tuple[float, float]:
-    """Return the FLOPs of one row of the UNet, and the part of self-attention's scores and sums.
+    """Return the FLOPs of one row of the UNet, and those of self-attention's scores and sums.
 
     Args:
         pipe: the model.
@@ -92,7 +92,7 @@ def _vae_flops(
 def matmul_flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
     """Return the device's fastest rate of large square matrix products within half a second.
 
-    The fastest, since it is a bound: other work on the machine only makes it slower.
+    It is the fastest because this is a bound: other work on the machine only makes it slower.
     """
     size = MATRIX_SIZE.get(device.type, MATRIX_SIZE["cpu"])
     matrix = torch.randn(size, size, device=device, dtype=dtype)

@@ -22,7 +22,7 @@ FPS = 30
 
 
 def write_rendered_clip(path: Path, num_frames: int, size: tuple[int, int]) -> None:
-    """Write a rendered clip of size (height, width), forwards and backwards, of `num_frames`."""
+    """Write a rendered clip of `num_frames` and size (height, width), forwards and backwards."""
     clip = sample_clip(SceneSampler(), NUM_RENDERED, size, torch.Generator().manual_seed(0))
     there_and_back = [*range(NUM_RENDERED), *range(NUM_RENDERED - 2, 0, -1)]
     order = [there_and_back[i % len(there_and_back)] for i in range(num_frames)]
@@ -30,7 +30,7 @@ def write_rendered_clip(path: Path, num_frames: int, size: tuple[int, int]) -> N
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of "512x384", as the type of an argument."""
+    """Return (height, width) for "512x384"; usable as an argument's type."""
     try:
         return memory_plan.parse_size(text)
     except SettingsError as error:

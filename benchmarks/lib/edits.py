@@ -1,4 +1,4 @@
-"""Run one edit by the command line in a process of its own, to measure its own peak memory.
+"""Run one edit with the command line in its own process, to measure its own peak memory.
 
 Tests: tests/benchmarks/lib/test_edits.py.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def report_of_edit(clip: Path, instruction: str, *options: object) -> dict[str, Any]:
-    """Edit a clip, as one shot, into its own folder; return the report of `fairy edit --report`.
+    """Edit a clip, as one shot, into its folder; return the report of `fairy edit --report`.
 
     Raises:
         subprocess.CalledProcessError: the edit failed and printed the reason.

@@ -1,12 +1,12 @@
 """Candidates for `fairy_kernels`: GroupNorm with SiLU, and GEGLU, each as Triton kernels.
 
-No edit uses them. They move there if benchmarks/speed/bench_fusions.py finds them faster on a GPU
-than the same layers by torch.compile, and are deleted if it does not.
+No edit uses them. If benchmarks/speed/bench_fusions.py shows on a GPU that they are faster than the
+same layers with torch.compile, they move there; otherwise they are deleted.
 
-GroupNorm: x (B,C,H,W) in channels_last: a pixel's channels are adjacent in memory. Three launches:
-sums by channel over runs of pixels; from them a factor and an offset for each channel; x read again
-and written. The sums are of differences from the channel's first pixel, so that a mean far from
-zero does not cancel the spread. GEGLU: x (M,2W), value and gate side by side, to (M,W).
+GroupNorm: x (B,C,H,W) in channels_last, so a pixel's channels are adjacent in memory. It has three
+launches: sums per channel over runs of pixels; a factor and an offset per channel; and the result,
+for which x is read again. The sums use differences from the channel's first pixel, so a mean far
+from zero does not cancel the spread. GEGLU: x (M,2W), value and gate side by side, to (M,W).
 Tests: tests/benchmarks/lib/test_fused.py.
 """
 
@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Pixels that one program sums or writes, so many at a time, and channels
+# Pixels per program, pixels at a time, and channels
 RUN, ROWS, CHANNELS = 256, 16, 128
 COLUMNS = 1024
 
@@ -126,7 +126,7 @@ def group_norm_silu(
 
     Args:
         x: images in channels_last, C a multiple of `num_groups`.
-        num_groups: groups of neighbouring channels that are normalised together.
+        num_groups: number of groups; a group's consecutive channels are normalised together.
         weight: (C,).
         bias: (C,).
         eps: added to the variance.

@@ -1,6 +1,6 @@
-"""Held-out pictures with exact results, and how a model's edits of them are judged.
+"""Held-out pictures with exact results, and the scores of a model's edits of them.
 
-Seeds and phrasings that no model was trained with. Images (B,3,H,W) in [0,1], in batches, since
+No model was trained with these seeds and phrasings. Images (B,3,H,W) in [0,1], in batches, because
 each picture comes with the results of every edit. Tests: tests/benchmarks/lib/test_held_out.py.
 """
 
@@ -47,7 +47,7 @@ class Cases:
         sources: (S,3,H,W).
         targets: (S,E,3,H,W).
         asked: (S,) index of the edit that the instruction asks for.
-        instructions: S texts, in phrasings kept from training.
+        instructions: S texts, in held-out phrasings.
     """
 
     edits: tuple[Edit, ...]
@@ -58,12 +58,12 @@ class Cases:
 
     @property
     def own_targets(self) -> Tensor:
-        """The results that were asked for, (S,3,H,W)."""
+        """The results of the requested edits, (S,3,H,W)."""
         return self.targets[torch.arange(len(self.asked)), self.asked]
 
     @property
     def names(self) -> list[str]:
-        """The names of the edits that were asked for, S."""
+        """The names of the S requested edits."""
         return [self.edits[index].name for index in self.asked.tolist()]
 
 
@@ -73,35 +73,35 @@ def scene_cases(
     photos: Path | None = None,
     asked: tuple[Edit, ...] = DETERMINISTIC,
 ) -> Iterator[Cases]:
-    """Draw ordinary scenes; every edit of `asked` is asked for equally often."""
+    """Draw ordinary scenes; every edit in `asked` is requested equally often."""
     return _drawn(count, size, SceneSampler(PhotoPool(photos) if photos else None), asked)
 
 
 def local_cases(count: int, size: tuple[int, int], photos: Path | None = None) -> Iterator[Cases]:
-    """Draw clear scenes; every local edit is asked for equally often."""
+    """Draw clear scenes; every local edit is requested equally often."""
     sampler = ClearSceneSampler(PhotoPool(photos) if photos else None)
     return _drawn(count, size, sampler, LOCAL)
 
 
 def frame_cases(folder: Path, count: int, size: tuple[int, int]) -> Iterator[Cases]:
-    """Take frames of the clips in `folder`; every look is asked for equally often.
+    """Use frames of the clips in `folder`; every look is requested equally often.
 
     Raises:
-        ValueError: no clip in it can be read.
+        ValueError: no clip in the folder can be read.
     """
     frames = real_frames(folder, count, size)
     return _drawn(len(frames), size, SceneSampler(), LOOKS, frames=frames, edits=LOOKS)
 
 
 def real_frames(folder: Path, count: int, size: tuple[int, int]) -> Tensor:
-    """Return `count` frames (S,3,H,W), spread over all clips that can be read and their length.
+    """Return `count` frames (S,3,H,W), spread over all readable clips and their length.
 
     Raises:
         ValueError: no clip in the folder can be read.
     """
     lengths = dict(_readable_clips(folder))
     if not lengths:
-        raise ValueError(f"{folder}: no clip here can be read")
+        raise ValueError(f"{folder}: no clip in this folder can be read")
     each = -(-count // len(lengths))
     frames = []
     for path, length in lengths.items():
@@ -112,17 +112,17 @@ def real_frames(folder: Path, count: int, size: tuple[int, int]) -> Tensor:
 
 
 def whole_photos(folder: Path, count: int, size: tuple[int, int]) -> Iterator[Tensor]:
-    """Yield the middle of up to `count` photographs, (1,3,H,W), evenly chosen, shrunk to `size`."""
+    """Yield up to `count` photographs, evenly chosen, cropped and shrunk to `size`: (1,3,H,W)."""
     photos = PhotoPool(folder, max_side=2 * max(size)).photos
     for photo in photos[:: max(1, len(photos) // count)][:count]:
         yield _fill(photo.permute(1, 2, 0).numpy(), size)
 
 
 def judged(outputs: Tensor, cases: Cases) -> list[Row]:
-    """Return a row for each picture: edit, PSNR, whether it is right and, for local edits, more.
+    """Return a row per picture: edit, PSNR, whether it is right, and measures of local edits.
 
     Right: nearer (mean squared error) to its own target than to the result of any other edit.
-    Local edits: `fairy.metrics.local_edits`; for a removal also what inpainting reaches.
+    Local edits: `fairy.metrics.local_edits`; for a removal also the score of inpainting.
     """
     error = (outputs[:, None] - cases.targets).square().mean((2, 3, 4))
     columns = {
@@ -150,7 +150,7 @@ def _local(output: Tensor, source: Tensor, target: Tensor) -> Row:
 
 
 def _bound(source: Tensor, target: Tensor) -> float:
-    """Return the share of the change that inpainting reaches."""
+    """Return the share of the change that inpainting makes."""
     return float(change_reached(inpainted(source, target), source, target))
 
 
@@ -180,7 +180,7 @@ def _one(
     edits: tuple[Edit, ...],
     frame: Tensor | None,
 ) -> Cases:
-    """Draw the case of this number; `frame` (1,3,H,W) replaces the picture of its scene."""
+    """Draw the case with this number; `frame` (1,3,H,W) replaces the picture of its scene."""
     generator = torch.Generator().manual_seed(FIRST_SEED + number)
     num_objects = torch.randint(1, MOST_OBJECTS + 1, (1,), generator=generator)
     scene = sampler.sample(num_objects, size, generator)
@@ -225,7 +225,7 @@ def _readable_clips(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _fill(image: Image, size: tuple[int, int]) -> Tensor:
-    """Scale a picture (H,W,3) until it just covers `size` and cut out the middle: (1,3,h,w)."""
+    """Scale a picture (H,W,3) to cover `size` and crop the middle: (1,3,h,w)."""
     shape = image.shape[:2]
     factor = max(wanted / side for wanted, side in zip(size, shape, strict=True))
     height, width = (max(w, round(s * factor)) for w, s in zip(size, shape, strict=True))

@@ -1,7 +1,7 @@
-"""The models that benchmarks run: any by name, or an architecture with random weights.
+"""The models that benchmarks run: any model by name, or an architecture with random weights.
 
 `sd15` is the UNet, autoencoder and text encoder of Stable Diffusion 1.5's InstructPix2Pix with
-random weights: the same arithmetic on the same shapes where no checkpoint can be downloaded; its
+random weights. It needs no checkpoint and does the same arithmetic on the same shapes, but its
 pictures mean nothing. `sd15-tiny` has the same levels with few layers and channels, for dry runs.
 Tests: tests/benchmarks/lib/test_models.py.
 """
@@ -48,7 +48,7 @@ ARCHITECTURES = {"sd15": SD15, "sd15-tiny": TINY}
 
 
 def load_model(name: str, device: str = "auto", dtype: str = "auto") -> FairyPipeline:
-    """Return a model of `ARCHITECTURES` with random weights, or any that `fairy edit` takes."""
+    """Return a model of `ARCHITECTURES` with random weights, or any model of `fairy edit`."""
     if name not in ARCHITECTURES:
         return FairyPipeline.from_pretrained(name, device=device, dtype=dtype)
     where = resolve_device(device)

@@ -1,4 +1,4 @@
-"""Text that a command writes into a Markdown page: tables, between two marks.
+"""Write text, such as tables, between two marks in a Markdown page.
 
 Tests: tests/benchmarks/lib/test_pages.py.
 """
@@ -12,7 +12,7 @@ def put_between(page: str, name: str, text: str) -> str:
     """Return the page with `text` in the lines between <!-- name --> and <!-- /name -->.
 
     Raises:
-        ValueError: the marks are not there, once each and in order.
+        ValueError: the page does not have both marks, once each and in order.
     """
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if not (page.count(begin) == page.count(end) == 1 and page.index(begin) < page.index(end)):
@@ -21,7 +21,7 @@ def put_between(page: str, name: str, text: str) -> str:
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, without a line break at its end.
+    """Return a Markdown table, without a trailing newline.
 
     >>> print(markdown_table(["way", "s"], [["ours", "1.5"]]))
     | way | s |

@@ -19,7 +19,7 @@ STAGES = {
     "vae_encode_s": "VAE encode", "anchors_s": "anchors", "frames_s": "frames",
     "vae_decode_s": "VAE decode", "idle_s": "idle",
 }  # fmt: skip
-# Numbers of colours, one for each stage
+# Colour numbers, one per stage
 COLOURS = (2, 6, 3, 4, 0)
 
 
@@ -47,7 +47,7 @@ def whole_edits(edits: Sequence[Row]) -> list[Row]:
 
 
 def by_batch(edits: Sequence[Row]) -> list[Row]:
-    """Return the largest set of rows that differ in F alone, sorted by it."""
+    """Return the largest set of rows that differ only in F, sorted by F."""
     kinds: dict[tuple[Any, ...], dict[int, Row]] = {}
     for row in sorted(edits, key=lambda row: row["run"], reverse=True):
         kinds.setdefault((*_settings(row)[:-1], row["run"]), {})[row["F"]] = row
@@ -56,7 +56,7 @@ def by_batch(edits: Sequence[Row]) -> list[Row]:
 
 
 def by_length(rows: Sequence[Row]) -> list[Row]:
-    """Return rows of clips of several lengths: of `memory_by_length.py`, else of whole edits."""
+    """Return rows of clips with several lengths: of `memory_by_length.py`, else of whole edits."""
     memory = [row for row in rows if row["benchmark"] == "memory"]
     if not memory:
         kinds: dict[tuple[Any, ...], list[Row]] = {}

@@ -1,7 +1,7 @@
-"""What `eval_mini.py` and a suite measured, as tables and plots in the documents.
+"""Write the results of `eval_mini.py` and of a suite into the documents, as tables and plots.
 
 docs/quality.md: looks, local edits, autoencoder, speed, anchors and steps; docs/metrics.md:
-tracking by layer. Each between its own marks. Tests: tests/benchmarks/lib/test_quality_page.py.
+tracking by layer. Each has its own marks. Tests: tests/benchmarks/lib/test_quality_page.py.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SWEEPS, TRACKING = "docs/sheets/anchors_and_steps.png", "docs/sheets/tracking_by
 SWEPT_MEASURE = "warp_error"
 
 Document = dict[str, Any]
-# Heading and what writes the cell of a row
+# Heading -> function that writes a row's cell
 Columns = Mapping[str, Callable[[Document], str]]
 
 
 def number(key: str, digits: int = 1) -> Callable[[Document], str]:
-    """Return what writes a row's number; a dash where it was not measured."""
+    """Return a function that writes a row's number; a dash if it was not measured."""
     return lambda row: "–" if row.get(key) is None else f"{row[key]:.{digits}f}"
 
 
@@ -73,9 +73,9 @@ COLUMNS: dict[str, Columns] = {
 
 
 def write_quality(folder: Path, root: Path) -> None:
-    """Put the tables of the JSON documents in `folder` into docs/quality.md under `root`.
+    """Write the tables of the JSON documents in `folder` into docs/quality.md under `root`.
 
-    A part that was not measured keeps its table.
+    Parts that were not measured keep their tables.
     """
     path = root / QUALITY
     page = path.read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def write_quality(folder: Path, root: Path) -> None:
 
 
 def table_of(document: Document, columns: Columns) -> str:
-    """Return a table of a document's rows and where they were measured."""
+    """Return a table of a document's rows, and a line with commit and machine."""
     rows = [[cell(row) for cell in columns.values()] for row in document["rows"]]
     return f"{markdown_table(list(columns), rows)}\n\n{where(document)}"
 
@@ -102,7 +102,7 @@ def where(origin: Mapping[str, Any]) -> str:
 
 
 def write_suite(report: Path, root: Path) -> None:
-    """Copy a suite's report to the documents, and draw and describe what it swept and tracked."""
+    """Copy a suite's report to the documents, and draw and describe its sweeps and tracking."""
     page, results_path, _ = report_paths(report)
     results = read_results(results_path)
     (root / "docs" / "sheets").mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def write_suite(report: Path, root: Path) -> None:
 
 @styled()
 def draw_sweeps(results: Results, path: Path) -> bool:
-    """Draw the warp error against each setting that was varied; False where none was."""
+    """Draw the warp error against each varied setting; return False if there is none."""
     swept = [swept_lines(name, cases, SWEPT_MEASURE) for name, cases in results.sweeps.items()]
     drawn = [one for one in swept if one is not None]
     if not drawn:
@@ -137,7 +137,7 @@ def _sweeps_text(results: Results) -> str:
 
 
 def tracking_text(results: Results) -> str:
-    """Return the plot, the best layer of each model in words, and where it was measured."""
+    """Return the plot, a sentence on each model's best layer, and commit and machine."""
     lines = [f"![Share of points found, by layer](sheets/{Path(TRACKING).name})"]
     for model, accuracy in results.tracking.items():
         lines.append(_best_layer(model, accuracy))

@@ -1,7 +1,7 @@
-"""Where a benchmark ran, and how its results are shown and kept.
+"""Record where a benchmark ran, and print and keep its results.
 
-A table for people, one JSON document as the last line, and, where a file is named, a JSON line for
-each row as soon as it is measured. Tests: tests/benchmarks/lib/test_record.py.
+It prints a table, and one JSON document as the last line. If a file is given, each row is appended
+to it as a JSON line as soon as it is measured. Tests: tests/benchmarks/lib/test_record.py.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from fairy import system
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED_OF_CARD = "name,driver_version,clocks.sm,clocks.max.sm,power.draw,power.limit,temperature.gpu"
-# Where there is no terminal rich would fold a long row at 80 columns
+# Without a terminal, rich would wrap long rows at 80 columns
 PLAIN_WIDTH = 200
 
 
 def machine() -> dict[str, Any]:
-    """Return versions, commit, processor, device and load, for a result's JSON."""
+    """Return versions, commit, processor, device and load, for the results' JSON."""
     nvidia = torch.cuda.is_available() and shutil.which("nvidia-smi")
     return {
         "commit": "unknown",
         **system.machine(),
         "card": card() if nvidia else None,
-        # Of the last minute: above the number of processors, others were at work
+        # Average of the last minute; above the number of processors, other programs were running
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         **system.versions(),
     }
 
 
 def card() -> dict[str, str]:
-    """Return what nvidia-smi says of the first card: clocks and power as they are now."""
+    """Return the first card's current clocks and power, from nvidia-smi."""
     command = ["nvidia-smi", f"--query-gpu={ASKED_OF_CARD}", "--format=csv,noheader", "--id=0"]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return dict(zip(ASKED_OF_CARD.split(","), map(str.strip, out.split(",")), strict=True))
 
 
 def keep(out: Path | None, benchmark: str, row: dict[str, Any]) -> None:
-    """Append a row and where it ran to a file of JSON lines, if there is one."""
+    """Append a row and its machine to a file of JSON lines, if one is given."""
     if out is None:
         return
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +66,11 @@ def show(
     """Print the rows as a table, then everything as one JSON document on the last line.
 
     Args:
-        title: of the table.
+        title: title of the table.
         rows: all with the same keys.
-        columns: those of the table, in order; all when None.
+        columns: columns of the table, in order; all when None.
         out: a file to write the document to as well.
-        **settings: what is the same for all rows, for the document.
+        **settings: values that all rows share, for the document.
     """
     document = json.dumps({"title": title, **machine(), **settings, "rows": list(rows)})
     if out is not None:

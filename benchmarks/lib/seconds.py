@@ -1,6 +1,6 @@
-"""Time that passed, and the processor time of this process.
+"""Wall time and this process's processor time.
 
-Where other processes run, the second is the better measure of the work done.
+If other processes are running, processor time is the better measure of the work done.
 Tests: tests/benchmarks/lib/test_seconds.py.
 """
 
@@ -13,7 +13,7 @@ import torch
 
 
 class Seconds(NamedTuple):
-    """Seconds by the clock and by the processor, all threads; `now() - earlier` is a span."""
+    """Wall seconds and processor seconds of all threads; `now() - earlier` is a span."""
 
     wall: float
     cpu: float
@@ -28,7 +28,7 @@ class Seconds(NamedTuple):
         return Seconds(self.wall - earlier.wall, self.cpu - earlier.cpu)
 
     def on(self, device: torch.device) -> float:
-        """Return what a ratio of times on `device` uses: processor time on a CPU, else wall."""
+        """Return the time to compare on `device`: processor time on a CPU, else wall time."""
         return self.cpu if device.type == "cpu" else self.wall
 
     def times(self, factor: float) -> Seconds:

@@ -1,4 +1,4 @@
-"""Contact sheets of clips: a row for each version, a few of its frames as columns.
+"""Contact sheets of clips: a row per version, with a few of its frames as columns.
 
 Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/lib/test_sheets.py.
 """
@@ -17,12 +17,12 @@ from fairy.media.frames import to_images
 
 
 def write_sheet(path: Path, videos: Mapping[str, Tensor], num_shown: int | None = None) -> None:
-    """Write a PNG with a row for each video.
+    """Write a PNG with a row per video.
 
     Args:
-        path: of the PNG; its folder is made.
-        videos: frames (T,3,H,W) in [0,1] by label, all of the same length.
-        num_shown: frames of each, evenly spread, the first and the last included; all when None.
+        path: the PNG; its folder is created.
+        videos: by label, frames (T,3,H,W) in [0,1], all of the same length.
+        num_shown: frames of each, evenly spread, including the first and last; all when None.
     """
     rows = [list(to_images(shown_frames(video, num_shown) * 2 - 1)) for video in videos.values()]
     path.parent.mkdir(parents=True, exist_ok=True)

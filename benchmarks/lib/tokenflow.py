@@ -1,12 +1,12 @@
-"""TokenFlow's amount of work, reproduced as its sequence of UNet calls, without its pictures.
+"""Reproduce TokenFlow's amount of work as its sequence of UNet calls, without its pictures.
 
 After Geyer et al., "TokenFlow: Consistent Diffusion Features for Consistent Video Editing" (2023),
-and the settings of its public code: every frame is inverted by DDIM (one branch, `inversion_steps`
-steps); then every sampling step takes one pass over the pivots, one frame of each batch, with
-attention extended over all of them, and one pass over every batch, in which self-attention is
-replaced by reading the outputs of the nearest tokens of the two neighbouring pivots. Three branches
-[source, unconditional, text] in both. With an InstructPix2Pix UNet the calls have the same number
-of rows and tokens; conditions and injected features, which cost almost nothing, are left out.
+with the settings of its public code. Every frame is inverted by DDIM (one branch, `inversion_steps`
+steps). Then every sampling step makes one pass over the pivots, which are one frame of each batch,
+with attention over all of them, and one pass over every batch, in which self-attention reads the
+outputs of the nearest tokens of the two neighbouring pivots instead. Both passes have three
+branches [source, unconditional, text]. With an InstructPix2Pix UNet the calls have the same number
+of rows and tokens; conditions and injected features cost almost nothing and are left out.
 Tests: tests/benchmarks/lib/test_tokenflow.py.
 """
 
@@ -36,10 +36,10 @@ INVERSION_STEPS = 50
 
 @dataclass
 class Propagation:
-    """State that the processors of all layers share: which pass runs.
+    """The current pass, shared by the processors of all layers.
 
     Attributes:
-        pivots: the two pivots that a batch reads, as positions among all; None in the pivots' pass.
+        pivots: indices of the two pivots that a batch reads; None in the pivots' pass.
     """
 
     pivots: tuple[int, int] | None = None
@@ -47,7 +47,7 @@ class Propagation:
 
 @dataclass
 class TokenFlowAttnProcessor(JointAttnProcessor):
-    """Self-attention over all pivots, or a batch that takes over the pivots' outputs."""
+    """Self-attention over all pivots, or the pivots' outputs for a batch."""
 
     state: Propagation = field(default_factory=Propagation)
     seen: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -60,7 +60,7 @@ class TokenFlowAttnProcessor(JointAttnProcessor):
         """Return the layer's output (B,N,C), B = 3*F."""
         if self.state.pivots is None:
             self.out = super().__call__(attn, hidden_states).unflatten(0, (NUM_GROUPS, -1))
-            # The source's branch decides which tokens match
+            # The source branch determines which tokens match
             self.seen = hidden_states.unflatten(0, (NUM_GROUPS, -1))[0]
             return self.out.flatten(0, 1)
         source = hidden_states.unflatten(0, (NUM_GROUPS, -1))[0]
@@ -86,8 +86,8 @@ def tokenflow_seconds(
 ) -> Seconds:
     """Return the seconds of the whole schedule for frames (T,3,H,W) in [0,1].
 
-    All inversion steps do the same work: `timed_inversion_steps` of them are run, and counted
-    `inversion_steps` times.
+    All inversion steps do the same work, so only `timed_inversion_steps` of them run, and their
+    time is scaled to `inversion_steps`.
     """
     began = _now(pipe)
     work = Schedule(pipe, frames, instruction)
@@ -107,7 +107,7 @@ class Schedule:
     Args:
         pipe: the model.
         frames: (T,3,H,W) in [0,1].
-        instruction: what the text says.
+        instruction: the text.
     """
 
     def __init__(self, pipe: FairyPipeline, frames: Tensor, instruction: str) -> None:

@@ -1,7 +1,7 @@
 """Other ways to edit a clip with the same weights, for bench_baselines.py.
 
-The attention of other methods replaces the UNet's self-attention temporarily, as processors of
-diffusers: hidden states (B,N,C), B = G*F, group-major, G the branches that diffusers computes.
+The attention of other methods temporarily replaces the UNet's self-attention, as diffusers
+processors: hidden states (B,N,C), B = G*F, group-major, G the branches that diffusers computes.
 Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/lib/test_ways.py.
 """
 
@@ -21,7 +21,7 @@ from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.evaluation.methods import edit_alone
 
-# diffusers computes three branches or one, whatever their weights are
+# diffusers computes three branches or one, independent of their weights
 BRANCHES = 3
 
 
@@ -40,7 +40,7 @@ class FirstFrameAttnProcessor(AttnProcessor2_0):
 
 
 class JointAttnProcessor(AttnProcessor2_0):
-    """Every frame attends to all frames of its batch, as in one long sequence."""
+    """Every frame attends to all frames of its batch, as one long sequence."""
 
     def __init__(self, num_groups: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def self_attention_by(unet: UNet2DConditionModel, make: Any) -> Iterator[None]:
 def edit_with_first_frame(
     pipe: FairyPipeline, frames: Tensor, instruction: str, num_at_once: int, **settings: Any
 ) -> Tensor:
-    """Return frames edited in batches that each start with the first frame, computed again."""
+    """Return frames edited in batches that each start with the first frame, recomputed."""
     batches = frames[1:].split(num_at_once - 1) if len(frames) > 1 else [frames[1:]]
     groups = num_groups(pipe, **settings)
     done = []
@@ -93,7 +93,7 @@ def edit_jointly(
 def alone(
     pipe: FairyPipeline, frames: Tensor, instruction: str, num_at_once: int, **settings: Any
 ) -> Tensor:
-    """Return frames edited by diffusers' own pipeline, `num_at_once` a call, all from one noise."""
+    """Return frames edited by diffusers' own pipeline, `num_at_once` per call, from one noise."""
     count = len(frames)
     return edit_alone(
         pipe, frames, [instruction] * count, [0] * count, images_at_once=num_at_once, **settings

@@ -4,7 +4,7 @@ r"""Does memory grow with a clip's length? Peak memory of a short and of a long 
     python benchmarks/memory/memory_by_length.py --lengths 120 10000 --size 16x16 \
         --steps 1 --batch 32
 
-Each edit runs in a process of its own (`fairy edit --report`), which reports its own peak.
+Each edit runs in its own process (`fairy edit --report`), which reports its own peak.
 Tests: tests/benchmarks/memory/test_memory_by_length.py.
 """
 
@@ -42,7 +42,7 @@ def peak_of_edit(folder: Path, num_frames: int, args: argparse.Namespace) -> dic
 
 
 def main(words: list[str] | None = None) -> None:
-    """Edit clips of all lengths, show the peaks and their ratio."""
+    """Edit clips of all lengths, and show the peaks and their ratio."""
     args = parser().parse_args(words)
     rows = []
     with tempfile.TemporaryDirectory() as name:

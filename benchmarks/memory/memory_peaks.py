@@ -1,11 +1,11 @@
-"""The memory that edits used, compared with what `fairy doctor --plan` predicts.
+"""Compare the memory that edits used with the prediction of `fairy doctor --plan`.
 
     python benchmarks/memory/memory_peaks.py                on the CPU: resident size of the process
     python benchmarks/memory/memory_peaks.py --device cuda --model timbrooks/instruct-pix2pix \
         --sizes 512x384 512x512 --frames 4 16        on CUDA: allocations, and what a cache in
                                                            the host's memory costs in time
 
-Each edit runs in a process of its own (`fairy edit --report`), which reports its own peak.
+Each edit runs in its own process (`fairy edit --report`), which reports its own peak.
 Tests: tests/benchmarks/memory/test_memory_peaks.py.
 """
 
@@ -56,7 +56,7 @@ def row_of_edit(
 
 
 def main(words: list[str] | None = None) -> None:
-    """Edit at every size with every number of frames at a time; show both values of each."""
+    """Edit at every size with every number of frames at a time; show prediction and result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -76,7 +76,7 @@ def main(words: list[str] | None = None) -> None:
             for num_frames in args.frames:
                 for cache_far in (False, True)[: 1 + (args.device != "cpu")]:
                     rows.append(row_of_edit(clip, size, num_frames, cache_far, args))
-    show("peak memory, said and come", rows, model=args.model, steps=args.steps)
+    show("peak memory, predicted and measured", rows, model=args.model, steps=args.steps)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The table of docs/memory.md: frames at a time that fit, by size, anchors and card.
+"""The table of docs/memory.md: how many frames at a time fit, by size, anchors and card.
 
     python benchmarks/memory/memory_table.py
 
-Prints Markdown; `fairy doctor --plan` has the details of one size.
+It prints Markdown; `fairy doctor --plan` prints the details of one size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZES = ((384, 512), (432, 768), (720, 1280))
 
 
 def cell(plan: MemoryPlan, card_gb: int) -> str:
-    """Return the frames at a time, after a slash those with the cache in the host's memory."""
+    """Return the frames at a time and, after a slash, with the cache in the host's memory."""
     fits = (plan.fit(card_gb * GIB, cache_far=cache_far) for cache_far in (False, True))
     return " / ".join(words(fit) for fit in fits)
 

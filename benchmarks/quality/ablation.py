@@ -4,10 +4,10 @@ r"""The paper's ablation on our models: single frames, shared noise, anchors, fi
         --also equivariant=MODEL --also "clip mode=MODEL"
     python benchmarks/quality/ablation.py --draw --pages .       from the last run's JSON
 
-Edits from the same seeds: 100 rendered clips by instructions with a free choice, 20 rendered clips
-by instructions with an exact result, and the clips of DIR (real ones) by both kinds. Writes
-OUT/*.html, .json and .csv for each kind. With --pages also the tables and the finding between the
-marks in docs/ablation.md and README.md, and docs/sheets/ablation.png.
+Edits from the same seeds: 100 rendered clips with free-choice instructions, 20 rendered clips with
+exact-result instructions, and the real clips in DIR with both kinds. Writes OUT/*.html, .json and
+.csv for each kind. With --pages it also writes the tables and the finding between the marks in
+docs/ablation.md and README.md, and docs/sheets/ablation.png.
 Tests: tests/benchmarks/quality/test_ablation.py.
 """
 
@@ -37,7 +37,7 @@ NUM_EXACT = 20
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Edit and measure, or read what was measured; then write the pages."""
+    """Edit and measure, or read earlier results; then write the pages."""
     args = parser().parse_args(words)
     if not args.draw:
         measure_parts(args)
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure_parts(args: argparse.Namespace) -> None:
-    """Edit and measure every part that was asked for, and write a report of each."""
+    """Edit and measure every requested part, and write its report."""
     args.out.mkdir(parents=True, exist_ok=True)
     config = EditConfig(model=args.model, device=args.device, size=args.size)
     plan = plan_suite(SUITES["ablation"], config, also=args.also)
@@ -87,7 +87,7 @@ def measure_parts(args: argparse.Namespace) -> None:
 
 
 def part_clips(part: Part, plan: Plan, args: argparse.Namespace) -> list[MakeClip]:
-    """Return what makes the clips of a part: `--limit` clips, real ones with all their edits."""
+    """Return functions that make the clips of a part: `--limit` clips, real ones with all edits."""
     suite = SUITES["ablation"]
     if not part.real:
         size = suite.size(plan.pipe, args.size)

@@ -5,10 +5,10 @@ r"""Compare the bundled model with another version: the same clips, instructions
     python benchmarks/quality/compare_models.py out/fairy/models/mini \
         --clips ../shared/clips --sheets 10
 
-Ten rendered clips, or the first ten of a folder, each edited by looks with an exact result. Both
+Edits ten rendered clips, or the first ten of a folder, with looks that have an exact result. Both
 models run with their own defaults (steps, guidance scales, scheduler) at one size. Writes sheets of
-some pairs of clip and look, and prints both models' scores for each pair and as means; warp errors
-are x 10^-3, sharpness is relative to the target's.
+some pairs of clip and look, and prints both models' scores for each pair and their means. Warp
+errors are x 10^-3, sharpness is relative to the target's.
 Frames (T,3,H,W) in [0,1]. Tests: tests/benchmarks/quality/test_compare_models.py.
 """
 
@@ -41,7 +41,7 @@ from fairy.metrics.temporal import warp_error
 LOOKS = ("winter", "night", "pencil_sketch", "sunset", "comic", "pixel_art", "poster")
 MEASURES = [MEASURES_BY_KEY[key] for key in ("psnr_db", "warp_error", "sharpness")]
 WARP_SCALE = MEASURES_BY_KEY["warp_error"].scale
-# The grid of the bundled models, the old and the new: pixels of a latent
+# The grid of both bundled models in pixels
 MULTIPLE = 8
 NUM_SHOWN = 3
 Row = dict[str, Any]
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """A clip to edit by a look: its number, which is the seed, and where its sheet goes, if any."""
+    """A clip to edit with a look; its number is the seed; the path of its sheet, if any."""
 
     number: int
     look: str
@@ -97,7 +97,7 @@ def do(models: Mapping[str, FairyPipeline], task: Task) -> Row:
 
 
 def plan(args: argparse.Namespace) -> list[Task]:
-    """Return all tasks: every look of a clip, then the next clip."""
+    """Return all tasks, with every look of a clip before the next clip."""
     by_look = {look: plan_clips(args, look) for look in args.looks}
     return [
         Task(number, look, make, sheet_of(args, number, look))
@@ -107,7 +107,7 @@ def plan(args: argparse.Namespace) -> list[Task]:
 
 
 def sheet_of(args: argparse.Namespace, number: int, look: str) -> Path | None:
-    """Return the path of a sheet; each look shows other clips if there are enough."""
+    """Return the path of a sheet; each look shows different clips if there are enough."""
     if (number - list(args.looks).index(look)) % args.count >= args.sheets:
         return None
     path: Path = args.out / f"{look}_{number + 1}.png"

@@ -1,4 +1,4 @@
-r"""How good the bundled editor is on held-out pictures, and which settings serve it best.
+r"""How good is the bundled editor on held-out pictures, and which settings are best?
 
     python benchmarks/quality/eval_mini.py local speed                       no other files needed
     python benchmarks/quality/eval_mini.py looks autoencoder --clips ../shared/clips \
@@ -13,9 +13,9 @@ Parts:
     guidance, sampler, steps    sweeps of these settings
 Edits that leave a choice open: benchmarks/quality/ablation.py. Seeds and phrasings are held out
 from training. An edit is *right* if the output is nearer (mean squared error) to its own target
-than to the result of any other deterministic edit. `reached` is the share of the wanted change,
-`of_bound` the same relative to inpainting, which knows the region but not what is behind it;
-*named only* means that the named changed and the rest moved by at most 3 %.
+than to the result of any other deterministic edit. `reached` is the share of the intended change,
+`of_bound` the same relative to inpainting, which knows the region but not what is behind it.
+*Named only* means that the named object changed and the rest changed by at most 3 %.
 Tests: tests/benchmarks/quality/test_eval_mini.py.
 """
 
@@ -64,12 +64,12 @@ SAMPLERS: dict[str, Any] = {
 }
 STEPS = (1, 2, 4, 10)
 NUM_ANCHORS = 3
-# A look: how fast it is does not depend on which one
+# Any look: they are all equally fast
 TIMED_EDIT = "night"
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure the parts that are named, one after the other."""
+    """Measure the given parts, one after the other."""
     args = parser().parse_args(words)
     pipe = load(args)
     for name in args.parts:
@@ -101,12 +101,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def load(args: argparse.Namespace, dtype: str = "auto") -> FairyPipeline:
-    """Load the model that the options name."""
+    """Load the model of the options."""
     return FairyPipeline.from_pretrained(args.model, device=args.device, dtype=dtype)
 
 
 def looks(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
-    """Return a row for each size and look, and one for each size and all looks."""
+    """Return a row for each size and look, and one per size for all looks."""
     rows = []
     for size in args.sizes:
         rows += _by_edit(pipe, args, size, _look_cases(args, (size, size)))
@@ -114,7 +114,7 @@ def looks(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
 
 
 def local(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
-    """Return a row for each size and local edit, and one for each size and all of them."""
+    """Return a row for each size and local edit, and one per size for all of them."""
     rows = []
     for size in args.sizes:
         cases = local_cases(args.images, (size, size), args.photos)
@@ -146,13 +146,13 @@ def _by_edit(
 
 
 def edit_cases(pipe: FairyPipeline, cases: Cases, first_seed: int, **settings: Any) -> Tensor:
-    """Edit each source as its instruction says: (S,3,H,W) in [0,1]."""
+    """Edit each source by its instruction: (S,3,H,W) in [0,1]."""
     seeds = range(first_seed, first_seed + len(cases.sources))
     return edit_alone(pipe, cases.sources, cases.instructions, seeds, **settings).clamp(0, 1)
 
 
 def summary(name: str, rows: Sequence[Row]) -> Row:
-    """Return the means of some pictures' rows as `judged` makes them."""
+    """Return the means of rows of `judged`."""
     found: Row = {
         "edit": name,
         "right_percent": 100 * fmean(row["right"] for row in rows),
@@ -161,7 +161,7 @@ def summary(name: str, rows: Sequence[Row]) -> Row:
     }
     if any("reached" in row for row in rows):
         some = [row for row in rows if "reached" in row]
-        # NaN where the scene already is as asked: there is no change to reach
+        # NaN if the scene is already as requested, so there is nothing to change
         reached = [row["reached"] for row in some if not math.isnan(row["reached"])]
         found["reached"] = fmean(reached) if reached else None
         found["rest_moved_percent"] = 100 * fmean(row["rest_moved"] for row in some)
@@ -175,7 +175,7 @@ def summary(name: str, rows: Sequence[Row]) -> Row:
 
 
 def autoencoder(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
-    """Return how near photographs and frames come back from the autoencoder alone."""
+    """Return the autoencoder's error on photographs and frames."""
     rows = []
     for size in args.sizes:
         shape = (size, size)
@@ -202,7 +202,7 @@ def _through(vae: Any, images: Tensor) -> Tensor:
 
 
 def speed(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
-    """Return the seconds for a frame by size and dtype, anchors included; once to warm up."""
+    """Return the seconds per frame by size and dtype, including anchors, after a warm-up."""
     rows = []
     for dtype in args.dtypes:
         timed = with_anchors(
@@ -230,7 +230,7 @@ def speed(pipe: FairyPipeline, args: argparse.Namespace) -> list[Row]:
 
 
 def size_on_disk(model: str) -> int:
-    """Return the bytes of a model's files; 0 for one that is on the hub."""
+    """Return the bytes of a model's files; 0 if it is on the hub."""
     found = Path(find_model(model))
     files = [found] if found.is_file() else found.rglob("*")
     return sum(path.stat().st_size for path in files if path.is_file())
@@ -239,7 +239,7 @@ def size_on_disk(model: str) -> int:
 def sweep(
     pipe: FairyPipeline, args: argparse.Namespace, settings: Sequence[tuple[str, dict[str, Any]]]
 ) -> list[Row]:
-    """Return a row for each of the named settings, on the same ordinary scenes."""
+    """Return a row per setting, on the same ordinary scenes."""
     size = (args.sizes[0], args.sizes[0])
     rows = []
     for name, given in settings:

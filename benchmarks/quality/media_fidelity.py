@@ -3,9 +3,9 @@ r"""What survives reading and writing a clip without an edit? A table over many 
     python benchmarks/quality/media_fidelity.py --clips CLIPS [--clips MORE ...] \
         [--write docs/media.md]
 
-Each clip is read and written by `fairy.media` alone, with default settings, into a file of its own
-kind where we write it (.avi becomes .mov, .3gp .mp4). Frames, timestamps and audio are then
-compared packet by packet as PyAV demuxes them, without our reader; colours frame by frame.
+`fairy.media` reads and writes each clip with default settings, to the same kind of file if we can
+write it (.avi becomes .mov, .3gp becomes .mp4). Then frames, timestamps and audio are compared
+packet by packet as PyAV demuxes them, without our reader; colours are compared frame by frame.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Row:
 
 
 class Warnings(logging.Handler):
-    """Keeps the library's warnings."""
+    """Collects the library's warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -96,7 +96,7 @@ def measure(path: Path) -> Row:
 
 
 def copy_clip(info: VideoInfo, out: Path) -> float:
-    """Write the clip again; return the mean absolute colour error of all frames, in levels."""
+    """Write a copy of the clip; return the mean absolute colour error of all frames, in levels."""
     with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
         for frame in read_frames(info.path):
             writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
@@ -151,7 +151,7 @@ def frame_times(path: Path) -> list[Fraction]:
 
 
 def _audio(path: Path, out: Path) -> tuple[str, bool]:
-    """Return what happened to the sound in words, and whether all of it is there."""
+    """Describe what happened to the sound, and return whether all of it was kept."""
     words, kept = [], True
     before, after = list(_sound(path)), list(_sound(out))
     for index, (codec, packets) in enumerate(before):
@@ -191,7 +191,7 @@ def _table(rows: list[Row]) -> str:
 
 
 def _clips(folders: list[Path]) -> list[Path]:
-    """Return the clips in the folders and the folders in them, by name, each once."""
+    """Return the clips in the folders and their subfolders, by name, each once."""
     documents = {".md", ".png", ".txt"}
     found = [sorted(path for path in folder.rglob("*") if path.is_file()) for folder in folders]
     clips = dict.fromkeys(path for paths in found for path in paths)

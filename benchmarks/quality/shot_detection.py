@@ -2,9 +2,9 @@
 
     python benchmarks/quality/shot_detection.py --clips FOLDER    clips without a cut of their own
 
-Excerpts of the clips, scaled to one size, are joined at random: every cut is known exactly. Each
-clip alone, uncut, shows which motion and light are mistaken for a cut. PySceneDetect is not a
-dependency: `pip install scenedetect` for its rows.
+Excerpts of the clips, scaled to one size, are joined at random, so every cut is known exactly. Each
+clip is also tested alone, to find motion and light that are mistaken for a cut. PySceneDetect is
+not a dependency: `pip install scenedetect` for its rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIZE = (180, 320)
 
 
 def scdet(threshold: float) -> Detector:
-    """Return our detector, which asks FFmpeg."""
+    """Return our detector, which uses FFmpeg."""
 
     def find(images: Sequence[Image]) -> list[int]:
         finder = CutFinder(threshold)
@@ -78,7 +78,7 @@ def read_clips(folder: Path, most: int) -> Iterator[list[Image]]:
 def cut_together(
     clips: Sequence[Sequence[Image]], num_shots: int, draw: random.Random
 ) -> tuple[list[Image], set[int]]:
-    """Return frames of `num_shots` excerpts, no clip twice in a row, and where each begins."""
+    """Return frames of `num_shots` excerpts, no clip twice in a row, and their first frames."""
     images: list[Image] = []
     cuts: set[int] = set()
     last = -1
@@ -94,7 +94,7 @@ def cut_together(
 
 
 def measure(find: Detector, made: list[tuple[list[Image], set[int]]]) -> dict[str, Any]:
-    """Return how many cuts were found and missed, how many were no cuts, and the time it took."""
+    """Return the number of found, missed and false cuts, and the time it took."""
     found = missed = wrong = num_frames = 0
     began = time.perf_counter()
     for images, cuts in made:

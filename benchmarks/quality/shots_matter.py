@@ -1,10 +1,10 @@
-"""What anchors per shot gain: warp error of clips with cuts, with and without shots.
+"""What is the gain of anchors per shot? Warp error of clips with cuts, with and without shots.
 
     python benchmarks/quality/shots_matter.py                6 clips of three rendered shots
 
 Without shots the anchors are spread over the whole clip, so a frame attends to pictures of other
 scenes. Warp error: `fairy.metrics.temporal.warp_error` within each shot, where the motion is known
-exactly; lower is steadier. Since blur and not editing score low as well, the table also has the
+exactly; lower is steadier. Blur and unedited clips score low as well, so the table also has the
 mean absolute change from the source and the sharpness relative to it.
 """
 
@@ -55,7 +55,7 @@ def score(shots: list[Clip], results: list[Tensor]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Edit every clip both ways; print means, and in how many clips shots are steadier."""
+    """Edit every clip both ways; print means and the number of clips that shots make steadier."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--clips", type=int, default=6)

@@ -1,18 +1,18 @@
-"""Anchor attention: our Triton kernel against every other way to compute it.
+"""Anchor attention: our Triton kernel compared with every other way to compute it.
 
 Ways on a CUDA device, on the same random data in one run:
     triton            ours: anchors read in place
-    concat-*          keys and values joined per frame, then SDPA by each of torch's backends
+    concat-*          keys and values concatenated per frame, then SDPA with each torch backend
     merged            two flash calls (own keys; anchors as one batch), merged by log-sum-exp
-    concat-flex       joined, then FlexAttention, compiled (F = 8 and K = 3 only: it compiles long)
-    concat-xformers, concat-fa3    joined, where the library is installed
-On a CPU: one SDPA call on joined keys and values (concat), and merged.
+    concat-flex       then compiled FlexAttention (only F = 8 and K = 3: compiling takes long)
+    concat-xformers, concat-fa3    then these libraries, if installed
+On a CPU: one SDPA call on concatenated keys and values (concat), and merged.
 A way whose error is larger than `fairy_kernels.testing.allowed_error` is refused. Shapes on CUDA:
 Stable Diffusion 1.5 at 512×384 and 512×512, all four levels, K = 1, 3, 5 anchors, F = 1, 8, 40
 frames, G = 3 branches; SDXL-class heads at 1024×1024. Then, for N = 3072 and D = 40, our settings
-with one of them changed at a time. Each row has the scores (query times key) per second and how
-close they are to two bounds: the exponential unit (16 a clock and multiprocessor) and the tensor
-cores (a large matrix product, measured in the same run).
+with one change at a time. Each row has the scores (query times key) per second, also as a share of
+two bounds: the exponential unit (16 a clock and multiprocessor) and the tensor cores (a large
+matrix product, measured in the same run).
 
     python benchmarks/speed/bench_anchor_attention.py     all shapes, about ten minutes
     ... --quick                                     F = 8 and K = 3; part of make bench-gpu
@@ -120,7 +120,7 @@ def shapes(device: torch.device, *, quick: bool) -> Iterator[tuple[str, tuple[in
 
 
 def ways(device: torch.device, num_frames: int, num_anchors: int) -> dict[str, Way]:
-    """Return every way to compute anchor attention that can be tried here, by name."""
+    """Return, by name, every way to compute anchor attention that is available here."""
     if device.type == "cpu":
         return {"concat": anchor_attention_concatenated, "merged": anchor_attention_merged}
     from fairy_kernels.anchor_attention import anchor_attention
@@ -143,7 +143,7 @@ def ways(device: torch.device, num_frames: int, num_anchors: int) -> dict[str, W
 
 
 def by_backend(backend: SDPBackend) -> Way:
-    """Return SDPA on the joined keys by one backend of torch's."""
+    """Return SDPA on concatenated keys with one of torch's backends."""
 
     def attend(*inputs: Tensor) -> Tensor:
         with sdpa_kernel(backend):
@@ -153,7 +153,7 @@ def by_backend(backend: SDPBackend) -> Way:
 
 
 def concatenated(attend: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Way:
-    """Return `attend` (q, k, v of (B,N,H,D)) on keys and values joined per frame."""
+    """Return `attend` (q, k, v (B,N,H,D)) on keys and values concatenated per frame."""
 
     def attend_anchors(q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor):
         num_frames = q.shape[0] // k_anchor.shape[0]
@@ -175,7 +175,7 @@ def flex() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 
 def first(result: Any) -> Tensor:
-    """Return the output of a library that, by its version, also returns the log-sum-exp."""
+    """Return the output of a library; some versions also return the log-sum-exp."""
     return result[0] if isinstance(result, tuple) else result
 
 
@@ -199,7 +199,7 @@ def measure(
 
 
 def time(attend: Way, inputs: Inputs, bounds: dict[str, float]) -> dict[str, Any]:
-    """Return times, error and share of the bounds; the reason, where a way does not run."""
+    """Return times, error and share of the bounds, or why a way does not run."""
     blank = dict.fromkeys(("ms", "ms 0.2", "ms 0.8", "Gscores/s", "% exp", "% tensor", "GB"), "")
     try:
         out = attend(*inputs)
@@ -269,7 +269,7 @@ def vary(dtype: torch.dtype, bounds: dict[str, float]) -> list[dict[str, Any]]:
 
 
 def words(config: dict[str, Any]) -> str:
-    """Return settings in few letters."""
+    """Return settings in short form."""
     fixed = "fixed" if config["fixed_shift"] else "online"
     split = "split" if config["split"] else "padded"
     blocks = f"{config['block_m']}x{config['block_n']}"
@@ -277,7 +277,7 @@ def words(config: dict[str, Any]) -> str:
 
 
 def measure_bounds(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Return what the device can do per second: FLOPs and, on CUDA, exponentials."""
+    """Return the device's rates per second: FLOPs and, on CUDA, exponentials."""
     flops_per_s = matmul_flops_per_s(device, dtype)
     if device.type == "cpu":
         return {"flops_per_s": flops_per_s}
@@ -291,7 +291,7 @@ def measure_bounds(device: torch.device, dtype: torch.dtype) -> dict[str, float]
 
 
 def max_clock_hz() -> float:
-    """Return the multiprocessors' highest clock, by nvidia-smi."""
+    """Return the multiprocessors' highest clock, from nvidia-smi."""
     return float(card()["clocks.max.sm"].split()[0]) * 1e6
 
 

@@ -1,23 +1,23 @@
-r"""Our edit and others of the same clip, by time and steadiness: same weights, steps and seed.
+r"""Compare our edit with others of the same clip: same weights, steps and seed.
 
     python benchmarks/speed/bench_baselines.py                        mini, 64x48, 120 frames
     python benchmarks/speed/bench_baselines.py --model sd15 --size 512x384 --device cuda \
         --frames 120
 
-Ways, alternating in one run, the median of `--repeats`; frames in memory, no files. Where other
-processes run on the CPU, read `cpu_times_plain`, the ratio of processor times.
-    diffusers, frame by frame    its own InstructPix2Pix, one image a call: what a user would write
-    diffusers, F at a time       the same, F images a call
-    first-frame attention        the same, keys and values of the first frame, which every batch
-                                 computes again (Text2Video-Zero's Video InstructPix2Pix)
+The ways alternate in one run; times are medians of `--repeats`; frames are in memory, without
+files. If other processes use the CPU, read `cpu_times_plain`, the ratio of processor times.
+    diffusers, frame by frame    its own InstructPix2Pix, one image per call
+    diffusers, F at a time       the same, F images per call
+    first-frame attention        the same, with keys and values of the first frame, recomputed in
+                                 every batch (Text2Video-Zero's Video InstructPix2Pix)
     joint attention over F       the same, every frame attends to all of its batch
     TokenFlow's schedule         its sequence of UNet calls (benchmarks/lib/tokenflow.py): the work
                                  is TokenFlow's, the picture is not, so it is not scored
     ours                         anchors, F frames at a time
-diffusers always computes three guidance branches, ours those whose weight is not 0: two at an image
-guidance of 1. So the first and the last ways are also timed at an image guidance at which all three
-count. Each row also has quality: warp error (x 1000, exact motion; lower is steadier), change from
-the source and sharpness (relative to the source's).
+diffusers always computes three guidance branches; ours computes those whose weight is not 0: two at
+an image guidance of 1. So the first and last ways are also timed at an image guidance that needs
+all three. Each row also has quality: warp error (x 1000, exact motion; lower is steadier), change
+from the source, and sharpness (relative to the source's).
 Tests: tests/benchmarks/speed/test_bench_baselines.py.
 """
 
@@ -61,13 +61,13 @@ class Way:
     """One row: how to edit, and its results.
 
     Attributes:
-        name: as the table calls it.
-        image_guidance_scale: of this row.
+        name: its name in the table.
+        image_guidance_scale: this row's scale.
         branches: guidance branches that are computed.
         num_at_once: frames in one call, F.
         run: edits the clip once; returns its seconds and, unless weights are random, its frames.
-        note: for the reader of the row.
-        seconds: of each run.
+        note: shown with the row.
+        seconds: seconds of each run.
         edited: frames (T,3,H,W) in [0,1] of the last run.
     """
 
@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def all_ways(pipe: FairyPipeline, clip: SuiteClip, args: argparse.Namespace) -> list[Way]:
-    """Return every way at the model's own guidance, and three of them with all branches."""
+    """Return every way at the model's own guidance, and three ways with all branches."""
     own = pipe.defaults.image_guidance_scale
     ways = [*compared(pipe, clip, args, own), *others(pipe, clip, args, own)]
     if Guidance(pipe.defaults.guidance_scale, own).num_groups < 3:
@@ -168,7 +168,7 @@ def compared(
 def others(
     pipe: FairyPipeline, clip: SuiteClip, args: argparse.Namespace, image_guidance_scale: float
 ) -> list[Way]:
-    """Return the other methods' ways."""
+    """Return the ways of other methods."""
     settings = settings_of(pipe, args, image_guidance_scale)
     frames, words, count = clip.frames, instruction_of(clip, args), args.at_once
     branches = num_groups(pipe, **settings)
@@ -221,12 +221,12 @@ def steps_of(pipe: FairyPipeline, args: argparse.Namespace) -> int:
 
 
 def instruction_of(clip: SuiteClip, args: argparse.Namespace) -> str:
-    """Return the clip's instruction; with random weights one that the tokenizer knows."""
+    """Return the clip's instruction, or with random weights one that the tokenizer knows."""
     return INSTRUCTION if has_random_weights(args.model) else clip.instruction
 
 
 def timed(edit: Callable[[], Tensor]) -> Callable[[], tuple[Seconds, Tensor]]:
-    """Return `edit` with its seconds; results on the CPU mean that the device has finished."""
+    """Return `edit` with timing; its results are on the CPU, so the device has finished."""
 
     def run() -> tuple[Seconds, Tensor]:
         began = Seconds.now()

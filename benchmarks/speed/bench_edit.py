@@ -1,4 +1,4 @@
-"""A whole edit, from file to file, by stage: where the time goes, and how close to the bound.
+"""Time a whole edit, from file to file, by stage, and compare it with the bound.
 
     python benchmarks/speed/bench_edit.py                                    mini, 96x72, 120 frames
     python benchmarks/speed/bench_edit.py --model sd15 --sizes 512x384 512x512 --device cuda
@@ -6,11 +6,11 @@
     python benchmarks/speed/bench_edit.py --frame-batch-sizes 4 8 16 32             speed against F
     python benchmarks/speed/bench_edit.py --modes exact balanced fast compile+fp8      faster modes
 
-Every edit is `fairy.jobs.edit.edit_video` of a rendered clip, as `fairy edit` does it; the stages'
-seconds are those of its report. Decoding and encoding run in parallel to the model; `idle` is the
-time in which the model did nothing. The first run of each setting has a row of its own; of the
-later ones the median by total time is kept. The bound is the FLOPs of the plain computation,
-counted by torch, over the rate at which this device multiplies large matrices in the same run.
+Every edit is `fairy.jobs.edit.edit_video` of a rendered clip, as in `fairy edit`; the seconds by
+stage are from its report. Decoding and encoding run in parallel to the model; `idle` is the time in
+which the model did nothing. The first run of each setting has its own row; of the later runs, the
+one with the median total time is shown. The bound is the FLOPs of the plain computation, counted by
+torch, divided by the rate of large matrix products on this device in the same run.
 A mode is a quality of `fairy edit --quality`, `compile`, `fp8`, or several joined by +. Models:
 `mini`, `sd15` (random weights: benchmarks/lib/models.py), a folder or a hub id.
 Tests: tests/benchmarks/speed/test_bench_edit.py.
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def load_in_mode(args: argparse.Namespace, mode: str) -> FairyPipeline:
-    """Return the model, its UNet in float8 or compiled where the mode says so."""
+    """Return the model, with its UNet in float8 or compiled if the mode says so."""
     pipe = load_model(args.model, args.device, args.dtype)
     if "fp8" in mode.split("+"):
         check_fp8(pipe.device)
@@ -146,7 +146,7 @@ def run(pipe: FairyPipeline, clip: Path, config: EditConfig) -> EditReport:
 
 
 def reset_peak_memory() -> None:
-    """Reset this process's peak resident size on Linux; elsewhere the peak is of all runs."""
+    """Reset this process's peak resident size on Linux; elsewhere the peak includes all runs."""
     counter = Path("/proc/self/clear_refs")
     if counter.exists():
         counter.write_text("5")
@@ -155,7 +155,7 @@ def reset_peak_memory() -> None:
 def row_of(
     pipe: FairyPipeline, report: EditReport, which: str, flops_per_s: float
 ) -> dict[str, Any]:
-    """Return the time of one edit, and how close to its bound it was."""
+    """Return the time of one edit, also as a share of its bound."""
     used, seconds = report.used, stage_seconds(report)
     flops = edit_flops(pipe, used, report.num_frames)
     bound_s = sum(flops.values()) / flops_per_s
@@ -185,7 +185,7 @@ def row_of(
 
 
 def stage_seconds(report: EditReport) -> dict[str, float]:
-    """Return the seconds of `STAGES`; loading the model is left out."""
+    """Return the seconds of `STAGES`, without loading the model."""
     total = report.seconds["total"] - report.seconds["load"]
     model = {"frames": 0.0, **report.model_seconds}
     busy = sum(model.values())
@@ -195,7 +195,7 @@ def stage_seconds(report: EditReport) -> dict[str, float]:
 
 
 def h200_bound(flops: float) -> dict[str, float]:
-    """Return the bound at an H200's measured rate, if this is one."""
+    """Return the bound at an H200's measured rate, if this card is an H200."""
     if not (torch.cuda.is_available() and "H200" in torch.cuda.get_device_name()):
         return {}
     return {"bound_at_790_tflops_s": flops / H200_FLOPS_PER_S}

@@ -1,12 +1,12 @@
-"""GroupNorm with SiLU and GEGLU on a CUDA device: does a kernel of our own pay?
+"""GroupNorm with SiLU and GEGLU on a CUDA device: is our own kernel worth it?
 
 Ways, on the same random data in one run, at Stable Diffusion 1.5's shapes at 512×384:
-    eager         torch, as an edit computes it without --compile
-    compiled      the same through torch.compile, as with --compile
+    eager         torch, as in an edit without --compile
+    compiled      the same with torch.compile, as with --compile
     candidate     benchmarks/lib/fused.py
-A candidate whose error from float64 is more than twice eager's is refused. Each row has the time
-and its least memory traffic relative to the rate of a plain copy: GroupNorm reads twice and writes
-once, GEGLU reads once and writes half.
+A candidate whose error from float64 is more than twice eager's is refused. Each row has the time,
+and the rate of its minimal memory traffic relative to a plain copy: GroupNorm reads twice and
+writes once, GEGLU reads once and writes half.
 
     python benchmarks/speed/bench_fusions.py            part of make bench-gpu
 Prints a table and, as the last line, one JSON document; --out also writes it to a file.
@@ -33,9 +33,9 @@ from benchmarks.lib.record import show
 from fairy_kernels.testing import ERROR_FACTOR
 
 NUM_GROUPS = 32
-# A chunk of 8 frames, three branches: 24 images
+# A batch of 8 frames with three branches: 24 images
 IMAGES = 24
-# (channels, height, width) that SD 1.5 normalises at 512x384: down and up through the UNet
+# (channels, height, width) of SD 1.5's norms at 512x384, through the UNet
 NORMED = [(320, 48, 64), (640, 48, 64), (960, 48, 64), (640, 24, 32), (1280, 12, 16)]
 # (tokens, width of value and of gate)
 GATED = [(3072, 1280), (768, 2560), (192, 5120)]
@@ -102,11 +102,11 @@ def measure(
     """Return a row for each way.
 
     Args:
-        name: of the layer.
-        eager: the layer by torch.
-        candidate: ours.
-        inputs: their arguments; the first is what fills memory.
-        rate: of a copy, in bytes per second.
+        name: the layer's name.
+        eager: the layer in torch.
+        candidate: our kernel.
+        inputs: their arguments; the first is the large one.
+        rate: rate of a copy in bytes per second.
         reads: how often the first argument must be read.
     """
     from triton.testing import do_bench
@@ -132,7 +132,7 @@ def refusal(eager: Way, candidate: Way, inputs: tuple[Any, ...]) -> str | None:
     rounding = torch.finfo(inputs[0].dtype).eps * exact.abs().max().item()
     limit = ERROR_FACTOR * max(_error(eager(*inputs), exact), rounding)
     found = _error(candidate(*inputs), exact)
-    # NaN is not below the limit either
+    # Also refuses NaN
     return None if found <= limit else f"REFUSED: error {found:.2g}, limit {limit:.2g}"
 
 

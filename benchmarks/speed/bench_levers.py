@@ -1,15 +1,15 @@
-r"""Each exact lever on speed, alternately on and off in one run: time ratio and difference.
+r"""Compare each exact lever on and off, alternating in one run: time ratio and difference.
 
     python benchmarks/speed/bench_levers.py                                      mini on the CPU
     python benchmarks/speed/bench_levers.py --model sd15 --device cuda --dtype float16 \
         --size 384 512
     python benchmarks/speed/bench_levers.py --levers compile --repeats 5
 
-An edit of `--frames` frames and 3 anchors in one batch, without decoding and encoding of files.
+Each run edits `--frames` frames and 3 anchors in one batch, without decoding and encoding files.
 `ratio` is the median of on/off over the pairs, `least` and `most` their range: a lever whose range
-contains 1 showed no gain. Times are processor times on a CPU, so that other work matters less, and
-wall times on CUDA. `difference` is the largest between the two results, in levels of 255. Decisions
-based on it are in NOTES.md. Tests: tests/benchmarks/speed/test_bench_levers.py.
+contains 1 showed no gain. Times are processor times on a CPU, so other work matters less, and wall
+times on CUDA. `difference` is the largest difference between the two results, in levels of 255.
+NOTES.md has the decisions based on it. Tests: tests/benchmarks/speed/test_bench_levers.py.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Lever = Callable[[FairyPipeline], AbstractContextManager[None]]
 
 @contextmanager
 def without_sharing(pipe: FairyPipeline) -> Iterator[None]:
-    """Compute the `text` and `image` rows apart everywhere."""
+    """Compute the `text` and `image` rows separately everywhere."""
     with patch.object(denoise, "shared_branches", lambda unet, state: nullcontext()):
         yield
 
@@ -83,7 +83,7 @@ def with_fused_projections(pipe: FairyPipeline) -> Iterator[None]:
 
 
 class _Fused(nn.Module):
-    """Gives queries, and holds keys and values for the two that are asked after it."""
+    """Returns queries, and keeps keys and values for the two modules that run after it."""
 
     def __init__(self, projections: tuple[nn.Linear, ...]) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Fused(nn.Module):
 class _Part(nn.Module):
     def __init__(self, fused: _Fused, index: int) -> None:
         super().__init__()
-        # In a tuple, so that it is no submodule of two layers
+        # In a tuple, so it is not a submodule of two layers
         self.fused, self.index = (fused,), index
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class _Part(nn.Module):
 
 @contextmanager
 def with_compiled_unet(pipe: FairyPipeline) -> Iterator[None]:
-    """Run the UNet compiled; what was compiled stays for the next time."""
+    """Run the UNet compiled; the compiled code is kept for the next time."""
     compile_unet(pipe.unet)
     try:
         yield
@@ -141,7 +141,7 @@ def measure(
     """Return the row of one lever; frames are uint8 (T,H,W,3)."""
     on, off, settings = LEVERS[name]
     common = {"frame_batch_size": len(frames), "num_inference_steps": steps}
-    # Batches are compared with one of all frames
+    # Batches are compared with a batch of all frames
     with_settings = common | settings
     without = with_settings | common
     with on(pipe):
@@ -174,7 +174,7 @@ def timed(
     """Return the seconds of an edit, and its frames (T,3,H,W) in [0,1]."""
     began = Seconds.now()
     edited = edit(pipe, frames, settings)
-    # The frames are on the CPU: a card has finished
+    # The frames are on the CPU, so a card has finished
     return (Seconds.now() - began).on(pipe.device), edited
 
 
@@ -192,7 +192,7 @@ def edit(pipe: FairyPipeline, frames: np.ndarray, settings: dict[str, Any]) -> T
 
 
 def main() -> None:
-    """Measure what the command line names and print it."""
+    """Measure the levers of the command line and print the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", default="cpu")

@@ -1,14 +1,13 @@
-"""What the faster modes cost and save: time, distance from the exact result, warp error, FLOPs.
+"""What do the faster modes cost and save? Time, distance from the exact result, warp error, FLOPs.
 
     python benchmarks/speed/bench_modes.py --sheet out/modes.png    4 rendered clips, 4 and 10 steps
 
-The same clips, seeds and steps for all modes, alternating in one run. `time` is relative to the
-exact mode, of processor time where the model runs on a CPU, so that a busy machine matters less:
-the median over the clips, anchors and autoencoder included. PSNR is to the exact mode's frames,
-without anchors; warp error (`fairy.metrics.temporal.warp_error`, exact motion) and sharpness are
-shown as well, since blur is steady. `sd_flops` is relative too: the UNet's FLOPs for a frame on
-SD 1.5's shape at 512x384, 3 anchors and 3 branches, at the same number of steps, counted on the
-meta device.
+All modes have the same clips, seeds and steps, and alternate in one run. `time` is relative to the
+exact mode: the median over the clips, including anchors and autoencoder. On a CPU it is processor
+time, so a busy machine matters less. PSNR is to the exact mode's frames, without anchors. Warp
+error (`fairy.metrics.temporal.warp_error`, exact motion) is shown with sharpness, because blur is
+steady. `sd_flops` is relative too: the UNet's FLOPs for a frame of SD 1.5's shape at 512x384, with
+3 anchors and 3 branches and the same number of steps, counted on the meta device.
 Tests: tests/benchmarks/speed/test_bench_modes.py.
 """
 

@@ -101,7 +101,7 @@ def test_when_all_is_done_only_the_outputs_are_left(edit: Edit, tmp_path: Path):
 
 
 def test_an_interruption_says_what_is_kept_and_how_to_go_on(edit: Edit):
-    words = r"interrupted: 6 of 11 frames are done and kept in .*out\.mp4\.fairy: the same command"
+    words = r"interrupted: 6 of 11 frames are done and kept in .*out\.mp4\.fairy: run the same"
     with pytest.raises(JobInterrupted, match=words):
         edit("out.mp4", stop_after=6)
 

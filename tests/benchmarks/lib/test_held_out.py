@@ -110,7 +110,7 @@ def test_frames_are_asked_for_looks_alone(clips):
 
 
 def test_a_folder_without_clips_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="no clip here can be read"):
+    with pytest.raises(ValueError, match="no clip in this folder can be read"):
         real_frames(tmp_path, 2, SIZE)
 
 
