@@ -84,6 +84,7 @@ setup(
         # Photos as phones write them
         "heic": ["pillow-heif>=0.18"],
         "lora": ["peft>=0.15"],
+        "quantize": ["bitsandbytes>=0.46", "torchao>=0.18"],
         "dev": [
             "build",
             "hypothesis",

@@ -27,6 +27,8 @@ def main() -> None:
         run("edit_clip.py", clip, INSTRUCTION, folder / "a.mp4", "--size", "64", *tiny)
         run("edit_frames.py", clip, INSTRUCTION, folder / "b.mp4", *tiny)
         run("demo.py", "--clip", clip, "--out", folder / "demo", "--size", "64", *tiny)
+        run("tiny_editor.py", "kontext", folder / "kontext")
+        assert (folder / "kontext" / "model_index.json").exists()
         for out in ("a.mp4", "b.mp4", "demo/edited.mp4", "demo/side_by_side.mp4"):
             assert probe(folder / out).num_frames == NUM_FRAMES, out
         assert (folder / "demo" / "contact_sheet.png").stat().st_size > 0

@@ -19,6 +19,7 @@ from fairy.options import Option, Settings, checked
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+POSITIONS = ("same", "shift", "source", "damp")
 ENLARGERS = ("guided", "bicubic", "lanczos")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
@@ -207,6 +208,52 @@ class Sampling(Settings):
             allowed="use 0 or more",
         ),
     ] = 1.0
+    balance: Annotated[
+        bool,
+        Option(
+            help="Keep the weight of text and source beside the anchors' in joint attention.",
+            group=ANCHORS,
+        ),
+    ] = True
+    anchor_position: Annotated[
+        str,
+        Option(
+            help="Where frames see the anchors: same place, shift (beside the frame), source (a "
+            "picture of its own), damp (fine positions weakened).",
+            group=ANCHORS,
+            choices=POSITIONS,
+        ),
+    ] = "same"
+    anchor_damping: Annotated[
+        tuple[float, float],
+        Option(
+            help="For --anchor-position damp: factor on the finest positions in the first and in "
+            "the last step.",
+            group=ANCHORS,
+            min=0,
+            max=1,
+            form="two factors, as in 0.5 1",
+            allowed="give two factors from 0 to 1, as in 0.5 1",
+            metavar="A B",
+        ),
+    ] = (0.5, 0.5)
+    anchors_as: Annotated[
+        str,
+        Option(
+            help="How frames see the anchors: attention, or as further reference pictures.",
+            group=ANCHORS,
+            choices=("attention", "reference"),
+        ),
+    ] = "attention"
+    text_from: Annotated[
+        str,
+        Option(
+            help="Whose picture a text encoder that sees pictures reads: each frame's, or for all "
+            "the first anchor's.",
+            group=ANCHORS,
+            choices=("frame", "anchor"),
+        ),
+    ] = "frame"
     quality: Annotated[str, _BUNDLE] = "exact"
     guidance_interval: Annotated[tuple[float, float] | None, _GUIDANCE_INTERVAL] = None
     reuse: Annotated[int | None, _REUSE] = None
@@ -269,12 +316,51 @@ class Compute(Settings):
             unset="the model's device",
         ),
     ] = None
+    anchor_cache: Annotated[
+        str,
+        Option(
+            help="Keep the anchors' keys and values of all steps (whole), or of one (step), with "
+            "the anchors run again beside every 48 frames; the result is the same.",
+            group=MODEL,
+            choices=("auto", "whole", "step"),
+        ),
+    ] = "auto"
     decoder: Annotated[
         str | None,
         Option(
             help="Decode with a tiny autoencoder: a folder or a hub id, as madebyollin/taesd.",
             group=QUALITY,
             unset="the model's own",
+        ),
+    ] = None
+    lora: Annotated[
+        tuple[str, ...],
+        Option(
+            help="LoRA to load: a .safetensors file, a folder, a hub id or a file of one, with a "
+            "factor after a colon; several with commas.",
+            group=MODEL,
+            form="names with factors, as in style.safetensors:0.8",
+            metavar="PATH[:SCALE],...",
+        ),
+    ] = ()
+    quantize: Annotated[
+        str | None,
+        Option(
+            help="Load the denoiser and the text encoder quantised, by diffusers (needs the extra "
+            "[quantize]).",
+            group=MODEL,
+            choices=("int8", "fp8", "nf4"),
+            unset="off",
+        ),
+    ] = None
+    offload: Annotated[
+        str | None,
+        Option(
+            help="Keep weights in the host's memory and bring them to the device model by model, "
+            "or layer by layer (sequential).",
+            group=MODEL,
+            choices=("model", "sequential"),
+            unset="off",
         ),
     ] = None
     fp8: Annotated[

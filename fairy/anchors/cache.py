@@ -82,6 +82,11 @@ class AnchorCache:
             self._near[step + 1] = self._bring(step + 1)
         return self._near[step]
 
+    def drop(self, step: int) -> None:
+        """Free a step's entries."""
+        self._steps.pop(step, None)
+        self._near.pop(step, None)
+
     def end_pass(self) -> None:
         """Free the copies that `begin_step` made."""
         self._near = {}

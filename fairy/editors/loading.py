@@ -1,33 +1,55 @@
 """Load the editor that the settings name.
 
-Tests: tests/jobs/test_edit.py, tests/editors/ip2p/levers/test_tiny_decoder.py.
+InstructPix2Pix of Stable Diffusion 1.5's kind runs in Fairy's own loop (`ip2p/`), every other
+pipeline in diffusers' (`stock/`). Tests: tests/editors/test_loading.py, tests/jobs/test_edit.py,
+tests/editors/ip2p/levers/test_tiny_decoder.py.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 from fairy.editors.base import Editor
 from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.models.registry import resolve_device
+from fairy.editors.stock.editor import StockEditor
+from fairy.editors.stock.families import family_of
+from fairy.errors import SettingsError
+from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.registry import pipeline_class, resolve_device
+from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.settings import Compute
+
+# Fairy's own loop runs these
+OWN = ("StableDiffusionInstructPix2PixPipeline", "FairyPipeline")
 
 
 def load_editor(settings: Compute) -> Editor:
     """Return the editor that the settings name, on its device.
 
     Raises:
-        ModelError: the model or the decoder cannot be found or loaded.
-        SettingsError: the device is missing or has no float8 or compiler, or the decoder is for
-            another model.
+        ModelError: the model, the decoder or a LoRA cannot be found or loaded.
+        SettingsError: the device is not there or lacks float8 or a compiler, a package is missing,
+            or an option is for another kind of model.
     """
     if settings.fp8:
         check_fp8(resolve_device(settings.device))
     if settings.compile:
         check_compile(resolve_device(settings.device))
+    pipeline = pipeline_class(settings.model)
+    return _load_own(settings) if pipeline in OWN else _load_stock(settings, pipeline)
+
+
+def _load_own(settings: Compute) -> FairyPipeline:
+    for name in ("quantize", "offload"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(f"{name}: this small model needs none; leave --{name} out")
     pipe = FairyPipeline.from_pretrained(
         settings.model, device=settings.device, dtype=settings.dtype
     )
+    load_loras(pipe, settings.lora)
     if settings.decoder is not None:
         pipe.decoder = load_decoder(settings.decoder, pipe, settings.model)
     if settings.fp8:
@@ -35,3 +57,33 @@ def load_editor(settings: Compute) -> Editor:
     if settings.compile:
         compile_unet(pipe.unet)
     return pipe
+
+
+def _load_stock(settings: Compute, pipeline: str) -> StockEditor:
+    family = family_of(pipeline)
+    if settings.decoder is not None:
+        raise SettingsError("decoder: for InstructPix2Pix models only; leave --decoder out")
+    if settings.fp8:
+        raise SettingsError("fp8: for InstructPix2Pix models only; use --quantize fp8")
+    pipe: Any = load_stock_pipeline(
+        settings.model,
+        pipeline,
+        denoiser=family.denoiser,
+        device=settings.device,
+        dtype=settings.dtype,
+        quantize=settings.quantize,
+        offload=settings.offload,
+    )
+    steps = load_loras(pipe, settings.lora)
+    editor = StockEditor(pipe)
+    if settings.compile:
+        editor.denoiser.compile_repeated_blocks()
+    return StockEditor(pipe, defaults=_defaults(editor.defaults, settings.model, steps))
+
+
+def _defaults(defaults: ModelDefaults, model: str, steps: int | None) -> ModelDefaults:
+    """Return a family's defaults, with those beside the model and of a distilling LoRA."""
+    defaults = model_defaults(model, defaults)
+    if steps is None:
+        return defaults
+    return replace(defaults, num_inference_steps=steps, guidance_scale=1.0)

@@ -27,7 +27,7 @@ Document = dict[str, Any]
 """A manifest read back from JSON."""
 
 # These change how fast an edit runs, not its result.
-_WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "compile")
+_WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "anchor_cache", "offload", "compile")
 # What these resolve to is compared instead: the editor, the shots and the shortcuts.
 _RESOLVED = ("model", "device", "dtype", "shots", "quality")
 # These inform a person; the edit does not depend on them.

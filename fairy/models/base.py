@@ -17,9 +17,9 @@ from fairy.models.quiet import without_expected_messages
 
 # transformers prints messages when diffusers imports it
 with without_expected_messages():
-    from diffusers import StableDiffusionInstructPix2PixPipeline
+    from diffusers import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
 
-__all__ = ["SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
+__all__ = ["DiffusionPipeline", "SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
 
 
 class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]

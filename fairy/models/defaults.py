@@ -96,8 +96,10 @@ class ModelDefaults:
         return replace(sampling, **{name: getattr(defaults, name) for name in unset})
 
 
-def model_defaults(folder: str | Path) -> ModelDefaults:
-    """Return the defaults in `folder`'s fairy.json; SD-class ones if there is no such file.
+def model_defaults(folder: str | Path, base: ModelDefaults | None = None) -> ModelDefaults:
+    """Return the defaults in `folder`'s fairy.json, and those of `base` where it has none.
+
+    `base` is SD-class when None.
 
     If fairy.json names no scheduler, the model keeps its own.
 
@@ -105,10 +107,11 @@ def model_defaults(folder: str | Path) -> ModelDefaults:
         ModelError: the file is not JSON, or has unknown entries or entries of the wrong type.
     """
     path = Path(folder) / FILE_NAME
+    base = base or ModelDefaults()
     if not path.is_file():
-        return ModelDefaults()
+        return base
     try:
-        return _parse({"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
+        return _parse(base, {"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}; fairy.models.defaults lists its entries") from error
 
@@ -192,7 +195,7 @@ LEAST_LIKENESS = 0.25
 _LEAST = {"size": 16, "num_inference_steps": 1, "guidance_scale": 0, "image_guidance_scale": 0}
 
 
-def _parse(entries: dict[str, Any]) -> ModelDefaults:
+def _parse(base: ModelDefaults, entries: dict[str, Any]) -> ModelDefaults:
     known = {field.name for field in fields(ModelDefaults)}
     if unknown := sorted(entries.keys() - known):
         raise ValueError(f"unknown entry {unknown[0]!r}")
@@ -207,4 +210,4 @@ def _parse(entries: dict[str, Any]) -> ModelDefaults:
             raise TypeError(f"{name} is {entries[name]!r}: it must be a number")
         if entries.get(name, least) < least:
             raise ValueError(f"{name} is {entries[name]}: it must be at least {least}")
-    return ModelDefaults(**entries)
+    return replace(base, **entries)

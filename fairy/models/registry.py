@@ -17,7 +17,7 @@ from diffusers.loaders.single_file_utils import SingleFileComponentError
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from fairy.errors import ModelError, SettingsError
-from fairy.models.base import StableDiffusionInstructPix2PixPipeline
+from fairy.models.base import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages, without_progress_bars
@@ -29,6 +29,7 @@ __all__ = [
     "find_model",
     "load_pipeline",
     "model_defaults",
+    "pipeline_class",
     "resolve_device",
     "resolve_dtype",
     "unknown_words",
@@ -115,6 +116,29 @@ def overflows_in_float16(vae: Any) -> bool:
         and config.get("scaling_factor") == SDXL_SCALING_FACTOR
         and config.get("force_upcast", True)
     )
+
+
+def pipeline_class(name: str | Path) -> str:
+    """Return the class of a model's pipeline in diffusers; single files are InstructPix2Pix.
+
+    Raises:
+        ModelError: no such model, or its model_index.json cannot be read.
+    """
+    source = find_model(name)
+    if isinstance(source, Path) and source.is_file():
+        return "StableDiffusionInstructPix2PixPipeline"
+    try:
+        config: dict[str, Any] = DiffusionPipeline.load_config(str(source))
+    except (OSError, ValueError) as error:
+        if isinstance(source, str):
+            raise ModelError(f"model {name}: {_not_fetched(source)}") from error
+        first_line = str(error).strip().split("\n")[0]
+        raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
+    found = config.get("_class_name")
+    if not isinstance(found, str):
+        raise ModelError(f"model {name}: its model_index.json names no pipeline; {_ALLOWED}")
+    # A FairyPipeline saves itself as diffusers' own
+    return found
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

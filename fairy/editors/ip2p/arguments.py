@@ -14,9 +14,10 @@ from torch import Tensor
 
 from fairy.editors.images import OUTPUT_TYPES, fit_to_grid
 from fairy.editors.ip2p.denoise import StepCallback
+from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.options import Option, checked
-from fairy.settings import MAX_SIZE, Shortcuts
+from fairy.settings import MAX_SIZE, EditConfig, Shortcuts
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ Callback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 _SIDE = Option(min=1, max=MAX_SIZE)
 CALLBACK_TENSORS = ("latents", "prompt_embeds", "image_latents")
 
+# What only stock pipelines have (fairy.editors.stock)
+STOCK_OPTIONS = (
+    "balance", "anchor_position", "anchor_damping", "anchors_as", "text_from", "anchor_cache",
+)  # fmt: skip
 _ONE_RESULT = "every frame has one result; call the pipeline again with another generator"
 _OLD_CALLBACK = "diffusers replaced it; use callback_on_step_end"
 UNSUPPORTED = {
@@ -110,6 +115,20 @@ def call_size(
         logger.info("edited at %dx%d, detail of %dx%d kept", *size[::-1], *own[::-1])
         return size
     return fit_to_grid((height or own[0], width or own[1]), grid)
+
+
+def refuse_stock_options(settings: EditConfig) -> None:
+    """Refuse settings that only the editor for stock pipelines has (`fairy.editors.stock`).
+
+    Raises:
+        SettingsError: one of them is not at its default.
+    """
+    for name in STOCK_OPTIONS:
+        value = getattr(settings, name)
+        if value != getattr(EditConfig, name):
+            raise SettingsError(
+                f"{name} is {value}: InstructPix2Pix models do not have it; leave it out"
+            )
 
 
 def step_callback(

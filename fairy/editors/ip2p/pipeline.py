@@ -23,6 +23,7 @@ from fairy.anchors.backends import Backend, choose_backend
 from fairy.anchors.selection import select_shot_anchors
 from fairy.editors.base import Anchor, EditInput, EditorIdentity, UsedSettings
 from fairy.editors.batches import EditMemory
+from fairy.editors.identity import identity_of
 from fairy.editors.images import clip_frames, frame_size, join_outputs, to_output
 from fairy.editors.ip2p.arguments import (
     Callback,
@@ -31,7 +32,6 @@ from fairy.editors.ip2p.arguments import (
     refuse_unsupported,
     step_callback,
 )
-from fairy.editors.ip2p.identity import identity_of
 from fairy.editors.ip2p.latents import encode_images, make_generator
 from fairy.editors.ip2p.memory import EditShape, edit_memory
 from fairy.editors.ip2p.session import CallOptions, Ip2pSession
@@ -154,7 +154,8 @@ class FairyPipeline(SafePipeline):
 
     def identity(self) -> EditorIdentity:
         """Return what decides, besides the settings, what an edit looks like."""
-        return identity_of(self)
+        parts = (self.unet, self.vae, self.text_encoder)
+        return identity_of(parts, self.scheduler, self.defaults, where=self.unet)
 
     def memory(
         self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int

@@ -26,6 +26,7 @@ from fairy.editors.batches import (
 )
 from fairy.editors.compute import filled_up, is_compiled
 from fairy.editors.images import read_at_size
+from fairy.editors.ip2p.arguments import refuse_stock_options
 from fairy.editors.ip2p.denoise import Denoiser, StepCallback
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
@@ -111,6 +112,7 @@ class Ip2pSession(EditSession):
         options = options or CallOptions()
         _check_anchors(anchors)
         _check_size(size, pipe.grid)
+        refuse_stock_options(settings)
         if options.num_steps is not None:
             settings = replace(settings, num_inference_steps=options.num_steps)
         settings = pipe.defaults.fill(settings, prompt)

@@ -1,0 +1,1 @@
+"""Editor for image-editing pipelines of diffusers: their own `__call__`, with hooks for anchors."""
