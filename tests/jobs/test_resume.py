@@ -192,5 +192,5 @@ def test_a_full_disk_is_one_line_and_what_is_done_is_kept(edit: Edit, small_disk
 
 
 def test_a_disk_full_from_the_start_says_what_to_do(edit: Edit, small_disk):
-    with small_disk(), pytest.raises(MediaError, match="cannot be written: File too large; make r"):
+    with small_disk(), pytest.raises(MediaError, match="cannot be written: File too large; free s"):
         edit("out.mp4")
