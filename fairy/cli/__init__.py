@@ -1,1 +1,1 @@
-"""The command `fairy`; typer and rich occur here only."""
+"""The command `fairy`; only this package uses typer and rich."""

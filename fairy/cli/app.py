@@ -1,6 +1,6 @@
-"""The command `fairy`: its subcommands, each in a file of its own.
+"""The command `fairy` and its subcommands, each in its own file.
 
-Libraries as large as torch are imported inside the commands, so that every `--help` is fast.
+Large libraries such as torch are imported inside the commands, so every `--help` is fast.
 Tests: tests/cli/test_app.py.
 """
 
@@ -47,12 +47,12 @@ for name, command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line, as `fairy.__main__` does."""
-    # Read by Intel's matrix library when torch loads it: the same seed gives the same video to
-    # the bit, however buffers happen to be aligned.
+    # Intel's matrix library reads this when torch loads it. Then the same seed gives the same video
+    # to the bit, independent of the alignment of buffers.
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-    # The AV1 encoder prints errors only, not a page about itself
+    # Make the AV1 encoder print only errors, not a page about itself
     os.environ.setdefault("SVT_LOG", "1")
-    # File names may hold what the terminal cannot show
+    # File names may contain characters that the terminal cannot show
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def show_version(asked: bool) -> None:
-    """Print the version and stop, when asked to."""
+    """Print the version and exit, if `--version` is given."""
     if asked:
         say(Console(), f"fairy {__version__}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""What the commands share: arguments, errors as one line with an exit code, log lines, progress.
+"""Shared by all commands: arguments, one-line errors with exit codes, log lines, progress.
 
 Exit codes: 0 done, 2 an error that the user can correct (one line says how), 130 interrupted
 (Ctrl-C), 143 terminated (SIGTERM).
@@ -40,7 +40,7 @@ from fairy.settings import EditConfig, RunOptions
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# typer has its own copy of click since 0.26; of either, this is the error of a wrong word
+# The usage error of click; typer has its own copy of click since 0.26
 UsageError: Any = typer.BadParameter.__base__
 
 Clip = Annotated[
@@ -54,7 +54,7 @@ EXIT_INTERRUPTED = 130
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print one unwrapped line, its brackets and numbers taken literally."""
+    """Print one unwrapped line, without markup or highlighting."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -69,7 +69,7 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
             say(Console(stderr=True), f"fairy: {in_flags(str(error))}")
             raise typer.Exit(EXIT_USER_ERROR) from error
         except OSError as error:
-            # The reader of our output is gone, as in `fairy info clip.mp4 | head -1`: typer exits
+            # Nobody reads our output any more, as in `fairy info clip.mp4 | head -1`: typer exits
             if error.errno == errno.EPIPE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
@@ -86,20 +86,20 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def in_flags(message: str) -> str:
-    """Return an error of the library with options by their flags, as they were typed.
+    """Return a library's error message with settings replaced by their command-line flags.
 
     >>> in_flags("num_anchors is 0: it must be at least 1")
     '--num-anchors is 0: it must be at least 1'
     """
     flags = {one.name: one.flag for kind in (EditConfig, RunOptions) for one in options_of(kind)}
     for name, flag in flags.items():
-        # A name of several words is no other word; one of a single word is at the beginning
+        # Replace a name with underscores anywhere, a single word only at the beginning
         where = rf"(?<![\w-]){name}(?![\w(=.-])" if "_" in name else rf"^{name}(?= (is|{_VALUE}))"
         message = re.sub(where, flag, message)
     return message
 
 
-# How a value is shown: 'text'
+# A value in a message: 'text'
 _VALUE = "['\"]"
 
 
@@ -119,13 +119,13 @@ class OneLineGroup(TyperGroup):
 
 @contextmanager
 def usage_in_one_line() -> Iterator[None]:
-    """Report what typer refuses, and where to find what is allowed."""
+    """Report typer's usage errors, and point to the command's `--help`."""
     try:
         yield
     except UsageError as error:
         message = error.format_message().rstrip(".")
         if "\n" in message:
-            # The whole help, as for `fairy` alone
+            # Print the whole help, as for `fairy` alone
             raise
         if message.startswith("Got unexpected extra argument"):
             message += ": put words that belong together in quotes"
@@ -143,7 +143,7 @@ class ConsoleHandler(logging.Handler):
         self._last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the record, unless the line before says the same."""
+        """Print the record, unless it repeats the previous line."""
         if (line := record.getMessage()) != self._last:
             say(self.console, f"fairy: {line}")
         self._last = line
@@ -151,7 +151,7 @@ class ConsoleHandler(logging.Handler):
 
 @contextmanager
 def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
-    """Show warnings of the library while a command runs, and with `verbose` its steps."""
+    """Show the library's warnings while a command runs, and its steps if `verbose`."""
     logger = logging.getLogger("fairy")
     before, handler = logger.level, ConsoleHandler(console)
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -164,7 +164,7 @@ def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
 
 
 class FramesPerSecond(ProgressColumn):
-    """Frames per second since the first call: a batch finished at once is not a burst."""
+    """Frames per second since the first call, because frames finish in batches."""
 
     def render(self, task: Task) -> Text:
         """Return the speed, or nothing before the first frame."""
@@ -189,9 +189,9 @@ def _frames_per_second(task: Task) -> float:
 
 @contextmanager
 def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of frames done, on a terminal only; yields the callback (done, total).
+    """Show a progress bar of frames, only on a terminal; yields the callback (done, total).
 
-    Its first call counts the frames that an earlier run has done.
+    The first call reports the frames that an earlier run has finished.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -214,7 +214,7 @@ def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int]
 
 @contextmanager
 def needs_extra(what: str, extra: str) -> Iterator[None]:
-    """Report a missing package as the extra that brings it; for imports only."""
+    """Report a missing package with the extra that installs it; wrap only imports."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -224,9 +224,9 @@ def needs_extra(what: str, extra: str) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Silence advice and progress bars of the model libraries; their errors still raise.
+    """Silence advice and progress bars of the model libraries; errors are still raised.
 
-    Call it before the first import of a model: transformers prints while it is imported.
+    Call it before the first import of a model, because transformers prints during import.
     """
     # For workers that this process starts
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -236,6 +236,6 @@ def quiet_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
     import diffusers.utils.logging
 
-    # What it logs as an error it raises as well
+    # It also raises what it logs as errors
     diffusers.utils.logging.set_verbosity(logging.CRITICAL)
     diffusers.utils.logging.disable_progress_bar()

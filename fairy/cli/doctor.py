@@ -37,10 +37,10 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check what would run on this machine, and what is missing.
+    """Check what runs on this machine, and what is missing.
 
-    With --plan WxH print the memory that an edit needs; the other options are for that. The model
-    may also be "sd15", Stable Diffusion 1.5's shape; the backend auto counts as sdpa.
+    --plan WxH prints the memory that an edit needs; the other options are for that. The model may
+    also be "sd15", Stable Diffusion 1.5's shape; the backend auto counts as sdpa.
     """
     quiet_libraries()
     if plan is None:
@@ -50,7 +50,7 @@ def doctor(
 
 
 def show_checks(console: Console) -> None:
-    """Print a line for each thing checked.
+    """Print a line per check.
 
     Raises:
         FairyError: an edit cannot run here.
@@ -66,7 +66,7 @@ def show_checks(console: Console) -> None:
 
 
 def show_plan(console: Console, size: str, memory: str | None, config: EditConfig) -> None:
-    """Print the memory plan for the device asked for; for "auto" also a card's."""
+    """Print the memory plan for the requested device; for "auto" also for a CUDA card."""
     import torch
 
     from fairy.cli.memory_tables import show_memory

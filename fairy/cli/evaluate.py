@@ -1,4 +1,4 @@
-"""`fairy eval`: one clip of anyone's tool, a suite, or two evaluations compared.
+"""`fairy eval`: judge one clip of any tool or a suite, or compare two evaluations.
 
 Tests: tests/cli/test_evaluate.py.
 """
@@ -25,12 +25,12 @@ SUITE = "A suite of clips"
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions(Settings):
-    """What is judged, and beside what."""
+    """What to judge or compare."""
 
     source: Annotated[Path | None, Option(help="The clip it was made from.", group=PAIR)] = None
-    target: Annotated[
-        Path | None, Option(help="The exact result, where it is known.", group=PAIR)
-    ] = None
+    target: Annotated[Path | None, Option(help="The exact result, if it is known.", group=PAIR)] = (
+        None
+    )
     captions: Annotated[
         tuple[str, str] | None,
         Option(
@@ -42,7 +42,7 @@ class EvalOptions(Settings):
     pair_by: Annotated[
         str,
         Option(
-            help="Which frames belong together, where the files do not tell.",
+            help="How to match frames if the files do not determine it.",
             group=PAIR,
             choices=("auto", "number", "time"),
         ),
@@ -106,7 +106,7 @@ def evaluate(
 ) -> None:
     """Judge an edit: scores, intervals and a report.
 
-    Of one clip by any tool (EDITED --source SOURCE), or of a --suite of clips; --compare compares
+    Judges one clip of any tool (EDITED --source SOURCE) or a --suite of clips; --compare compares
     two evaluations. Needs the extra [eval].
     """
     quiet_libraries()
@@ -137,7 +137,7 @@ def _check_asked(edited: Path | None, what: EvalOptions) -> None:
             "nothing to judge: give EDITED --source SOURCE, or --suite quick, or --compare A B"
         )
     if edited is not None and asked_suite:
-        raise SettingsError("an edited clip and a suite: give one of them")
+        raise SettingsError("give an edited clip or a suite, not both")
 
 
 def _pair(edited: Path, config: EditConfig, what: EvalOptions) -> Any:

@@ -13,7 +13,7 @@ from fairy.training.recipe import recipe_settings
 
 
 def explain(recipe: str) -> Table:
-    """Return a table of all settings of a recipe: first those that it sets itself."""
+    """Return a table of all settings of a recipe, with those that it sets first."""
     own = recipe_settings(recipe)
     table = Table(title=f"recipe {recipe}", title_justify="left")
     for heading in ("setting", "value", "meaning"):

@@ -1,4 +1,4 @@
-"""`fairy info`: what a clip holds. Tests: tests/cli/test_info.py."""
+"""`fairy info`: describe a clip. Tests: tests/cli/test_info.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fairy.cli.console import Clip, say
 
 
 def info(context: typer.Context, clip: Clip) -> None:
-    """Print what a clip holds: frames, timestamps, size, colours, audio."""
+    """Print what a clip contains: frames, timestamps, size, colours, audio."""
     from fairy.jobs.info import describe_clip
     from fairy.media.decoding.stdin import clip_from
 

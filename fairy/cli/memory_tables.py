@@ -1,4 +1,4 @@
-"""What `fairy doctor --plan` prints: the memory an edit needs, and what fits into which.
+"""Print the memory that an edit needs, and what fits: the output of `fairy doctor --plan`.
 
 Tests: tests/doctor/test_memory_plan.py.
 """
@@ -63,7 +63,7 @@ def _table(plan: MemoryPlan, num_bytes: int | None) -> Table:
 
 
 def _memories(device_type: str, num_bytes: int | None) -> list[tuple[str, int]]:
-    """Return names and bytes of the memories to fill."""
+    """Return names and bytes of the memory sizes to show."""
     if num_bytes is not None:
         return [(gib(num_bytes), num_bytes)]
     if device_type == "cpu":
@@ -77,5 +77,5 @@ def _cells(fit: Fit | None) -> list[str]:
 
 
 def gib(num_bytes: int) -> str:
-    """Return bytes in GiB for people, as in "2.1 GiB"."""
+    """Return bytes as text in GiB, as in "2.1 GiB"."""
     return f"{num_bytes / GIB:.2f} GiB" if num_bytes < GIB else f"{num_bytes / GIB:.1f} GiB"

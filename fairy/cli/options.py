@@ -1,8 +1,8 @@
-"""Options of a command from the records of a settings class, and help by groups.
+"""Make a command's options from a settings class, and list them in groups in its help.
 
-`@with_options(EditConfig)` gives a command the options of `EditConfig`'s fields in place of its
-parameter `config`. Values stay text until the settings convert them: one conversion for the command
-line, job lists and files. Tests: tests/cli/test_options.py.
+`@with_options(EditConfig)` replaces a command's parameter `config` by options for `EditConfig`'s
+fields. Values stay text until the settings convert them, so the command line, job lists and files
+share one conversion. Tests: tests/cli/test_options.py.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def with_options(
     build: Callable[..., Any] | None = None,
     from_file: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of a settings class in place of its parameter `into`.
+    """Replace a command's parameter `into` by the options of a settings class.
 
     Args:
         settings: the class whose fields become options.
         into: the parameter that receives the settings.
         only: the fields that the command has; all when None.
-        build: makes the parameter's value of the options that were given, as keywords; the class
-            itself when None. `dict` keeps them as they were typed.
+        build: makes the parameter's value from the given options, as keywords; the class itself
+            when None. `dict` keeps them as text.
         from_file: add `--settings FILE`.
     """
     fields = [field for field in options_of(settings) if only is None or field.name in only]
@@ -78,7 +78,7 @@ def _keyword(name: str, hint: Any) -> inspect.Parameter:
 def _parameter(field: OptionField, negatable: bool, defaults: bool) -> inspect.Parameter:
     """Return a keyword parameter that typer reads as the option; None means it was not given.
 
-    A flag that is off by default can be negated only where a file may have turned it on.
+    A flag that is off by default can be negated only if a file may have turned it on.
     """
     option, flag = field.option, field.flag
     default = field.default_text if defaults else ""
@@ -101,7 +101,7 @@ def _parameter(field: OptionField, negatable: bool, defaults: bool) -> inspect.P
 
 
 def _word_type(field: OptionField) -> Any:
-    """Return the type of what is typed: a flag, a word, or several for a metavar "A B"."""
+    """Return the type of the typed value: a flag, a word, or several for a metavar "A B"."""
     words = (str,) * len((field.option.metavar or "").split())
     if field.plain_type is bool:
         return bool
@@ -109,10 +109,10 @@ def _word_type(field: OptionField) -> Any:
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose `--help` lists options under the headings of their records."""
+    """A command whose `--help` lists options by group."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then the options by heading."""
+        """Write the arguments, then the options by group."""
         for heading, records in self._by_heading(ctx):
             with formatter.section(heading):
                 formatter.write_dl(records)
@@ -125,6 +125,6 @@ class GroupedCommand(TyperCommand):
                 argument = parameter.param_type_name == "argument"
                 heading = getattr(parameter, "rich_help_panel", None) or OTHER
                 headings.setdefault("Arguments" if argument else heading, []).append(record)
-        # The command's own headings first
+        # The command's own groups first
         order = ["Arguments", *(name for name in headings if name not in LAST), *LAST]
         yield from ((name, headings[name]) for name in dict.fromkeys(order) if name in headings)

@@ -25,7 +25,7 @@ too. A list may have the columns `compare`, `report`, `overwrite` and `restart` 
 """
 
 
-# Where a group is explained at length
+# Pages that explain a group in detail
 MORE = {
     MODEL: "[memory](memory.md)",
     ANCHORS: "[how many anchors](ablation.md)",
@@ -41,7 +41,7 @@ def options_document() -> str:
 
 
 def options_table(*settings: type[Settings]) -> Iterator[str]:
-    """Yield the lines of a table for each group of options of these classes."""
+    """Yield the lines of one table per group of these classes' options."""
     fields = [(field, one is EditRun) for one in settings for field in options_of(one)]
     groups = dict.fromkeys([*GROUPS, *(field.option.group for field, _ in fields)])
     for group in groups:
@@ -71,7 +71,7 @@ def _row(field: OptionField, of_the_run: bool) -> str:
 
 
 def main() -> None:
-    """Write the document to the file named on the command line."""
+    """Write the document to the file on the command line."""
     Path(sys.argv[1]).write_text(options_document(), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What `fairy eval` prints: scores, a comparison, and a bar of clips done.
+"""The output of `fairy eval`: scores, a comparison, and a progress bar.
 
 Tests: tests/cli/test_evaluate.py.
 """
@@ -36,8 +36,8 @@ def show_results(console: Console, results: Results) -> None:
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:
-    """Print what changed by more than chance, and the notes."""
-    table = Table(title="after, against before")
+    """Print the significant changes and the notes."""
+    table = Table(title="after, compared with before")
     for name in ("method", "measure", "change", "95 % interval", "relative", "p", ""):
         table.add_column(name, justify="left" if name in ("method", "measure", "") else "right")
     moved = [*comparison.regressions, *comparison.improvements]
@@ -58,7 +58,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 
 @contextmanager
 def edit_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of clips done, on a terminal only; yields the callback."""
+    """Show a progress bar of clips, only on a terminal; yields the callback."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -30,7 +30,7 @@ MEASURE = "Accuracy"
 
 @dataclass(frozen=True, kw_only=True)
 class TrackOptions(Settings):
-    """What is tracked: a point of a clip, or known points of many clips."""
+    """What to track: a point of a clip, or known points of many clips."""
 
     point: Annotated[
         tuple[float, float] | None,
@@ -43,7 +43,9 @@ class TrackOptions(Settings):
     ] = None
     frame: Annotated[
         int | None,
-        Option(help="The frame with the point.", group=POINT, unset="the first that is no anchor"),
+        Option(
+            help="The frame with the point.", group=POINT, unset="the first that is not an anchor"
+        ),
     ] = None
     all_layers: Annotated[
         bool, Option(help="Draw a row for each layer, not the mean of the finest.", group=POINT)
@@ -82,11 +84,11 @@ def track(
     overwrite: Overwrite = False,
     verbose: Verbose = False,
 ) -> None:
-    """Draw where a point looks in the anchors, or measure tracking.
+    """Draw a point's attention to the anchors, or measure tracking.
 
-    With CLIP --point X,Y it draws the attention of that point. Without CLIP it measures, on
-    rendered clips or on --tapvid, how close the anchors' attention comes to where points really
-    are, and draws that by layer.
+    With CLIP --point X,Y it draws the attention of that point. Without CLIP it measures on rendered
+    clips, or on --tapvid, how close attention to the anchors is to the true positions of points,
+    and draws that by layer.
     """
     quiet_libraries()
     from fairy.analysis.track import measure_tracking, track_point
@@ -94,7 +96,7 @@ def track(
     console = Console(stderr=True)
     if clip is not None:
         if what.point is None or what.tapvid is not None:
-            raise SettingsError(f"{clip}: give --point X,Y, and no --tapvid, with a clip")
+            raise SettingsError(f"{clip}: with a clip, use --point X,Y and no --tapvid")
         with logged_to(console, verbose=verbose):
             track_point(
                 clip, what.point, out, config, frame=what.frame, instruction=instruction,
@@ -112,7 +114,7 @@ def track(
 
 
 def show_accuracy(console: Console, accuracy: TrackingAccuracy) -> None:
-    """Print the share of points found, a row for each layer: the mean over its steps."""
+    """Print the share of points found, one row per layer: the mean over its steps."""
     from fairy.analysis.attention_maps import short_name
     from fairy.analysis.tracking import THRESHOLDS_PX, by_layer
 

@@ -1,4 +1,4 @@
-"""`fairy train`: a recipe and its overrides from the command line, progress to a terminal.
+"""`fairy train`: train by a recipe, with overrides from the command line and a progress bar.
 
 Tests: tests/cli/test_train.py.
 """
@@ -20,7 +20,7 @@ from fairy.cli.options import GroupedCommand, with_options
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe, parse_settings, recipe_names
 
-# The settings that have options of their own; --set reaches the others
+# Settings with their own options; --set changes the others
 ON_COMMAND_LINE = (
     "output", "images", "autoencoder", "model", "data", "max_steps", "max_minutes", "resume",
 )  # fmt: skip
@@ -43,9 +43,9 @@ def train(
         bool, typer.Option("--preview", help="Draw the first step's pictures; train nothing.")
     ] = False,
 ) -> None:
-    """Train a model like `mini`, or finetune one, by a recipe.
+    """Train a model like `mini`, or finetune one, with a recipe.
 
-    Needs the extra [train]. The run's folder is runs/RECIPE unless --output names another.
+    Needs the extra [train]. The run's folder is runs/RECIPE, or --output.
     """
     quiet_libraries()
     with needs_extra("training", "train"):
@@ -67,14 +67,14 @@ def train(
 
 
 def draw_preview(config: TrainConfig) -> Path:
-    """Draw what a step learns from, source and target, as OUTPUT/preview.png."""
+    """Draw the first step's sources and targets as OUTPUT/preview.png."""
     import torch
 
     from fairy.training.data.pairs import Parts
     from fairy.training.run.contact_sheet import write_sheet
     from fairy.training.stages import build_stage
 
-    # A whole pool would be rendered for one batch of it.
+    # With pools, a whole pool would be rendered for one batch.
     config = replace(config, pool_batches=0)
     stage = build_stage(config, torch.device("cpu"), Parts())
     sheet = config.output / "preview.png"
@@ -86,7 +86,7 @@ def draw_preview(config: TrainConfig) -> Path:
 
 
 def _train_shown(config: TrainConfig, console: Console) -> Path:
-    """Train behind a progress bar with the newest loss and speed."""
+    """Train with a progress bar that shows the newest loss and speed."""
     from fairy.training.run.trainer import train as run_training
 
     columns = (
@@ -109,7 +109,7 @@ def _train_shown(config: TrainConfig, console: Console) -> Path:
 
 
 def main() -> None:
-    """Run the trainer alone, as `fairy.training.__main__` does."""
+    """Run `fairy train`; used by `python -m fairy.training`."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(cls=GroupedCommand)(user_facing(train))

@@ -90,7 +90,7 @@ def test_rendered_clips_are_the_same_every_time():
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["CLIP"], "give --point X,Y"),
+        (["CLIP"], "use --point X,Y"),
         (["CLIP", "--point", "3"], "as in 120,80"),
         (["--point", "3,4"], "need a CLIP"),
         (["--tapvid", "none.pkl"], "cannot be read"),

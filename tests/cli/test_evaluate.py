@@ -109,7 +109,7 @@ def test_reports_are_not_overwritten_unasked(run, source, tmp_path):
     [
         ((), "nothing to judge"),
         (("a.mp4",), "--source is missing"),
-        (("a.mp4", "--source", "b.mp4", "--suite", "quick"), "give one of them"),
+        (("a.mp4", "--source", "b.mp4", "--suite", "quick"), "or a suite, not both"),
         (("a.mp4", "--source", "b.mp4"), "a.mp4"),
         (("--clips", "."), "need each other"),
         (("--suite", "quick", "--also", "model"), "NAME=MODEL"),
