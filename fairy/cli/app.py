@@ -22,13 +22,14 @@ from fairy.cli.doctor import doctor
 from fairy.cli.edit import edit
 from fairy.cli.evaluate import evaluate
 from fairy.cli.info import info
+from fairy.cli.models import models
 from fairy.cli.options import GroupedCommand
 from fairy.cli.track import track
 from fairy.cli.train import train
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit, "batch": batch, "info": info, "eval": evaluate,
-    "train": train, "doctor": doctor, "track": track,
+    "train": train, "doctor": doctor, "models": models, "track": track,
 }  # fmt: skip
 
 app = typer.Typer(

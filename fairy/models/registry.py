@@ -18,6 +18,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from fairy.errors import ModelError, SettingsError
 from fairy.models.base import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
+from fairy.models.catalogue import download_command
 from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages, without_progress_bars
@@ -226,8 +227,8 @@ def _check_safe(kwargs: dict[str, Any]) -> None:
 def _not_fetched(source: str | Path) -> str:
     if isinstance(source, str):
         return (
-            "not in the cache, and the hub has no such model or cannot be reached; check the id "
-            f"and the network, or {_ALLOWED}"
+            "not in the cache, and the hub has no such model or cannot be reached: check the id, "
+            f"then {download_command(source)} where there is a network; `fairy models` lists more"
         )
     return (
         "a single file has only weights; its configuration is not in the cache, and the hub cannot "

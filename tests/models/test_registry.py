@@ -110,7 +110,7 @@ def test_device_and_dtype_by_name():
 
 def test_hub_that_cannot_be_asked_is_said(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="check the id and the network"):
+    with pytest.raises(ModelError, match="check the id, then hf download no-one/nothing"):
         load_pipeline("no-one/nothing", device="cpu")
 
 
