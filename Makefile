@@ -5,6 +5,7 @@
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4
 #   make test-gpu                                 the tests that need a CUDA device
+#   make test-versions                            each Python here, lowest and newest libraries (five minutes)
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
 #   make bench                                    how fast an edit is, on a CPU with `mini`
 #   make bench-gpu                                the same on a CUDA device (ten minutes); results as files
@@ -23,7 +24,7 @@ OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
 
-.PHONY: venv demo test test-full test-gpu fuzz lint format build bench bench-gpu evidence clean
+.PHONY: venv demo test test-full test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
 venv: $(STAMP)
 
@@ -51,6 +52,9 @@ test-full: $(STAMP)
 # Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu
+
+test-versions: $(STAMP)
+	$(BIN)/python tests/versions/run.py
 
 fuzz: $(STAMP)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 tests/fuzz

@@ -58,15 +58,16 @@ setup(
         "torch>=2.6",
         "diffusers>=0.35",
         "transformers>=4.50",
-        "safetensors",
-        "av>=16",
-        "opencv-python-headless",
-        "pillow",
-        "numpy",
+        "safetensors>=0.4.3",
+        # 19 has rationals of its own in the place of fractions
+        "av>=16,<19",
+        "opencv-python-headless>=4.10.0.84",
+        "pillow>=10.1",
+        "numpy>=2.0",
         "filelock>=3.12",
-        "psutil",
-        "typer>=0.12",
-        "rich",
+        "psutil>=5.9",
+        "typer>=0.16",
+        "rich>=13",
     ],
     extras_require={
         "train": [
@@ -74,7 +75,7 @@ setup(
             "fsspec",
             "kornia>=0.7",
             "matplotlib>=3.8",
-            "peft>=0.15",
+            "peft>=0.17",
             "pyarrow>=16",
             "pyyaml",
             "tensorboardX>=2.6",
@@ -83,7 +84,7 @@ setup(
         "fp8": ["torchao>=0.18"],
         # Photos as phones write them
         "heic": ["pillow-heif>=0.18"],
-        "lora": ["peft>=0.15"],
+        "lora": ["peft>=0.17"],
         "quantize": ["bitsandbytes>=0.46", "torchao>=0.18"],
         "dev": [
             "build",
@@ -96,6 +97,8 @@ setup(
             "setuptools>=77",
             # Another's metrics, to compare ours with
             "torchmetrics>=1.4",
+            # Resolves the lowest and the newest versions for `make test-versions`
+            "uv>=0.8",
             # To test kernels without a GPU; 3.9 spills registers in two of the rows checked. With
             # CUDA or ROCm, torch brings the Triton it needs
             "triton>=3.2,<3.8; sys_platform == 'linux' and platform_machine == 'x86_64'",

@@ -13,15 +13,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fairy.editors.base import EditorIdentity
 from fairy.errors import MediaError
 from fairy.media.folder import list_images
 from fairy.media.names import real
 from fairy.media.shots import Shot
 from fairy.settings import EditConfig
 from fairy.system import versions
+
+if TYPE_CHECKING:
+    # It imports torch
+    from fairy.editors.base import EditorIdentity
 
 Document = dict[str, Any]
 """A manifest read back from JSON."""
