@@ -1,6 +1,6 @@
 """Who may import whom: the one table, and how imports are read from the code.
 
-A room is what stands directly in `fairy/` (a package or a module), or `fairy_kernels`. Imports go
+A room is a package or module directly in `fairy/`, or `fairy_kernels`. Imports go
 downwards only: a room may import what its row names, and itself.
 """
 
@@ -53,7 +53,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 @dataclass(frozen=True)
 class Import:
-    """One import: the module it stands in, the line, and what it names."""
+    """One import: the module that contains it, the line, and the imported name."""
 
     module: str
     line: int

@@ -1,4 +1,4 @@
-"""What people type wrongly: each ends in one line that says what to do, exit code 2, and no file.
+"""Wrong input: each case ends in one line that says what to do, exit code 2, and no file.
 
 A table, run in this process with a tiny model. Which line belongs to which mistake of the library
 is tested beside the modules; here it is what the whole command does.

@@ -17,7 +17,7 @@ BUILD = "from setuptools import build_meta as b; b.build_{kind}({out!r})"
 
 
 def build(kind: str, out: Path) -> Path:
-    """Build the wheel or sdist of a copy of the tree, without a build environment of its own."""
+    """Build the wheel or sdist of a copy of the tree, without an isolated build environment."""
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

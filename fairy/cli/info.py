@@ -9,7 +9,7 @@ from fairy.cli.console import Clip, say
 
 
 def info(context: typer.Context, clip: Clip) -> None:
-    """Print what a clip contains: frames, timestamps, size, colours, audio."""
+    """Print a clip's frames, timestamps, size, colours and audio."""
     from fairy.jobs.info import describe_clip
     from fairy.media.decoding.stdin import clip_from
 

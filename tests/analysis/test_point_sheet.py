@@ -24,7 +24,7 @@ def test_sheet_has_a_row_for_each_layer():
     assert two.shape[0] > one.shape[0] + 256 and two.shape[1] == one.shape[1]
 
 
-def test_glow_lies_where_the_weight_is():
+def test_the_glow_is_where_the_weight_is():
     frame, maps = torch.full((3, 64, 64), 0.5), torch.zeros(1, 8, 8)
     maps[0, 1, 6] = 1
     sheet = draw_point(

@@ -87,7 +87,7 @@ def packed(content: object, folder: Path) -> Path:
     return path
 
 
-def test_tapvid_point_lies_on_its_pixel(entry, tmp_path):
+def test_a_tapvid_point_is_on_its_pixel(entry, tmp_path):
     (clip,) = read_tapvid(packed({"goat": entry}, tmp_path))
     assert clip.name == "goat"
     assert clip.points.shape == (3, 2, 2) and clip.visible.shape == (3, 2)

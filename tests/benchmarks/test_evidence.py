@@ -90,7 +90,7 @@ def test_a_quick_run_writes_copies_of_the_pages(tmp_path, monkeypatch):
     assert all((tmp_path / "pages" / name).exists() for name in PAGES)
 
 
-def test_weights_are_told_from_the_card(tmp_path):
+def test_the_hash_of_weights_ignores_the_card(tmp_path):
     model = save_tiny_pipeline(tmp_path / "model", size=32)
     before = weights_hash(str(model))
     (model / "README.md").write_text("a new card")

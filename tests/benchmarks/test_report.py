@@ -25,7 +25,7 @@ def test_tables_say_machine_commit_and_what_was_not_measured(rows):
     assert "| 0.80 | 0.75 | not measured | 0.1 | 0.7 |" in ours
 
 
-def test_memory_is_told_against_the_shortest_clip(rows):
+def test_memory_is_relative_to_the_shortest_clip(rows):
     assert "| 480 | 505.0 | 1.010 |" in tables(rows)
 
 

@@ -16,7 +16,7 @@ HERE = Path(run_all.__file__).parent
 
 @pytest.fixture
 def in_this_process(monkeypatch) -> list[str]:
-    """Call a step's `main` here instead of in a process of its own, which is slow to start."""
+    """Call a step's `main` here instead of in its own process, which is slow to start."""
     called: list[str] = []
 
     def call(command: list[object], limit_s: float | None = None) -> int:

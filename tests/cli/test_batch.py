@@ -11,7 +11,7 @@ from fairy.cli.app import app
 from tests.cli.conftest import NUM_FRAMES, assert_refused
 
 
-def test_batch_prints_a_line_for_each_job_and_tells_of_failures(clip: Path, model: Path):
+def test_batch_prints_a_line_per_job_and_reports_failures(clip: Path, model: Path):
     jobs, folder = clip.with_name("jobs.csv"), clip.parent
     jobs.write_text(
         "input,instruction,output,steps\n"

@@ -247,7 +247,7 @@ def test_interrupt_before_the_first_frame_leaves_nothing(
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Run the command in a process of its own, as a person would."""
+    """Run the command in its own process, as a user would."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'kernels'}"}
     # Where a shell runs the tests in the background, SIGINT is ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

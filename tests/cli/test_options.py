@@ -1,4 +1,4 @@
-"""Options of a command come from the settings' records alone."""
+"""Options of a command come only from the settings' records."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_filled_up_with_the_last(num_rows, expected):
 
 @pytest.fixture
 def quantised(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the names of the layers that torchao is told to quantise, on a card that it takes."""
+    """Return the names of the layers that torchao would quantise, on a supported card."""
     names: list[str] = []
 
     def quantize_(model, config, filter_fn):
@@ -124,7 +124,7 @@ def test_the_processor_is_refused():
 
 
 @pytest.mark.parametrize(("capability", "taken"), [((8, 6), False), ((8, 9), True), ((9, 0), True)])
-def test_cards_are_told_apart_by_their_capability(monkeypatch, capability, taken):
+def test_cards_are_distinguished_by_their_capability(monkeypatch, capability, taken):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Card")
     if taken:

@@ -68,7 +68,7 @@ def test_frames_are_counted_in_whole_numbers():
     assert all(tick.isdigit() for tick in x_ticks)
 
 
-def test_axis_starts_at_zero_unless_told_otherwise():
+def test_axis_starts_at_zero_by_default():
     line = Line(0, [0, 1], [100.0, 101.0])
     assert "0" in ticks_of(chart(line, ticks=[0.5]).svg)
     assert "0" not in ticks_of(chart(line, ticks=[0.5], from_zero=False).svg)

@@ -74,7 +74,7 @@ def test_instructions_are_phrasings_kept_from_training():
     assert render_clip(0, "night", 2, SIZE).instruction == held_out_instruction("night", 0)
 
 
-def test_free_looks_can_be_judged_whatever_they_chose():
+def test_free_looks_can_be_judged_with_any_choice():
     assert render_clip(0, "duotone", 2, SIZE).nearest is not None
     assert render_clip(0, "night", 2, SIZE).nearest is None
 

@@ -71,7 +71,7 @@ def test_blur_lowers_sharpness(pan):
     assert measure(make_pair(blurred, fine)).values["sharpness"] < 0.5
 
 
-def test_what_lies_outside_the_edit_is_judged_by_the_source(pan):
+def test_the_region_outside_the_edit_is_compared_with_the_source(pan):
     target = pan.clone()
     target[:, :, :12] = 1 - pan[:, :, :12]
     edited = target.clone()

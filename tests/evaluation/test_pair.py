@@ -50,14 +50,14 @@ def test_added_frames_are_paired_by_time():
     assert how.other_indices == list(range(30))
 
 
-def test_frames_that_cannot_be_told_are_refused():
+def test_frames_that_cannot_be_matched_are_refused():
     with pytest.raises(SettingsError, match="--pair-by number or --pair-by time") as error:
         align(clip("edit", 16, 8), clip("source", 120, 30))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("by", "last"), [("number", 15), ("time", 56)])
-def test_what_cannot_be_told_can_be_said(by, last):
+def test_an_option_decides_how_frames_are_matched(by, last):
     how = align(clip("edit", 16, 8), clip("source", 120, 30), pair_by=by)
     assert (len(how.edited_indices), how.other_indices[-1]) == (16, last)
 

@@ -116,7 +116,7 @@ def test_tracking_is_drawn_where_it_was_measured(results):
     assert "same point?" not in render(results, [])
 
 
-def test_the_three_files_stand_beside_each_other(results, tmp_path):
+def test_the_three_files_are_next_to_each_other(results, tmp_path):
     out = tmp_path / "report.html"
     write_report(out, results, [])
     assert sorted(tmp_path.iterdir()) == sorted(report_paths(out))

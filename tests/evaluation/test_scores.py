@@ -15,7 +15,7 @@ def test_a_swapped_frame_is_where_the_series_peaks(pan):
     assert {series.index(value) for value in sorted(series)[-2:]} == {3, 4}
 
 
-def test_an_unedited_copy_is_told_from_an_edit(pan):
+def test_an_unedited_copy_is_detected(pan):
     noise = 0.01 * torch.randn(pan.shape, generator=torch.Generator().manual_seed(0))
     copied = measure(make_pair((pan + noise).clamp(0, 1), pan, captions=("dark", "bright")))
     assert copied.hardly_edited

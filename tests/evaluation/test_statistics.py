@@ -41,7 +41,7 @@ def test_no_score_or_one_that_is_not_finite_is_an_error(values):
         estimate_mean(values)
 
 
-def test_equal_methods_are_not_told_apart():
+def test_equal_methods_do_not_differ():
     test = paired_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     assert (test.p, test.smaller, test.larger) == (1.0, 0, 0)
     assert test.difference.mean == 0

@@ -31,7 +31,7 @@ class Outcome:
 
 
 class Worker:
-    """Starts the process when it is needed, and anew after a crash or a hang."""
+    """Starts the process when it is needed, and again after a crash or a hang."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

@@ -1,4 +1,4 @@
-"""No output may replace, hold or lie in what is read; no file but Fairy's own is deleted."""
+"""No output may replace, contain or be inside an input; only Fairy's own files are deleted."""
 
 from __future__ import annotations
 

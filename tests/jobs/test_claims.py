@@ -120,7 +120,7 @@ def test_claims_are_also_kept_in_other_file_systems():
         assert other.take(WORK) is None
 
 
-def test_a_name_tells_whether_its_process_may_live():
+def test_a_name_shows_whether_its_process_may_be_alive():
     me = Owner.me()
     assert may_live(me.name)
     assert not may_live(Owner(me.host, me.pid, me.started - 1000).name)

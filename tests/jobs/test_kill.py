@@ -96,7 +96,7 @@ def assert_whole(out: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_edit_with_its_code_and_says_how_to_go_on(
+def test_a_signal_ends_the_edit_with_its_code_and_says_how_to_continue(
     clip: Path, undisturbed: tuple[Path, float], tmp_path: Path, number: int, exit_code: int
 ):
     out, printed = tmp_path / "out.mp4", tmp_path / "printed.txt"

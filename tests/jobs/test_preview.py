@@ -70,7 +70,7 @@ def test_the_edit_that_follows_does_not_edit_the_anchors_again(
     assert not (tmp_path / "out.fairy").exists()
 
 
-def test_a_preview_of_another_instruction_begins_anew(
+def test_a_preview_of_another_instruction_starts_over(
     source: Path, pipe: FairyPipeline, num_edited: list[str]
 ):
     out = source.with_name("out.mp4")

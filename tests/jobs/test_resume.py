@@ -100,13 +100,13 @@ def test_when_all_is_done_only_the_outputs_are_left(edit: Edit, tmp_path: Path):
     assert names == {"clip.mp4", "out.mp4", "report.json"}
 
 
-def test_an_interruption_says_what_is_kept_and_how_to_go_on(edit: Edit):
+def test_an_interruption_says_what_is_kept_and_how_to_continue(edit: Edit):
     words = r"interrupted: 6 of 11 frames are done and kept in .*out\.mp4\.fairy: run the same"
     with pytest.raises(JobInterrupted, match=words):
         edit("out.mp4", stop_after=6)
 
 
-def test_a_changed_setting_is_refused_and_restart_begins_anew(edit: Edit, tmp_path: Path):
+def test_a_changed_setting_is_refused_and_restart_starts_over(edit: Edit, tmp_path: Path):
     with pytest.raises(JobInterrupted):
         edit("out.mp4", stop_after=6)
     changed = replace(CONFIG, seed=5)

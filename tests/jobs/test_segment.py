@@ -52,7 +52,7 @@ def expected(plan: EditPlan, pipe: FairyPipeline) -> np.ndarray:
 
 
 def edit_some(plan: EditPlan, pipe: FairyPipeline, numbers: list[int]) -> None:
-    """Edit the segments with these numbers, each in a run of its own, and stop there."""
+    """Edit the segments with these numbers, each in its own run, and stop there."""
     with Workspace(plan.request.out) as workspace:
         ready(plan, workspace, Stopwatch(), pipe)
         for number in numbers:

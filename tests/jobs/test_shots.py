@@ -1,4 +1,4 @@
-"""Every shot is edited as if it were a clip of its own."""
+"""Every shot is edited as if it were a separate clip."""
 
 from __future__ import annotations
 

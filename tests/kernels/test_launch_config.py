@@ -33,7 +33,7 @@ ROW = {"device": "Some Card", "head_dim": 40, "ms": 1.0, "sdpa_ms": 1.5}
 
 @pytest.fixture
 def card(monkeypatch, tmp_path):
-    """A CUDA card that is not there, and no row of its own."""
+    """A fake CUDA card without a measured row."""
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Some Card")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
     monkeypatch.setenv(launch_config.TUNED_FILE_VARIABLE, str(tmp_path / "tuned.json"))

@@ -1,6 +1,6 @@
-"""The kernel compiled for cards that are not there: every row of the table, and how it is read.
+"""The kernel compiled for absent cards: every row of the table, and how it is read.
 
-Compiled in a process of its own, since in this one Triton interprets.
+Compiled in a separate process, because Triton interprets in this one.
 """
 
 from __future__ import annotations

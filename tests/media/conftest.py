@@ -1,4 +1,4 @@
-"""Where the real clips are, and what a file holds when asked without our own reader."""
+"""The real clips' paths, and a file's contents as read without our own reader."""
 
 from __future__ import annotations
 

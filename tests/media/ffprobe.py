@@ -1,4 +1,4 @@
-"""What a file holds as `ffprobe` tells it: no code of ours or PyAV's between it and the file."""
+"""A file's contents as `ffprobe` reports them, without our code or PyAV's."""
 
 from __future__ import annotations
 

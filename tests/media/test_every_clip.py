@@ -64,7 +64,7 @@ def test_times_and_sound_are_the_sources(clip, tmp_path, frame_times, audio_pack
 
 @needs_ffprobe
 @pytest.mark.parametrize("name", NAMES)
-def test_ffprobe_tells_the_same_times_and_sound(clip, tmp_path, frame_times, name):
+def test_ffprobe_reports_the_same_times_and_sound(clip, tmp_path, frame_times, name):
     source = clip(name)
     out = write_again(source, tmp_path / f"out{out_suffix(name)}", frame_times(source))
     assert ffprobe.frame_times(out) == ffprobe.frame_times(source)
@@ -73,7 +73,7 @@ def test_ffprobe_tells_the_same_times_and_sound(clip, tmp_path, frame_times, nam
 
 @needs_ffprobe
 @pytest.mark.parametrize("name", NAMES)
-def test_ffprobe_tells_the_size_our_reader_shows(clip, name):
+def test_ffprobe_reports_the_size_that_our_reader_shows(clip, name):
     info = probe(clip(name))
     assert ffprobe.shown_size(clip(name)) == (info.width, info.height)
 

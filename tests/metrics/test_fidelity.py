@@ -17,7 +17,7 @@ from fairy.metrics.fidelity import lpips, psnr_db, same_region, sharpness, ssim
 
 @pytest.fixture(scope="module")
 def noisy(still: Tensor) -> Tensor:
-    """Give the still clip with noise of its own in each frame."""
+    """Return the still clip with different noise in each frame."""
     noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(0))
     return (still + 0.05 * noise).clamp(0, 1)
 
@@ -83,7 +83,7 @@ def test_more_noise_is_less_alike(noisy, still):
     assert ssim(worse, still) < ssim(noisy, still) < 1
 
 
-def test_what_lies_outside_the_mask_does_not_count(still, left):
+def test_points_outside_the_mask_do_not_count(still, left):
     changed = still.clone()
     changed[:, :, :, 32:] = 0
     assert psnr_db(changed, still, left) == 100

@@ -26,7 +26,7 @@ def edited(source: torch.Tensor, *, own_choice: bool) -> torch.Tensor:
     return torch.cat(frames)
 
 
-def test_the_look_is_found_whatever_its_choice(source):
+def test_the_look_is_found_with_any_choice(source):
     for own_choice in (True, False):
         assert edit_psnr_db(edited(source, own_choice=own_choice), source, LOOK.nearest) > 40
 

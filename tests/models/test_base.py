@@ -1,4 +1,4 @@
-"""What is saved, diffusers itself loads; a LoRA comes from safetensors alone."""
+"""diffusers loads what is saved; a LoRA is loaded only from safetensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled model: its format, and that it does what it is asked."""
+"""The bundled model: its format, and that it makes the requested edits."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_nearest_finds_the_choice_that_was_drawn(look: FreeLook) -> None:
 
 @LOOKS
 def test_one_choice_for_all_rows(look: FreeLook) -> None:
-    """A clip that holds its choice is met; one that changes it is not."""
+    """A clip that keeps its choice scores high; one that changes it does not."""
     clip = _images()[:1].expand(4, -1, -1, -1)
     choice = look.draw(1, _generator()).expand(4, -1, -1)
     steady = combine(*look.terms(clip), choice)

@@ -39,7 +39,7 @@ def test_each_picture_is_edited_by_itself(name: str, images: torch.Tensor) -> No
     assert torch.allclose(look(images)[1:2], look(images[1:2]), atol=1e-5)
 
 
-def test_all_looks_are_told_apart(images: torch.Tensor) -> None:
+def test_all_looks_are_distinct(images: torch.Tensor) -> None:
     results = torch.stack([getattr(looks, name)(images).flatten() for name in GLOBAL])
     distance = torch.cdist(results, results) / results.shape[1] ** 0.5
     assert (distance + torch.eye(len(GLOBAL))).amin() > 0.05

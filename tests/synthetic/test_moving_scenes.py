@@ -41,7 +41,7 @@ def test_each_layer_follows_its_flow(clip: Clip) -> None:
             assert moved < 0.5 * warp_error(clip.frames, still, mask) + 1e-4
 
 
-def test_occluded_points_are_told_apart(clip: Clip) -> None:
+def test_occluded_points_are_not_visible(clip: Clip) -> None:
     hidden_share = 1 - clip.visible.float().mean()
     assert 0 < hidden_share < 0.5
 

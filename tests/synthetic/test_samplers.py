@@ -48,7 +48,7 @@ def test_objects_of_a_clear_scene_are_whole() -> None:
         assert torch.equal(shown.sum((1, 2)), whole.sum((1, 2)))
 
 
-def test_colours_of_a_clear_scene_are_told_apart() -> None:
+def test_colours_of_a_clear_scene_are_distinct() -> None:
     scene = _clear_scenes(count=64)
     distance = torch.cdist(scene.colour[:, :3], scene.colour[:, :3]) + 9 * torch.eye(3)
     assert (distance.amin((1, 2)) > 0.2).float().mean() > 0.95

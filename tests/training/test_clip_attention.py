@@ -76,7 +76,7 @@ def test_all_frames_may_be_anchors() -> None:
     assert out.shape == q.shape and bool(out.isfinite().all())
 
 
-def test_image_attention_is_for_a_while_whatever_happens(
+def test_image_attention_is_undone_also_after_an_error(
     tiny_pipeline: StableDiffusionInstructPix2PixPipeline,
 ) -> None:
     install_clip_attention(tiny_pipeline.unet, LAYOUT)

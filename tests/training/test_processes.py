@@ -67,7 +67,7 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(
 def test_processes_that_average_agree_now_and_then_and_resume_exactly(
     finetune_config: MakeConfig, tmp_path: Path
 ) -> None:
-    """Averages after steps 2 and 4; in between, at step 3, each has weights of its own."""
+    """Averages after steps 2 and 4; in between, at step 3, each process has its own weights."""
     config = finetune_config(tmp_path, average_every=2, global_batch_size=4)
     train_on_two(config, tmp_path / "whole", "--max-steps", "4")
     train_on_two(config, tmp_path / "halves", "--max-steps", "3")

@@ -20,7 +20,7 @@ from fairy.media.colours import Image, from_rgb, output_tags
 from fairy.media.encoding.codecs import Encoding, Options
 from fairy.media.encoding.gif import GIF_MIN_STEP, GIF_TIME_BASE, GifPalette
 from fairy.media.encoding.other_streams import (
-    OtherTracks,
+    CarriedStreams,
     copy_description,
     say_lost_metadata,
 )
@@ -70,13 +70,13 @@ class VideoEncoder:
         self._last_pts: int | None = None
         self._num_frames = 0
         self._add_video()
-        self._tracks: OtherTracks | None = None
+        self._tracks: CarriedStreams | None = None
         if tracks:
             if late_s:
                 logger.warning("begins at %.3f s; made to begin at 0", late_s)
             copy_description(info, self._file, comment, late_s)
             if info.stream_index is not None:
-                self._tracks = OtherTracks(info, self._file, encoding.container)
+                self._tracks = CarriedStreams(info, self._file, encoding.container)
                 # Writes the head of the file, which sets the time bases
                 self._file.start_encoding()
         self._palette = GifPalette(*self._size) if self._is_gif else None

@@ -38,8 +38,8 @@ _TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
 _COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
 
 
-class OtherTracks:
-    """Sound, subtitles and attached files of a clip, in step with the frames that are written.
+class CarriedStreams:
+    """Carries over a clip's sound, subtitles and attachments, in step with the written frames.
 
     Args:
         info: the clip.

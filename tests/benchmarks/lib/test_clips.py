@@ -1,4 +1,4 @@
-"""benchmarks/lib/clips.py: clips are as long and as large as asked, and move without a cut."""
+"""benchmarks/lib/clips.py: clips have the requested length and size, and move without a cut."""
 
 from __future__ import annotations
 

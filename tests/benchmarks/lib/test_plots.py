@@ -29,7 +29,7 @@ def test_stages_are_of_exact_whole_edits(make_row):
     assert whole_edits([*exact, *few_steps, *fast]) == exact
 
 
-def test_picture_is_drawn_whatever_was_measured(make_row, tmp_path):
+def test_picture_is_drawn_for_any_subset_of_rows(make_row, tmp_path):
     full = [make_row("edit"), *(make_row("memory", num_frames=n) for n in (60, 120))]
     full += [make_row("edit", F=size, run="first") for size in (2, 4)]
     for name, rows in (("full", full), ("memory only", full[1:2])):

@@ -1,4 +1,4 @@
-"""benchmarks/lib/seconds.py: processor time is of this process alone."""
+"""benchmarks/lib/seconds.py: processor time is that of this process only."""
 
 from __future__ import annotations
 

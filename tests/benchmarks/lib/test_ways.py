@@ -64,7 +64,7 @@ def test_joint_attention_reaches_its_own_batch_only(pipe, frames):
     assert far(after[:2], before[:2]) < ROUNDING < far(after[2], before[2])
 
 
-def test_processors_are_put_back_whatever_happens(pipe):
+def test_processors_are_put_back_also_after_an_error(pipe):
     before = dict(pipe.unet.attn_processors)
     with pytest.raises(KeyError), self_attention_by(pipe.unet, lambda: JointAttnProcessor(3)):
         assert pipe.unet.attn_processors != before

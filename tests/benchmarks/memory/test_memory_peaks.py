@@ -1,4 +1,4 @@
-"""benchmarks/memory/memory_peaks.py: each row sets what was said beside what came."""
+"""benchmarks/memory/memory_peaks.py: each row has the prediction and the measurement."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_ratio_is_what_was_said_over_what_came(rows):
         assert row["ratio"] == pytest.approx(row["said_mb"] / 500)
 
 
-def test_on_cuda_the_cache_lies_in_both_places_in_turn(rows):
+def test_on_cuda_the_cache_is_in_both_places_in_turn(rows):
     near, far, *_ = rows("--device", "cuda")
     assert (near["cache"], far["cache"]) == ("device", "host")
     assert far["said_mb"] < near["said_mb"]

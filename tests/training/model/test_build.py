@@ -1,4 +1,4 @@
-"""The parts have the shapes that InstructPix2Pix wants and the size that can be shipped."""
+"""The parts have InstructPix2Pix's shapes and a size that can be shipped."""
 
 from __future__ import annotations
 

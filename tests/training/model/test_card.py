@@ -40,6 +40,6 @@ def test_folders_of_this_machine_are_not_told(tmp_path: Path) -> None:
     assert "a LoRA of rank 4" in text
 
 
-def test_sizes_of_new_models_are_not_told_of_finetuned_ones(tmp_path: Path) -> None:
+def test_cards_of_finetuned_models_leave_out_sizes_of_new_ones(tmp_path: Path) -> None:
     config = load_recipe("mini-equivariant", {"output": tmp_path, "text_width": 64})
     assert "text_width" not in changed_settings(config)
