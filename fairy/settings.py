@@ -1,8 +1,8 @@
 """Settings of an edit: frozen dataclasses whose fields are declared once, as options.
 
 `EditConfig` = `Sampling` (what the picture looks like) + `Compute` (where and how fast it runs) +
-`MediaConfig` (files). Its fields are flat, and it can be handed whole to a function that takes one
-of the three. Names are diffusers'. None means what the option's
+`MediaConfig` (files) + `Control` (which part of the clip). Its fields are flat, and it can be
+handed whole to a function that takes one of the four. Names are diffusers'. None means what the option's
 `unset` says; the model's defaults are filled in by `ModelDefaults.fill`.
 Tests: tests/test_settings.py.
 """
@@ -36,9 +36,10 @@ MODEL = "Model and device"
 EDIT = "Edit"
 ANCHORS = "Anchors"
 QUALITY = "Quality and speed"
+WHERE = "Where and when"
 CLIP = "Clip"
 OUTPUT = "Output"
-GROUPS = (MODEL, EDIT, ANCHORS, QUALITY, CLIP, OUTPUT)
+GROUPS = (MODEL, EDIT, ANCHORS, WHERE, QUALITY, CLIP, OUTPUT)
 
 SEED = Option(
     help="Seed of the noise: the same seed gives the same video.",
@@ -488,7 +489,128 @@ class MediaConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditConfig(MediaConfig, Compute, Sampling):
+class Control(Settings):
+    """Where and when a clip is edited, and how far."""
+
+    mask: Annotated[
+        str | None,
+        Option(
+            help="Change only what is white here: a picture, a folder of pictures or a video.",
+            group=WHERE,
+            metavar="PATH",
+            unset="the whole frame",
+        ),
+    ] = None
+    mask_invert: Annotated[
+        bool, Option(help="Change only what is black in the mask.", group=WHERE)
+    ] = False
+    mask_grow: Annotated[
+        int,
+        Option(
+            help="Pixels of the source by which the mask grows; negative numbers shrink it.",
+            group=WHERE,
+            min=-MAX_SIZE,
+            max=MAX_SIZE,
+            metavar="PX",
+        ),
+    ] = 0
+    mask_feather: Annotated[
+        int,
+        Option(
+            help="Pixels of the source over which the edit fades out around the mask.",
+            group=WHERE,
+            min=0,
+            max=MAX_SIZE,
+            metavar="PX",
+        ),
+    ] = 0
+    mask_strength: Annotated[
+        float,
+        Option(
+            help="Part of the steps in which the model is kept to the source outside the mask; "
+            "the result is, whatever this is.",
+            group=WHERE,
+            min=0,
+            max=1,
+            allowed="give a number from 0 to 1",
+        ),
+    ] = 1.0
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        Option(
+            help="Change only this rectangle, in pixels of the source: left, top, width, height.",
+            group=WHERE,
+            form="four whole numbers, as in 100,50,320,240",
+            min=0,
+            metavar="X,Y,W,H",
+            unset="the whole frame",
+        ),
+    ] = None
+    edit_from: Annotated[
+        str | None,
+        Option(
+            help="Edit from here on; what is before stays as it is. A frame (100), seconds (4s) or "
+            "a part (50%).",
+            group=WHERE,
+            flag="from",
+            metavar="TIME",
+            unset="the start",
+        ),
+    ] = None
+    edit_to: Annotated[
+        str | None,
+        Option(
+            help="Edit up to here; this frame and what follows stay as they are.",
+            group=WHERE,
+            flag="to",
+            metavar="TIME",
+            unset="the end",
+        ),
+    ] = None
+    fade: Annotated[
+        str | None,
+        Option(
+            help="Blend the edit in after --from and out before --to: frames (12) or seconds "
+            "(0.5s).",
+            group=WHERE,
+            metavar="TIME",
+            unset="at once",
+        ),
+    ] = None
+    strength: Annotated[
+        float,
+        Option(
+            help="How far the edit goes: 0 is the source, 1 the whole edit.",
+            group=WHERE,
+            min=0,
+            max=1,
+            allowed="give a number from 0 to 1",
+        ),
+    ] = 1.0
+
+    def __post_init__(self) -> None:
+        """Check what two values say together."""
+        super().__post_init__()
+        if self.region is not None and 0 in self.region[2:]:
+            raise SettingsError(
+                f"region is {','.join(map(str, self.region))}: it has no area: give left, top, "
+                "width and height, as in 100,50,320,240"
+            )
+        shaped = {"mask_grow": self.mask_grow, "mask_feather": self.mask_feather}
+        shaped |= {"mask_invert": self.mask_invert}
+        unused = [name for name, value in shaped.items() if value]
+        if unused and self.mask is None and self.region is None:
+            raise SettingsError(
+                f"{unused[0]} shapes a mask, but there is none: give --mask or --region"
+            )
+        if self.fade is not None and self.edit_from is None and self.edit_to is None:
+            raise SettingsError(
+                f"fade {self.fade}: there is no beginning or end to fade at: give --from or --to"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig(Control, MediaConfig, Compute, Sampling):
     """How one clip is edited: all settings, flat, as in `EditConfig(seed=7, codec="hevc")`."""
 
 

@@ -36,7 +36,8 @@ class EditInput:
     Attributes:
         index: its number in the clip; anchors are numbered the same way.
         source: uint8 (H,W,3), a PIL image, float (3,H,W) in [-1,1], or its latents (C,h,w).
-        mask: (H,W) in [0,1], where the edit may change the frame; everywhere when None.
+        mask: (H,W) in [0,1], 0 where the frame must stay as it is, at least as large as latents;
+            the edit may change the whole frame when None.
     """
 
     index: int
@@ -52,11 +53,13 @@ class Anchor:
         index: its number in the clip.
         source: as in `EditInput`.
         edited: its result, if a person edited it; otherwise the editor makes it.
+        mask: as in `EditInput`.
     """
 
     index: int
     source: Frame
     edited: Frame | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,20 @@ def read_frame_at(
     return [frames[number] for number in indices]
 
 
+def frame_times(path: str | Path, video_stream: int | None = None) -> list[Fraction]:
+    """Return when each frame is shown, in seconds; decodes only where headers cannot tell."""
+    path = Path(path)
+    images = clip_images(path)
+    if images is not None:
+        return [number / FOLDER_FPS for number in range(len(images))]
+    index = frame_index(path, video_stream)
+    if index is None:
+        return [frame.time_s for frame in read_frames(path, MediaConfig(video_stream=video_stream))]
+    with open_video(path, video_stream) as (_, stream):
+        assert stream.time_base is not None
+        return [pts * stream.time_base for pts, _ in index.times]
+
+
 def read_video(path: str | Path) -> Image:
     """Return the whole clip as uint8 (T,H,W,3) RGB; for clips that fit in memory."""
     return np.stack([frame.image for frame in read_frames(path)])

@@ -24,6 +24,7 @@ from fairy.anchors.cache import AnchorCache
 from fairy.editors.compute import not_compiled
 from fairy.editors.finite import FiniteSteps, numbers_error
 from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.held import Held, hold, near_source
 from fairy.editors.ip2p.latents import ClipNoise, avoid_single_row
 from fairy.editors.ip2p.levers.base import Lever, Step
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
@@ -50,6 +51,8 @@ class Denoiser:
         sigmas: likewise.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
+        strength: how far the edit goes from the source, 0 to 1.
+        latent_scale: of the latents, where image_latents have 1.
         levers: what changes the steps, in this order.
         on_step_end: called after every step.
     """
@@ -66,24 +69,27 @@ class Denoiser:
     sigmas: Sequence[float] | None = None
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
+    strength: float = 1.0
+    latent_scale: float = 1.0
     levers: tuple[Lever, ...] = ()
     on_step_end: StepCallback | None = None
 
     @torch.no_grad()
-    def edit_anchors(self, image_latents: Tensor) -> Tensor:
+    def edit_anchors(self, image_latents: Tensor, held: Sequence[Held] = ()) -> Tensor:
         """Return the anchors' latents (A,C,h,w), all edited together; fills the cache."""
         with not_compiled():
-            return self._denoise(image_latents, writing=True)
+            return self._denoise(image_latents, held, writing=True)
 
     @torch.no_grad()
-    def edit_frames(self, image_latents: Tensor) -> Tensor:
+    def edit_frames(self, image_latents: Tensor, held: Sequence[Held] = ()) -> Tensor:
         """Return the latents (F,C,h,w) of frames that are not anchors; reads the cache."""
         num_frames = image_latents.shape[0]
         if self.guidance.num_groups == 1 or any(lever.drops_branches for lever in self.levers):
             image_latents = avoid_single_row(image_latents)
-        return self._denoise(image_latents, writing=False)[:num_frames]
+        held = [one.rows(len(image_latents)) for one in held]
+        return self._denoise(image_latents, held, writing=False)[:num_frames]
 
-    def _denoise(self, image_latents: Tensor, *, writing: bool) -> Tensor:
+    def _denoise(self, image_latents: Tensor, held: Sequence[Held], *, writing: bool) -> Tensor:
         """Run all steps for image_latents (F,C,h,w)."""
         num_frames = image_latents.shape[0]
         scheduler = copy.deepcopy(self.scheduler)
@@ -99,6 +105,8 @@ class Denoiser:
         latents: Tensor = (
             self.noise.initial.expand(num_frames, -1, -1, -1) * scheduler.init_noise_sigma
         )
+        noise, source = self.noise.initial, image_latents * self.latent_scale
+        latents = hold(held, latents, 0, scheduler, noise)
         # One row for each branch and frame, (G*F,...)
         prompt_embeds = self.guidance.expand_prompt(self.prompt_embeds, num_frames)
         conditions = self.guidance.expand_image_latents(image_latents)
@@ -119,8 +127,13 @@ class Denoiser:
                 rows = torch.cat([rows, conditions[: len(rows)]], dim=1)
                 predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
                 noise_pred = step.guidance.combine(predicted)
+                if self.strength < 1:
+                    noise_pred = near_source(
+                        noise_pred, source, latents, timestep, scheduler, self.strength
+                    )
                 latents = scheduler.step(noise_pred, timestep, latents, **step_kwargs).prev_sample
                 finite.add(latents)
+                latents = hold(held, latents, index + 1, scheduler, noise)
                 if self.on_step_end is not None:
                     tensors = {
                         "latents": latents,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairy.anchors.attention import self_attention_head_dims
@@ -29,12 +30,12 @@ from fairy.editors.images import read_at_size
 from fairy.editors.ip2p.arguments import refuse_stock_options
 from fairy.editors.ip2p.denoise import Denoiser, StepCallback
 from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.held import Held
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
 from fairy.editors.ip2p.levers import make_levers
 from fairy.editors.ip2p.prompt import encode_instruction
 from fairy.editors.timing import Stopwatch
 from fairy.editors.turns import turn
-from fairy.errors import SettingsError
 from fairy.media.colours import Image
 from fairy.media.frames import to_images
 from fairy.models.defaults import nearest_edit
@@ -117,7 +118,7 @@ class Ip2pSession(EditSession):
             settings = replace(settings, num_inference_steps=options.num_steps)
         settings = pipe.defaults.fill(settings, prompt)
         self._pipe, self._size, self._decode = pipe, size, options.decode
-        self._shortcuts = settings.shortcuts
+        self._shortcuts, self._mask_strength = settings.shortcuts, settings.mask_strength
         edit = nearest_edit(prompt, pipe.defaults.edits)
         self._colourless = edit is not None and edit.colourless
         with turn(pipe.unet):
@@ -172,15 +173,19 @@ class Ip2pSession(EditSession):
         A session that does not decode returns latents (F,C,h,w).
 
         Raises:
-            SettingsError: out of memory even with one frame, or an input with a mask.
+            SettingsError: out of memory even with one frame.
         """
-        if any(one.mask is not None for one in inputs):
-            raise SettingsError("mask: this editor changes whole frames only; leave the mask out")
         others = [one for one in inputs if one.index not in self._anchors]
         edited = iter(())
         if others:
             images = torch.stack(list(read_at_size((one.source for one in others), self._size)))
-            edited = iter(self._batches.run(images, self._edit_images))
+            free = self._free([one.mask for one in others])
+            edited = iter(
+                self._batches.run(
+                    torch.arange(len(others)),
+                    lambda rows: self._edit_images(images[rows], free[rows]),
+                )
+            )
         return torch.stack(
             [
                 self._anchors[one.index] if one.index in self._anchors else next(edited)
@@ -209,24 +214,57 @@ class Ip2pSession(EditSession):
             return load_anchors(store, self._denoiser.cache)
         images = torch.stack(list(read_at_size((one.source for one in anchors), self._size)))
         image_latents = self._batches.run(images, self._encode)
+        held = self._held(image_latents, self._free([one.mask for one in anchors]))
+        by_hand = {row: one.edited for row, one in enumerate(anchors) if one.edited is not None}
+        pictures = list(read_at_size(by_hand.values(), self._size))
+        if by_hand:
+            own = self._batches.run(torch.stack(pictures), self._encode)
+            held += (self._follow(image_latents, own, list(by_hand)),)
         attempt = f"{len(anchors)} anchors together"
         with self._timer("anchors"), one_line_when_out_of_memory(attempt, ANCHORS_ADVICE):
-            latents = self._denoiser.edit_anchors(image_latents)
-        edited = self._batches.run(latents, self._finish)
+            latents = self._denoiser.edit_anchors(image_latents, held)
+        edited = list(self._batches.run(latents, self._finish))
+        if self._decode:
+            # A person's picture comes out as it is, not as the autoencoder would draw it
+            for row, picture in zip(by_hand, pictures, strict=True):
+                edited[row] = picture
         results = {one.index: result for one, result in zip(anchors, edited, strict=True)}
         if store is not None:
             save_anchors(store, self._denoiser.cache, results)
         return results
 
-    def _edit_images(self, images: Tensor) -> Tensor:
-        """Return the results of frames (F,3,H,W) or (F,C,h,w) that are not anchors."""
+    def _free(self, masks: Sequence[Tensor | None]) -> Tensor:
+        """Return where latents go their own way, (F,1,h,w): in every cell that a mask touches."""
+        h, w = self._denoiser.noise.initial.shape[-2:]
+        whole = torch.ones(1, h, w)
+        cells = [
+            whole if mask is None else F.adaptive_max_pool2d(mask[None].float(), (h, w)) > 0
+            for mask in masks
+        ]
+        return torch.stack([cell.to(self._device, torch.float32) for cell in cells])
+
+    def _held(self, image_latents: Tensor, free: Tensor) -> tuple[Held, ...]:
+        """Return what keeps latents (F,C,h,w) to the source where they are not `free`."""
+        if bool((free > 0).all()):
+            return ()
+        return (Held(image_latents * self._denoiser.latent_scale, free, self._mask_strength),)
+
+    def _follow(self, image_latents: Tensor, own: Tensor, rows: list[int]) -> Held:
+        """Return what keeps the latents of `rows` to those of a person's pictures (R,C,h,w)."""
+        target, free = image_latents.clone(), torch.ones_like(image_latents[:, :1])
+        target[rows], free[rows] = own, 0
+        return Held(target * self._denoiser.latent_scale, free)
+
+    def _edit_images(self, images: Tensor, free: Tensor) -> Tensor:
+        """Return the results of frames (F,3,H,W) or (F,C,h,w), `free` (F,1,h,w), no anchors."""
         with turn(self._pipe.unet):
             image_latents = self._encode(images)
+            held = self._held(image_latents, free)
             if is_compiled(self._pipe.unet):
                 # It is compiled for one number of frames
                 image_latents = filled_up(image_latents, self._batches.size)
             with self._timer("frames"):
-                latents = self._denoiser.edit_frames(image_latents)
+                latents = self._denoiser.edit_frames(image_latents, held)
             return self._finish(latents[: images.shape[0]])
 
     @torch.no_grad()
@@ -306,6 +344,8 @@ def _make_denoiser(
         sigmas=options.sigmas,
         eta=options.eta,
         cross_attention_kwargs=options.cross_attention_kwargs,
+        strength=settings.strength,
+        latent_scale=pipe.vae.config.scaling_factor,
         levers=make_levers(pipe.unet, settings.shortcuts),
         on_step_end=options.on_step_end,
     )
@@ -315,8 +355,6 @@ def _check_anchors(anchors: Sequence[Anchor]) -> None:
     indices = [anchor.index for anchor in anchors]
     if not indices or indices != sorted(set(indices)):
         raise ValueError(f"anchors {indices}: pass at least one, sorted by index, without repeats")
-    if any(anchor.edited is not None for anchor in anchors):
-        raise SettingsError("anchors: this editor edits anchors itself; leave `edited` out")
 
 
 def _check_size(size: tuple[int, int], grid: int) -> None:

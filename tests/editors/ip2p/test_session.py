@@ -229,14 +229,6 @@ def test_anchors_and_sizes_that_cannot_be_are_refused(pipe, anchors, size, messa
         pipe.begin("red", anchors, SETTINGS, size=size)
 
 
-def test_what_this_editor_cannot_do_is_refused(pipe):
-    edited = [Anchor(0, FRAMES[0], edited=FRAMES[1])]
-    with pytest.raises(SettingsError, match="leave `edited` out"):
-        pipe.begin("red", edited, SETTINGS, size=SIZE)
-    with begin(pipe) as session, pytest.raises(SettingsError, match="leave the mask out"):
-        session.edit([EditInput(0, FRAMES[0], mask=torch.ones(SIZE))])
-
-
 def test_a_look_without_colour_has_none_also_when_it_is_enlarged(pipe):
     edit = KnownEdit(name="grey", instruction="make it grey", steps=1, colourless=True)
     pipe.defaults = replace(pipe.defaults, size=16, edits=(edit,))
