@@ -2,8 +2,8 @@
 
 `EditConfig` = `Sampling` (what the picture looks like) + `Compute` (where and how fast it runs) +
 `MediaConfig` (files) + `Control` (which part of the clip). Its fields are flat, and it can be
-handed whole to a function that takes one of the four. Names are diffusers'. None means what the option's
-`unset` says; the model's defaults are filled in by `ModelDefaults.fill`.
+handed whole to a function that takes one of the four. Names are diffusers'. None means what the
+option's `unset` says; the model's defaults are filled in by `ModelDefaults.fill`.
 Tests: tests/test_settings.py.
 """
 
@@ -625,6 +625,10 @@ class RunOptions(Settings):
     report: Annotated[
         Path | None,
         Option(help="Also write settings, versions, times and memory as JSON.", group=OUTPUT),
+    ] = None
+    save_masks: Annotated[
+        Path | None,
+        Option(help="Also write the masks as they are used to this folder.", group=OUTPUT),
     ] = None
     overwrite: Annotated[bool, Option(help="Replace outputs that exist.", group=OUTPUT)] = False
     force: Annotated[

@@ -14,6 +14,7 @@ from fairy.settings import (
     GROUPS,
     QUALITIES,
     Compute,
+    Control,
     EditConfig,
     MediaConfig,
     Sampling,
@@ -119,12 +120,14 @@ def test_defaults_leave_the_model_its_own():
     assert config.num_anchors == 3
 
 
-def test_an_edits_settings_are_flat_and_consist_of_three_parts():
+def test_an_edits_settings_are_flat_and_consist_of_four_parts():
     config = EditConfig(seed=7, device="cpu", codec="hevc")
     assert Sampling.part_of(config) == Sampling(seed=7)
     assert Compute.part_of(config) == Compute(device="cpu")
     assert MediaConfig.part_of(config) == MediaConfig(codec="hevc")
-    names = [field.name for part in (Sampling, Compute, MediaConfig) for field in options_of(part)]
+    assert Control.part_of(EditConfig(mask="m.png")) == Control(mask="m.png")
+    parts = (Sampling, Compute, MediaConfig, Control)
+    names = [field.name for part in parts for field in options_of(part)]
     assert sorted(names) == sorted(field.name for field in options_of(EditConfig))
 
 

@@ -43,11 +43,15 @@ def select_anchor_indices(num_frames: int, num_anchors: int) -> list[int]:
 
 
 def select_shot_anchors(
-    shots: Sequence[Shot], num_anchors: int, anchor_indices: Sequence[int] | None = None
+    shots: Sequence[Shot],
+    num_anchors: int,
+    anchor_indices: Sequence[int] | None = None,
+    changed: Sequence[bool] | None = None,
 ) -> tuple[tuple[int, ...], ...]:
     """Return the anchors of each shot of a clip, sorted: `num_anchors` spread evenly over it.
 
-    Anchors chosen by hand replace those of the shot they are in.
+    Anchors chosen by hand replace those of the shot they are in. Where only some frames are
+    `changed`, anchors are chosen among these, and a shot without any has no anchors.
 
     >>> select_shot_anchors([(0, 6), (6, 12)], num_anchors=2)
     ((1, 4), (7, 10))
@@ -59,11 +63,12 @@ def select_shot_anchors(
     anchors = []
     for first, end in shots:
         here = tuple(index for index in named if first <= index < end)
-        if not here:
-            # No warning when one shot of several is short
-            wanted = num_anchors if len(shots) == 1 else min(num_anchors, end - first)
-            here = tuple(first + index for index in select_anchor_indices(end - first, wanted))
-        anchors.append(here)
+        able = [index for index in range(first, end) if changed is None or changed[index]]
+        if able and not here:
+            # A short shot among others needs no warning that it has fewer
+            wanted = num_anchors if len(shots) == 1 else min(num_anchors, len(able))
+            here = tuple(able[index] for index in select_anchor_indices(len(able), wanted))
+        anchors.append(here if able else ())
     return tuple(anchors)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from fairy.control.masks import Mask, Masks, shaped
 from fairy.control.times import frame_of, frames_in
@@ -42,10 +42,6 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """Its rows and columns."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-
-    def of(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return this part of an array (H,W,...)."""
-        return image[self.slices]
 
     def padded(self, pixels: int, size: tuple[int, int]) -> Box:
         """Return the box with `pixels` more on each side, within a frame of (height, width)."""
@@ -97,14 +93,12 @@ class Changes:
 
     def weights(self, indices: Sequence[int]) -> Iterator[Weight]:
         """Yield the weights of frames `indices`, which grow."""
-        shapes = self._shaped(indices) if self.in_parts else iter(lambda: 1.0, None)
-        for index, shape in zip(indices, shapes, strict=False):
-            weight = self._amounts[index] * shape
-            if isinstance(weight, np.ndarray):
-                # One number says more quickly that there is nothing to do
-                yield weight if weight.any() else 0.0
-            else:
-                yield weight
+        if not self.in_parts:
+            yield from (self._amounts[index] for index in indices)
+            return
+        for index, mask in zip(indices, self._shaped(indices), strict=True):
+            # One number says at once that there is nothing to do
+            yield self._amounts[index] * mask if mask.any() and self._amounts[index] else 0.0
 
     def _shaped(self, indices: Sequence[int]) -> Iterator[Mask]:
         """Yield the masks of frames, shaped; a mask that repeats is shaped once."""
@@ -158,9 +152,22 @@ def crop_of(config: EditConfig, size: tuple[int, int]) -> Box | None:
     return box if box.width * box.height <= CROPPED_SHARE * size[0] * size[1] else None
 
 
+def is_nothing(weight: Weight) -> bool:
+    """Return whether a frame of this weight stays as it is."""
+    return isinstance(weight, float) and weight == 0
+
+
+def resized(weight: Weight, size: tuple[int, int]) -> Weight:
+    """Return a weight for frames of (height, width); 0 stays 0 where no part of it is seen."""
+    if isinstance(weight, float) or weight.shape == size:
+        return weight
+    smaller = cv2.resize(weight, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, dtype=np.float32)
+
+
 def composite(source: Image, edited: Image, weight: Weight) -> Image:
     """Return uint8 (H,W,3): `source` where `weight` is 0, `edited` where it is 1, both exact."""
-    if isinstance(weight, float | int):
+    if isinstance(weight, float):
         if weight in (0, 1):
             return edited if weight else source
     else:

@@ -66,7 +66,7 @@ class Masks:
             smaller = mask.shape[0] > height
             way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
             mask = np.asarray(cv2.resize(mask, (width, height), interpolation=way), np.float32)
-        return 1 - mask if self._invert else mask
+        return np.asarray(1 - mask if self._invert else mask, dtype=np.float32)
 
 
 def shaped(mask: Mask, *, grow: int = 0, feather: int = 0) -> Mask:
@@ -146,4 +146,3 @@ def _matched_by_time(masks: Sequence[Fraction], frames: Sequence[Fraction]) -> t
     slack = (masks[-1] - masks[0]) / (len(masks) - 1) / 4
     starts = [time - masks[0] for time in masks]
     return tuple(max(0, bisect_right(starts, time - frames[0] + slack) - 1) for time in frames)
-

@@ -30,16 +30,17 @@ def frame_of(text: str, clip: VideoInfo, option: str) -> int:
     """
     text = text.strip().lower()
     if re.fullmatch(r"\d+", text):
-        return _within(int(text), clip.num_frames, text, option, clip)
+        return _within(int(text), text, option, clip)
     if match := re.fullmatch(rf"{_NUMBER}\s*%", text):
         share = Fraction(match[1]) / 100
-        return _within(round(share * clip.num_frames), clip.num_frames, text, option, clip)
+        number = round(share * clip.num_frames) if share <= 1 else clip.num_frames + 1
+        return _within(number, text, option, clip)
     seconds = _seconds(text)
     if seconds is None:
         raise SettingsError(f"{option} {text!r}: give {FORM}")
     times = frame_times(clip.path, clip.stream_index)
     if seconds > Fraction(clip.duration_s).limit_denominator(10**6):
-        return _within(clip.num_frames + 1, clip.num_frames, text, option, clip)
+        return _within(clip.num_frames + 1, text, option, clip)
     # Files round their times, to a millisecond at worst
     return bisect_left(times, times[0] + seconds - Fraction(1, 1000))
 
@@ -63,16 +64,16 @@ def _seconds(text: str) -> Fraction | None:
     """Return the seconds of "4.5s" or "1:02:30.5"; None for anything else."""
     if match := re.fullmatch(rf"{_NUMBER}\s*s(?:ec(?:onds?)?)?", text):
         return Fraction(match[1])
-    if match := re.fullmatch(rf"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d*)?)", text):
+    if match := re.fullmatch(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d*)?)", text):
         hours, minutes, seconds = match.groups()
         return 3600 * int(hours or 0) + 60 * int(minutes) + Fraction(seconds)
     return None
 
 
-def _within(number: int, num_frames: int, text: str, option: str, clip: VideoInfo) -> int:
-    if number > num_frames:
+def _within(number: int, text: str, option: str, clip: VideoInfo) -> int:
+    if number > clip.num_frames:
         raise SettingsError(
-            f"{option} {text} is past the end of the clip, which has {num_frames} frames, "
+            f"{option} {text} is past the end of the clip, which has {clip.num_frames} frames, "
             f"{clip.duration_s:.3f} s: use at most 100%"
         )
     return number

@@ -34,9 +34,14 @@ def begin_all(
     sessions: list[EditSession] = []
     try:
         for prompt in prompts:
-            sessions.append(editor.begin(prompt, anchors, settings, size=size))
-            edited = sessions[-1].edit([EditInput(one.index, one.source) for one in anchors])
-            anchors = [Anchor(one.index, image) for one, image in zip(anchors, edited, strict=True)]
+            # A person's picture is the result of all edits, so it is that of the last
+            given = [one if prompt == prompts[-1] else replace(one, edited=None) for one in anchors]
+            sessions.append(editor.begin(prompt, given, settings, size=size))
+            inputs = [EditInput(one.index, one.source, one.mask) for one in anchors]
+            edited = sessions[-1].edit(inputs)
+            anchors = [
+                replace(one, source=image) for one, image in zip(anchors, edited, strict=True)
+            ]
     except BaseException:
         for session in sessions:
             session.close()

@@ -13,10 +13,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from fairy.control.changes import crop_of
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.errors import FairyError
@@ -137,7 +138,10 @@ class _Runner:
     def _share(self, job: Job) -> SharedClip:
         info, editor = probe(job.source, job.config), self._model(job)
         size = model_size(info, job.config, editor)
-        return SharedClip(read_frames(job.source, job.config), editor, size)
+        frames = read_frames(job.source, job.config)
+        if (crop := crop_of(job.config, (info.height, info.width))) is not None:
+            frames = (replace(frame, image=frame.image[crop.slices]) for frame in frames)
+        return SharedClip(frames, editor, size)
 
     def _model(self, job: Job) -> Editor:
         wanted = _model_key(job)
@@ -217,8 +221,10 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     models: dict[object, dict[object, list[Job]]] = {}
     for job in jobs:
         clip = (real(job.source), job.config.size, job.config.video_stream)
-        stretch = (job.config.start_s, job.config.end_s, job.config.max_frames)
-        read = (*clip, job.config.strict, *stretch)
+        config = job.config
+        stretch = (config.start_s, config.end_s, config.max_frames)
+        seen = (config.region, config.keep_size, config.mask_grow, config.mask_feather)
+        read = (*clip, config.strict, *stretch, seen if config.region else None)
         models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]
 

@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from fairy.editors.base import Editor
@@ -33,7 +34,7 @@ from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
-from fairy.media.write import write_video
+from fairy.media.write import VideoWriter, write_video
 from fairy.models.instructions import read_instruction
 from fairy.models.registry import resolve_device
 from fairy.settings import EditConfig, MediaConfig
@@ -76,11 +77,11 @@ def edit_video(
         progress: called with (frames done, frames of the clip).
         cancel: stops the edit when set; frames in work are finished and kept.
         **options: `compare`, where to write source and result side by side; `report`, where to
-            write what was done as JSON; `overwrite`, to replace outputs that exist; `restart`, to
-            edit all frames again even if an interrupted edit has done some; `force`, to give the
-            model words that it does not know; `workers`, processes that edit the clip together,
-            each with a model of its own; `work_dir`, where what is done is kept instead of beside
-            `out`.
+            write what was done as JSON; `save_masks`, a folder for the masks as they are used;
+            `overwrite`, to replace outputs that exist; `restart`, to edit all frames again even if
+            an interrupted edit has done some; `force`, to give the model words that it does not
+            know; `workers`, processes that edit the clip together, each with a model of its own;
+            `work_dir`, where what is done is kept instead of beside `out`.
 
     Returns:
         The report, with settings, times and peak memory.
@@ -163,6 +164,7 @@ def run_edit(
             outputs = make_outputs(plan, job.size, workspace)
             reset_peak_device_memory()
             with watch("write"):
+                save_masks(plan, workspace)
                 with job:
                     if team is not None:
                         team.edit(plan, job, outputs, workspace)
@@ -214,6 +216,27 @@ def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspa
     size = (info.height, info.width) if request.config.keep_size else model_size
     comment = provenance(request.instruction, request.config) if request.config.provenance else None
     return ClipOutputs(plan, size, comment, workspace)
+
+
+def save_masks(plan: EditPlan, workspace: Workspace) -> None:
+    """Write the masks as they are used, a PNG for each frame, if that is asked for."""
+    request, info = plan.request, plan.info
+    if request.save_masks is None or workspace.wrote(request.save_masks):
+        return
+    writer = VideoWriter(
+        request.save_masks,
+        info=info,
+        height=info.height,
+        width=info.width,
+        overwrite=request.overwrite,
+        copy_tracks=False,
+        when_whole=workspace.remember,
+    )
+    with writer:
+        for index, weight in enumerate(plan.changes.weights(range(info.num_frames))):
+            levels = np.full((info.height, info.width), 255) * weight
+            image = np.repeat(levels.round().astype(np.uint8)[..., None], 3, axis=-1)
+            writer.write(image, index, info.time_base)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -31,8 +31,8 @@ Document = dict[str, Any]
 
 # These change how fast an edit runs, not its result.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "anchor_cache", "offload", "compile")
-# What these resolve to is compared instead: the editor, the shots and the shortcuts.
-_RESOLVED = ("model", "device", "dtype", "shots", "quality")
+# What these resolve to is compared instead: the editor, the shots, the shortcuts and the inputs.
+_RESOLVED = ("model", "device", "dtype", "shots", "quality", "mask")
 # These inform a person; the edit does not depend on them.
 _NOT_COMPARED = ("source.name", "source.files", "model_name", "shots_setting")
 _KNOWN_ONCE_LOADED = ("editor", "size")
@@ -104,8 +104,8 @@ def _state(files: tuple[ClipFile, ...]) -> str:
     return hashlib.sha256(repr(files).encode(errors="backslashreplace")).hexdigest()
 
 
-# Several instructions for one clip read it once
-@lru_cache(maxsize=1)
+# Several instructions for one clip read it once, and what they name besides
+@lru_cache(maxsize=4)
 def _content(files: tuple[ClipFile, ...]) -> str:
     """Return the SHA-256 of the files and, of several, their names."""
     digest = hashlib.sha256()
@@ -126,6 +126,7 @@ class Manifest:
         source: the clip.
         instruction: what to change.
         settings: those of `EditConfig` that affect the result, as they were given.
+        inputs: SHA-256 of what is read besides the clip, by the setting that names it.
         shots: (first frame, frame after the last) of each shot.
         shots_setting: how the shots were chosen: "auto", "off" or a file.
         compare: absolute path of the side-by-side clip, if one is written.
@@ -142,6 +143,7 @@ class Manifest:
     shots_setting: str
     compare: str | None
     model_name: str
+    inputs: dict[str, str] = field(default_factory=dict)
     editor: EditorIdentity | None = None
     size: tuple[int, int] | None = None
     versions: dict[str, str] = field(default_factory=_computing_versions)
@@ -162,6 +164,11 @@ class Manifest:
             for name in mine
             if name not in (*_NOT_COMPARED, *unknown) and theirs.get(name) != mine[name]
         ]
+
+
+def inputs_of(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file, or of the files of each folder and their names."""
+    return {name: _content(clip_files(path)) for name, path in files.items()}
 
 
 def effective_settings(config: EditConfig) -> dict[str, Any]:
@@ -203,6 +210,8 @@ def _in_words(name: str, before: object, now: object) -> str:
         return "the clip's content has changed"
     if name == "editor.weights":
         return "the model is another one"
+    if name.startswith("inputs."):
+        return f"--{name.removeprefix('inputs.').replace('_', '-')} is another"
     return f"{name.split('.')[-1]} was {_short(before)}, is {_short(now)}"
 
 

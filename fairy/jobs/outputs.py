@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fairy.control.changes import Box, Weight, composite, is_nothing, resized
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
@@ -33,8 +34,10 @@ class SegmentOutputs(Protocol):
     def missing(self) -> list[Segment]:
         """Return the segments to edit and write, in order."""
 
-    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
-        """Take the edited `image` (H,W,3) of frame `index` of a segment."""
+    def write(
+        self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
+    ) -> None:
+        """Take the edited `image` (H,W,3) of frame `index`, of which `weight` may change."""
 
     def __enter__(self) -> SegmentOutputs:
         """Begin."""
@@ -62,7 +65,9 @@ class KeptFrames:
         done = {index for frames in kept for index in frames}
         return [one for one in self._plan.segments if not done.issuperset(one.indices)]
 
-    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
+    def write(
+        self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
+    ) -> None:
         """Do nothing: the job keeps every batch in the workspace."""
 
     def __enter__(self) -> KeptFrames:
@@ -97,7 +102,9 @@ class ClipOutputs:
         writers = {"result": self._writer("result", size)}
         config, in_compare = plan.request.config, plan.request.compare is not None
         self._enlarger = config.enlarge
-        self.needs_source = in_compare or (config.keep_size and config.enlarge == "guided")
+        self._crop = plan.changes.crop
+        guided = config.keep_size and config.enlarge == "guided"
+        self.needs_source = in_compare or guided or not plan.changes.everything
         if in_compare:
             blank = np.zeros((plan.info.height, plan.info.width, 3), np.uint8)
             height, width, _ = self._pair(blank, resize(blank, size)).shape
@@ -135,13 +142,16 @@ class ClipOutputs:
         self._encoder.__enter__()
         return self
 
-    def write(self, segment: Segment, index: int, frame: Frame, image: Image) -> None:
+    def write(
+        self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
+    ) -> None:
         """Write the edited `image` (H,W,3), of any size, of frame `index` of a segment.
 
-        Call this for a segment's frames in order, and for one segment after another. A thread
-        encodes them; its errors are raised here for a later frame, or at the end.
+        Call this for a segment's frames in order, and for one segment after another. `weight` is
+        how much of the frame may change. A thread encodes them; its errors are raised here for a
+        later frame, or at the end.
         """
-        self._encoder.put((segment, index, frame, image))
+        self._encoder.put((segment, index, frame, image, weight))
 
     @property
     def busy_s(self) -> float:
@@ -175,9 +185,11 @@ class ClipOutputs:
         finally:
             self._abandon()
 
-    def _encode(self, item: tuple[Segment, int, Frame, Image]) -> None:
-        segment, index, frame, edited = item
-        image = enlarge(frame.image, edited, self.size, method=self._enlarger)
+    def _encode(self, item: tuple[Segment, int, Frame, Image, Weight]) -> None:
+        segment, index, frame, edited, weight = item
+        image = finished(
+            frame.image, edited, weight, self.size, method=self._enlarger, crop=self._crop
+        )
         self._outputs["result"].write(segment, frame, image)
         if "compare" in self._outputs:
             self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
@@ -212,6 +224,37 @@ class ClipOutputs:
             part=self._workspace.part_of(role, path),
             when_whole=self._workspace.remember,
         )
+
+
+def finished(
+    source: Image,
+    edited: Image,
+    weight: Weight,
+    size: tuple[int, int],
+    *,
+    method: str,
+    crop: Box | None = None,
+) -> Image:
+    """Return a frame as it is written: the edit at full size, and the source where it must stay.
+
+    Args:
+        source: uint8 (H,W,3); any size where it is not looked at.
+        edited: uint8 (h,w,3), at the model's size; any where `weight` is 0.
+        weight: how much of the frame may change.
+        size: (height, width) of the result.
+        method: of enlarging.
+        crop: the part of the frame that was edited.
+    """
+    if is_nothing(weight):
+        return resize(source, size)
+    if crop is None:
+        image = enlarge(source, edited, size, method=method)
+    else:
+        image, part = source.copy(), source[crop.slices]
+        image[crop.slices] = enlarge(part, edited, part.shape[:2], method=method)
+    if isinstance(weight, float) and weight == 1:
+        return image
+    return composite(resize(source, size), image, resized(weight, size))
 
 
 class SegmentedOutput:

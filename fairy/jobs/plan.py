@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from fairy.anchors.selection import select_shot_anchors
-from fairy.errors import InstructionError, MediaError
+from fairy.control.changes import Changes
+from fairy.control.inputs import control_inputs
+from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.manifest import (
     ClipFile,
@@ -24,6 +26,7 @@ from fairy.jobs.manifest import (
     SourceIdentity,
     clip_files,
     effective_settings,
+    inputs_of,
     is_source_of,
 )
 from fairy.jobs.workspace import Workspace
@@ -47,6 +50,7 @@ class EditOptions(TypedDict, total=False):
 
     compare: Path | str | None
     report: Path | str | None
+    save_masks: Path | str | None
     overwrite: bool
     restart: bool
     force: bool
@@ -65,6 +69,7 @@ class EditRequest:
         config: settings.
         compare: where to write source and result side by side, if anywhere.
         report: where to write what was done as JSON, if anywhere.
+        save_masks: a folder for the masks as they are used, if any.
         overwrite: replace outputs that exist.
         restart: edit all frames again, even if an interrupted edit has done some.
         force: give the model the instruction even where it does not know its words.
@@ -78,6 +83,7 @@ class EditRequest:
     config: EditConfig = field(default_factory=EditConfig)
     compare: Path | None = None
     report: Path | None = None
+    save_masks: Path | None = None
     overwrite: bool = False
     restart: bool = False
     force: bool = False
@@ -140,7 +146,8 @@ class EditPlan:
         request: the request, with the instruction in one line.
         info: the clip.
         shots: frames between two cuts: (first, frame after the last), without a gap.
-        anchors: the anchor frames of each shot, sorted.
+        anchors: the anchor frames of each shot, sorted; none where nothing changes.
+        changes: which parts of which frames may change.
         earlier: the manifest of an earlier run, if there is one.
     """
 
@@ -148,6 +155,7 @@ class EditPlan:
     info: VideoInfo
     shots: tuple[Shot, ...]
     anchors: tuple[tuple[int, ...], ...]
+    changes: Changes
     earlier: Document | None = None
 
     @property
@@ -171,6 +179,7 @@ class EditPlan:
             source=SourceIdentity.of(request.source, self.earlier),
             instruction=request.instruction,
             settings=effective_settings(request.config),
+            inputs=inputs_of(control_inputs(request.config)),
             shots=self.shots,
             shots_setting=request.config.shots,
             compare=None if request.compare is None else str(real(request.compare)),
@@ -196,12 +205,15 @@ def plan_edit(request: EditRequest) -> EditPlan:
         if path is not None:
             check_holds(path, info.num_frames)
     earlier = request.workspace.manifest()
+    changes = Changes(config, info)
     shots = choose_shots(info, config, earlier)
+    anchors = select_shot_anchors(shots, config.num_anchors, config.anchor_indices, changes.changed)
     return EditPlan(
         request=replace(request, instruction=instruction),
         info=info,
         shots=shots,
-        anchors=select_shot_anchors(shots, config.num_anchors, config.anchor_indices),
+        anchors=anchors,
+        changes=changes,
         earlier=earlier,
     )
 
@@ -218,10 +230,28 @@ def check_outputs(request: EditRequest) -> None:
     for path in (request.out, request.compare):
         if path is not None:
             check_output(path, request.overwrite or workspace.wrote(path), request.config)
+    if request.save_masks is not None:
+        check_masks_output(request, workspace)
     if (report := request.report) is not None:
         if report.is_dir():
             raise MediaError(f"{report}: is a folder; name a file, as in {report / 'report.json'}")
         check_new_file(report, overwrite=request.overwrite or workspace.wrote(report))
+
+
+def check_masks_output(request: EditRequest, workspace: Workspace) -> None:
+    """Refuse a folder for masks that cannot be written, or masks that do not exist.
+
+    Raises:
+        FairyError: as for other outputs.
+    """
+    folder, config = request.save_masks, request.config
+    assert folder is not None
+    if folder.suffix and not folder.is_dir():
+        raise MediaError(f"{folder}: --save-masks writes a folder of PNGs: use a name without a .")
+    if config.mask is None and config.region is None:
+        raise SettingsError(f"--save-masks {folder}: there is no mask: give --mask or --region")
+    if not workspace.wrote(folder):
+        check_output(folder, request.overwrite)
 
 
 def request_inputs(request: EditRequest) -> dict[str, Path]:
@@ -229,12 +259,14 @@ def request_inputs(request: EditRequest) -> dict[str, Path]:
     inputs = {"the clip to edit": request.source}
     if request.config.shots not in ("auto", "off"):
         inputs["--shots"] = Path(request.config.shots)
-    return inputs
+    files = control_inputs(request.config)
+    return inputs | {f"--{name.replace('_', '-')}": path for name, path in files.items()}
 
 
 def request_outputs(request: EditRequest) -> dict[str, Path]:
     """Return the files and folders that an edit writes, by their role in messages."""
     named = {"the result": request.out, "--compare": request.compare, "--report": request.report}
+    named["--save-masks"] = request.save_masks
     return {role: path for role, path in named.items() if path is not None}
 
 

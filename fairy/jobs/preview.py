@@ -16,11 +16,13 @@ from PIL import Image as PilImage
 from PIL.PngImagePlugin import PngInfo
 
 from fairy.anchors.selection import select_anchor_indices
+from fairy.control.changes import Weight
 from fairy.editors.base import EditInput, Editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.edit import kept_work_explained, ready
+from fairy.jobs.outputs import finished
 from fairy.jobs.plan import (
     EditOptions,
     EditPlan,
@@ -85,19 +87,34 @@ def _edited_pairs(
 ) -> Iterator[tuple[Image, Image]]:
     """Yield small pictures of source and result for the frames at `indices`; keeps anchors."""
     job = ClipJob(plan, editor, workspace)
-    frames = zip(indices, frames_at(plan.request.source, indices, plan.request.config), strict=True)
+    pictures = frames_at(plan.request.source, indices, plan.request.config)
+    frames = zip(indices, zip(pictures, plan.changes.weights(indices), strict=False), strict=True)
     for of_shot in by_shot(plan.segments):
         first, end = of_shot[0].shot
         wanted = [index for index in indices if first <= index < end]
         if not wanted:
             continue
+        shown = islice(frames, len(wanted))
+        if not of_shot[0].anchors:
+            yield from (_small_pair(frame.image, frame.image) for _, (frame, _) in shown)
+            continue
         anchors = job.sources(of_shot[0].anchors)
         with job.begin(of_shot[0], anchors, keep_anchors=True) as session:
-            shown = islice(frames, len(wanted))
             while batch := list(islice(shown, session.batch_size)):
-                edited = session.edit([EditInput(i, frame.image) for i, frame in batch])
-                for (_, frame), image in zip(batch, edited, strict=True):
-                    yield _small_pair(frame.image, image)
+                todo = [
+                    EditInput(index, job.cropped(frame.image), job.mask(weight))
+                    for index, (frame, weight) in batch
+                ]
+                for (_, (frame, weight)), image in zip(batch, session.edit(todo), strict=True):
+                    yield _small_pair(frame.image, _whole(plan, frame.image, image, weight))
+
+
+def _whole(plan: EditPlan, source: Image, edited: Image, weight: Weight) -> Image:
+    """Return an edited frame with what must stay as it is; as it comes where all may change."""
+    if plan.changes.everything:
+        return edited
+    method, crop = plan.request.config.enlarge, plan.changes.crop
+    return finished(source, edited, weight, source.shape[:2], method=method, crop=crop)
 
 
 def sheet_path(out: Path) -> Path:

@@ -14,7 +14,10 @@ from dataclasses import replace
 from itertools import groupby, islice
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from fairy.control.changes import Weight, crop_of, is_nothing
 from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSettings
 from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
@@ -33,8 +36,11 @@ from fairy.media.threads import ReadAhead
 from fairy.models.instructions import read_instruction
 from fairy.settings import EditConfig
 
-Batch = list[tuple[int, Frame]]
-"""Frames with their numbers in the clip."""
+Batch = list[tuple[int, tuple[Frame, Weight]]]
+"""Frames with their numbers in the clip, and how much of each may change."""
+
+# Frames read together where none of a shot is edited
+UNEDITED_BATCH = 8
 
 
 class ClipJob:
@@ -96,12 +102,10 @@ class ClipJob:
         """Edit `segments`, any of the plan's in the order of the clip, and hand them to `outputs`.
 
         The session of the last shot stays open for segments that follow. If there is none yet and
-        nothing to edit, the last shot's anchors are edited, for `used`.
+        no frame to edit, the clip's last anchors are edited, for `used`.
         """
         self._progress(self._num_done, self._plan.info.num_frames)
         shots = by_shot(segments)
-        if not shots and self._session is None and self.used is None:
-            shots = [[self._plan.segments[-1]]]
         # The first shot may be the one whose session is open
         is_open = bool(shots) and shots[0][0].shot == self._shot
         fresh = shots[is_open:]
@@ -109,9 +113,12 @@ class ClipJob:
         with ReadAhead(self._frames(segments, outputs)) as frames:
             for of_shot in shots:
                 session = self._session_of(of_shot[0], anchors)
-                for segment in of_shot if segments else ():
+                for segment in of_shot:
                     self.edit_segment(session, segment, frames, outputs)
         self.decoding_s += frames.busy_s
+        if self._session is None and self.used is None:
+            last = [one for one in self._plan.segments if one.anchors][-1]
+            self._session_of(last, self.sources(last.anchors))
 
     def close(self) -> None:
         """End the session that is open, and add up what it used."""
@@ -120,8 +127,13 @@ class ClipJob:
         self._shot = self._session = None
         self._open.close()
 
-    def _session_of(self, segment: Segment, anchors: Iterator[Picture]) -> EditSession:
-        """Return the session of a segment's shot: the open one, or a new one."""
+    def _session_of(self, segment: Segment, anchors: Iterator[Picture]) -> EditSession | None:
+        """Return the session of a segment's shot: the open one, or a new one.
+
+        None where nothing of the shot changes.
+        """
+        if not segment.anchors:
+            return None
         if self._session is None or segment.shot != self._shot:
             self.close()
             self._session = self._open.enter_context(self.begin(segment, anchors))
@@ -130,18 +142,18 @@ class ClipJob:
 
     def edit_segment(
         self,
-        session: EditSession,
+        session: EditSession | None,
         segment: Segment,
-        frames: Iterator[Frame],
+        frames: Iterator[tuple[Frame, Weight]],
         outputs: SegmentOutputs,
     ) -> None:
         """Edit and write one segment, whose frames are the next in `frames`."""
         kept = self._workspace.kept(segment.indices)
         numbered = zip(segment.indices, frames, strict=False)
-        while batch := self._read(numbered, session.batch_size):
+        while batch := self._read(numbered, session.batch_size if session else UNEDITED_BATCH):
             images = self._edited(session, batch, kept)
-            for (index, frame), image in zip(batch, images, strict=True):
-                outputs.write(segment, index, frame, image)
+            for (index, (frame, weight)), image in zip(batch, images, strict=True):
+                outputs.write(segment, index, frame, image, weight)
                 self._num_done += index not in kept
                 self._progress(self._num_done, self._plan.info.num_frames)
 
@@ -157,7 +169,11 @@ class ClipJob:
         """
         with self._watch("read"):
             pictures = list(islice(sources, len(segment.anchors)))
-        anchors = [Anchor(*pair) for pair in zip(segment.anchors, pictures, strict=True)]
+            weights = self._plan.changes.weights(segment.anchors)
+            anchors = [
+                Anchor(index, picture, mask=self.mask(weight))
+                for index, picture, weight in zip(segment.anchors, pictures, weights, strict=True)
+            ]
         store = self._workspace.anchors(segment.shot[0])
         fresh = self._workspace.new_path("anchors", segment.shot[0])
         with self._watch("anchors"):
@@ -178,37 +194,64 @@ class ClipJob:
         if self._shared is not None:
             return map(self._shared.latents, indices)
         frames = frames_at(self._plan.request.source, indices, self._config)
-        return (frame.image for frame in frames)
+        return (self.cropped(frame.image) for frame in frames)
 
-    def _frames(self, segments: Sequence[Segment], outputs: SegmentOutputs) -> Iterator[Frame]:
-        """Yield the frames of `segments`, with pictures if anything needs them."""
+    def cropped(self, image: Image) -> Image:
+        """Return the part of a frame uint8 (H,W,3) that the model sees."""
+        crop = self._plan.changes.crop
+        return image if crop is None else np.ascontiguousarray(image[crop.slices])
+
+    def mask(self, weight: Weight) -> Tensor | None:
+        """Return the mask that the model sees, of a frame's weight; None for the whole frame."""
+        if isinstance(weight, float) or self._config.mask_strength == 0:
+            return None
+        crop = self._plan.changes.crop
+        return torch.from_numpy(weight if crop is None else weight[crop.slices].copy())
+
+    def _frames(
+        self, segments: Sequence[Segment], outputs: SegmentOutputs
+    ) -> Iterator[tuple[Frame, Weight]]:
+        """Yield the frames of `segments` with their weights; pictures if anything needs them."""
         for first, end in runs(segments):
             # The number of damaged frames is reported when reading past the clip's last frame
             stop = sys.maxsize if end == self._plan.segments[-1].end else end
             if self._shared is None or outputs.needs_source:
                 path = self._plan.request.source
-                yield from read_frames(path, self._config, start=first, stop=stop)
+                frames = read_frames(path, self._config, start=first, stop=stop)
             else:
-                yield from self._shared.frames(first, stop)
+                frames = self._shared.frames(first, stop)
+            # The frames first: they report at their end
+            yield from zip(frames, self._plan.changes.weights(range(first, end)), strict=False)
 
-    def _read(self, numbered: Iterator[tuple[int, Frame]], count: int) -> Batch:
+    def _read(self, numbered: Iterator[tuple[int, tuple[Frame, Weight]]], count: int) -> Batch:
         with self._watch("read"):
             return list(islice(numbered, count))
 
-    def _edited(self, session: EditSession, batch: Batch, kept: dict[int, Image]) -> list[Image]:
-        """Return the edited frames of a batch, after keeping them in the workspace."""
-        todo = [EditInput(i, self._source(i, frame)) for i, frame in batch if i not in kept]
-        if not todo:
+    def _edited(
+        self, session: EditSession | None, batch: Batch, kept: dict[int, Image]
+    ) -> list[Image]:
+        """Return the edited frames of a batch, after keeping them in the workspace.
+
+        Frames in which nothing changes are not edited: theirs are blank and never looked at.
+        """
+        blank = np.zeros((*self.size, 3), np.uint8)
+        todo = [
+            EditInput(index, self._source(index, frame), self.mask(weight))
+            for index, (frame, weight) in batch
+            if index not in kept and not is_nothing(weight)
+        ]
+        if all(index in kept for index, _ in batch):
             return [kept[index] for index, _ in batch]
         with self._cancel.held(), self._watch("edit"):
-            edited = iter(session.edit(todo))
-            images = [kept[index] if index in kept else next(edited) for index, _ in batch]
+            edited = session.edit(todo) if session is not None and todo else ()
+            done = kept | dict(zip((one.index for one in todo), edited, strict=True))
+            images = [done.get(index, blank) for index, _ in batch]
             self._workspace.keep(batch[0][0], np.stack(images))
         self._cancel.check()
         return images
 
     def _source(self, index: int, frame: Frame) -> Picture:
-        return frame.image if self._shared is None else self._shared.latents(index)
+        return self.cropped(frame.image) if self._shared is None else self._shared.latents(index)
 
     def _note(self, session: EditSession) -> None:
         """Add a finished session to `used` (the smallest batch) and `model_seconds`."""
@@ -224,9 +267,13 @@ class ClipJob:
 
 def model_size(info: VideoInfo, config: EditConfig, editor: Editor) -> tuple[int, int]:
     """Return the (height, width) at which the editor works on a clip."""
-    size = editor.defaults.fill(config).size
+    size, crop = editor.defaults.fill(config).size, crop_of(config, (info.height, info.width))
     assert size is not None
-    return fit_size(info.height, info.width, size=size, multiple=editor.grid)
+    if crop is None:
+        return fit_size(info.height, info.width, size=size, multiple=editor.grid)
+    # Not more pixels than the region has, and not fewer than a model can draw with
+    size = min(size, max(crop.height, crop.width, size // 2))
+    return fit_size(crop.height, crop.width, size=size, multiple=editor.grid)
 
 
 def by_shot(segments: Iterable[Segment]) -> list[list[Segment]]:

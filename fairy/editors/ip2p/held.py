@@ -1,4 +1,4 @@
-"""Latents that follow a given picture through all steps, and a prediction that stays near the source.
+"""Latents that follow a given picture through all steps; predictions that stay near the source.
 
 Outside a mask, latents follow the source; those of an anchor that a person edited follow that
 picture. Before each step they are the picture's latents with the noise of that step, and at the end

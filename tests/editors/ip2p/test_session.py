@@ -17,7 +17,6 @@ from fairy.editors.images import to_tensor
 from fairy.editors.ip2p.latents import encode_images
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.editors.ip2p.session import CallOptions
-from fairy.errors import SettingsError
 from fairy.models.defaults import KnownEdit
 from fairy.settings import EditConfig
 from tests.tiny import make_frames

@@ -1,0 +1,16 @@
+"""The files and folders that the settings of `Control` name.
+
+Tests: tests/control/test_inputs.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairy.settings import Control
+
+
+def control_inputs(config: Control) -> dict[str, Path]:
+    """Return the files and folders that are read besides the clip, by the setting's name."""
+    named = {"mask": config.mask}
+    return {name: Path(path) for name, path in named.items() if path is not None}
