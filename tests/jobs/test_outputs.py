@@ -52,7 +52,7 @@ def write_and_fail(plan: EditPlan, workspace: Workspace, num_frames: int) -> Non
     for segment in plan.segments:
         for index in segment.indices:
             if index < num_frames:
-                outputs._encode((segment, index, source[index], source[index].image))
+                outputs._encode((segment, index, source[index], source[index].image, 1.0))
     with pytest.raises(RuntimeError), outputs:
         raise RuntimeError
 
