@@ -233,7 +233,8 @@ class Workspace:
             SettingsError: another edit has begun here since this process joined.
             FileNotFoundError: the edit has ended.
         """
-        if self._joined_text not in (None, (self.path / MANIFEST).read_text(encoding="utf-8")):
+        joined, now = self._joined_text, self.path / MANIFEST
+        if joined is not None and joined != now.read_text(encoding="utf-8"):
             raise SettingsError(f"{self._out}: another edit has begun there; this one ends")
         span = path.name.partition(".")[0]
         sealed = path.with_name(f"{span}.{_hash(path)}{path.suffix}")

@@ -35,9 +35,13 @@ def check_begin(
     indices = [anchor.index for anchor in anchors]
     if not indices or indices != sorted(set(indices)):
         raise ValueError(f"anchors {indices}: pass at least one, sorted by index, without repeats")
-    if any(anchor.edited is not None for anchor in anchors):
-        raise SettingsError("anchors: this editor edits anchors itself; leave `edited` out")
     family = editor.family
+    if any(anchor.edited is not None for anchor in anchors):
+        raise SettingsError(
+            f"key frames: {family.pipeline} edits its anchors itself; leave them out"
+        )
+    if any(anchor.mask is not None for anchor in anchors):
+        raise SettingsError(MASKS.format(family.pipeline))
     if any(side % family.grid for side in size):
         raise ValueError(f"size {size}: use multiples of {family.grid}, the model's grid")
     if min(size) < family.least:
@@ -49,6 +53,9 @@ def check_begin(
         raise SettingsError(refused)
 
 
+MASKS = "mask: {} edits whole frames; use --mask-strength 0, which cuts the mask out of the result"
+
+
 def _refused(editor: StockEditor, settings: EditConfig, num_anchors: int) -> Iterator[str]:
     """Yield what is wrong with the settings, one line each."""
     family, name = editor.family, editor.family.pipeline
@@ -56,6 +63,8 @@ def _refused(editor: StockEditor, settings: EditConfig, num_anchors: int) -> Ite
         yield "quality, reuse, guidance_interval: for InstructPix2Pix's UNets only; leave them out"
     if settings.image_guidance_scale is not None and family.image_guidance is None:
         yield f"image_guidance_scale: {name} has no weight of the source; leave it out"
+    if settings.strength != 1:
+        yield f"strength: {name} makes whole edits only; leave it out"
     if settings.negative_prompt and not family.takes_negative:
         yield f"negative_prompt: {name} takes none; leave it out"
     if settings.anchor_position != "same" and family.rope is None:

@@ -24,6 +24,7 @@ from fairy.editors.base import Anchor, EditInput, EditSession, UsedSettings
 from fairy.editors.batches import FrameBatches, one_line_when_out_of_memory
 from fairy.editors.images import read_at_size
 from fairy.editors.stock.calls import StockCall, Texts
+from fairy.editors.stock.checks import MASKS
 from fairy.editors.stock.hooks import Run, hooked
 from fairy.editors.stock.sharing import AnchorSharing
 from fairy.editors.stock.strands import Strand, round_robin, strands
@@ -143,7 +144,7 @@ class StockSession(EditSession):
             SettingsError: out of memory even with one frame, or an input with a mask.
         """
         if any(one.mask is not None for one in inputs):
-            raise SettingsError("mask: this editor changes whole frames only; leave the mask out")
+            raise SettingsError(MASKS.format(self._editor.family.pipeline))
         others = [one for one in inputs if one.index not in self._anchors]
         edited: Iterator[Tensor] = iter(())
         if others:
