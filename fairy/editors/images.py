@@ -1,4 +1,4 @@
-"""Frames in the forms that Python callers use <-> frames as the model takes them.
+"""Convert between the forms of frames that Python callers use and the model's tensors.
 
 uint8 (T,H,W,3), PIL images or float (T,3,H,W) in [-1,1] -> float (3,H,W) in [-1,1], one by one.
 Tests: tests/editors/test_images.py.

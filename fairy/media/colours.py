@@ -83,7 +83,7 @@ def default_colours(height: int, *, full_range: bool = False) -> Colours:
 
 
 def frame_colours(frame: av.VideoFrame) -> Colours:
-    """Return how the clip of `frame` is to be tagged when it is written again."""
+    """Return the tags for writing the clip of `frame` again."""
     matrix = MATRICES[_source_matrix(frame)]
     if matrix not in ("bt709", "bt2020nc"):
         matrix = MATRICES[SMPTE170M]

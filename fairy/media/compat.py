@@ -31,7 +31,7 @@ def open_input(url: str, options: dict[str, str]) -> InputContainer:
     try:
         return av.open(url, options=options, metadata_errors="replace")
     except TypeError:
-        # A PyAV without this argument has its own way with such metadata
+        # A PyAV without this argument handles such metadata differently
         return av.open(url, options=options)
 
 

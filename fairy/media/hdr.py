@@ -30,7 +30,7 @@ PQ, HLG = 16, 18
 
 NAMES = {PQ: "PQ", HLG: "HLG"}
 WHITE = 203.0
-"""Light of diffuse white in cd/m2: what SDR's brightest code stands for."""
+"""Light of diffuse white in cd/m2: SDR's brightest code."""
 
 USUAL_PEAK = 1000.0
 """Peak of a programme that does not say, and of HLG's nominal display."""

@@ -229,7 +229,7 @@ class VideoWriter:
                     self._when_whole(self._part)
                     _publish(self._part, self._out, self._overwrite)
             else:
-                # The exception that ended the block is what the user is told, not this one.
+                # The user gets the exception that ended the block, not this one.
                 with suppress(av.error.FFmpegError, OSError):
                     self._sink.abandon()
         finally:

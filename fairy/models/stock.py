@@ -1,6 +1,6 @@
 """Loading a stock pipeline of diffusers, quantised, offloaded or with LoRA as diffusers does it.
 
-Only safetensors are loaded, and no code that comes with a model runs.
+Only safetensors are loaded, and a model's own code never runs.
 Tests: tests/models/test_stock.py.
 """
 

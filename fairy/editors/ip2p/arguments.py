@@ -62,7 +62,7 @@ def refuse_unsupported(
     for name, value in others.items():
         if name not in UNSUPPORTED:
             raise TypeError(f"FairyPipeline.__call__() got an unexpected argument {name!r}")
-        # Callers that always pass diffusers' own default mean nothing by it
+        # Callers may always pass diffusers' own default
         if value is not None and not (name.startswith("num_") and value == 1):
             raise ValueError(f"{name}: {UNSUPPORTED[name]}")
     for name, text in (("prompt", prompt), ("negative_prompt", negative_prompt)):

@@ -1,6 +1,6 @@
 """The denoising loop: anchors first through all steps, then frame batches. It makes no models.
 
-image_latents (F,C,h,w) -> latents (F,C,h,w). The UNet takes rows (G*F,2C,h,w), group-major.
+image_latents (F,C,h,w) -> latents (F,C,h,w). The UNet's input is rows (G*F,2C,h,w), group-major.
 Tests: tests/editors/ip2p/test_denoise.py.
 """
 
@@ -161,7 +161,7 @@ class Denoiser:
         return noise_pred
 
     def _step_kwargs(self, scheduler: Any, num_frames: int) -> dict[str, Any]:
-        """Return what this kind of scheduler takes besides the prediction."""
+        """Return this kind of scheduler's arguments besides the prediction."""
         offered = {"eta": self.eta, "generator": self.noise.generators(num_frames)}
         taken = inspect.signature(scheduler.step).parameters
         return {name: value for name, value in offered.items() if name in taken}

@@ -45,11 +45,11 @@ from fairy.settings import EXACT, EditConfig, Shortcuts
 
 @dataclass
 class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
-    """The edited frames, and what the settings came to.
+    """The edited frames, and the settings that were used.
 
     Attributes:
         frames: uint8 (T,H,W,3), float (T,3,H,W) in [0,1], PIL images or latents (T,C,h,w).
-        used: what the settings came to; of several shots, all anchors and the smallest batch.
+        used: the settings that were used; for several shots, all anchors and the smallest batch.
     """
 
     frames: Any
@@ -63,7 +63,7 @@ class FairyPipeline(SafePipeline):
     threads can share one pipeline.
 
     Attributes:
-        defaults: settings used where an edit names none (of `SafePipeline`).
+        defaults: the model's values for settings that an edit leaves out (of `SafePipeline`).
         decoder: a tiny autoencoder to decode with instead of `vae`
             (`fairy.editors.ip2p.levers.tiny_decoder`).
     """

@@ -52,7 +52,7 @@ class CallOptions:
     """What a Python caller can choose besides the settings: objects, and diffusers' arguments.
 
     Attributes:
-        generator: where the noise comes from; the settings' seed when None.
+        generator: source of the noise; the settings' seed when None.
         backend: made by the caller, such as one that records (`fairy.anchors.attention_hooks`);
             the settings' when None.
         eta: noise of DDIM; other schedulers ignore it.
@@ -92,7 +92,7 @@ class Ip2pSession(EditSession):
         pipe: the model; other sessions may use it at the same time.
         prompt: the instruction.
         anchors: sorted by index; they are edited at once.
-        settings: where they are None, the model's defaults decide.
+        settings: None means the model's default.
         size: (height, width) at which the model works.
         anchor_store: file of the anchors' keys, values and results: read if it exists, otherwise
             written.
@@ -141,7 +141,7 @@ class Ip2pSession(EditSession):
 
     @property
     def used(self) -> UsedSettings:
-        """What the settings came to so far."""
+        """The settings used so far."""
         denoiser = self._denoiser
         return UsedSettings(
             num_inference_steps=denoiser.num_inference_steps,
@@ -194,7 +194,7 @@ class Ip2pSession(EditSession):
         )
 
     def close(self) -> None:
-        """Let a model that is offloaded between uses leave the device."""
+        """Move a model that is offloaded between uses off the device."""
         with turn(self._pipe.unet):
             self._pipe.maybe_free_model_hooks()
 

@@ -111,7 +111,7 @@ class StockSession(EditSession):
 
     @property
     def used(self) -> UsedSettings:
-        """What the settings came to so far."""
+        """The settings used so far."""
         call, editor, cache = self._call, self._editor, self._sharing.cache
         return UsedSettings(
             num_inference_steps=call.steps,
@@ -159,7 +159,7 @@ class StockSession(EditSession):
         )
 
     def close(self) -> None:
-        """Let a model that is offloaded between uses leave the device."""
+        """Move a model that is offloaded between uses off the device."""
         with turn(self._editor.denoiser):
             self._editor.pipe.maybe_free_model_hooks()
 

@@ -20,7 +20,7 @@ _LARGE = struct.Struct(">Q")
 class Box:
     """A box: its type, and where its content starts and ends in the file.
 
-    The end is what the box says; in a file that is cut short it lies past the file's end.
+    The end is the one in the box; in a truncated file it is past the file's end.
     """
 
     kind: bytes
@@ -29,7 +29,7 @@ class Box:
 
 
 def top_boxes(path: Path) -> list[Box]:
-    """Return the boxes of a file, as far as they can be read."""
+    """Return the readable boxes of a file."""
     with path.open("rb") as file:
         return list(boxes(file, 0, os.fstat(file.fileno()).st_size))
 

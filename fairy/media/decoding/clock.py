@@ -98,7 +98,7 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
         is_recording = container.format.name in _RECORDINGS
         has_sound = len(container.streams.audio) > 0
         max_forward = MAX_FORWARD_S if is_recording else MAX_PAUSE_S if has_sound else float("inf")
-        # Each programme has a clock of its own
+        # Each programme has its own clock
         groups = programmes(container, path) or [{stream.index for stream in streams}]
         trackers = [(group, _Tracker(max_forward)) for group in groups]
         try:

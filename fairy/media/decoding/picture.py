@@ -36,7 +36,7 @@ class PictureReader:
 
     Attributes:
         orientation: what brings the clip's pictures upright.
-        colours: with which the images are to be written.
+        colours: the colours to write the images with.
         notes: what is changed on the way, in words.
     """
 

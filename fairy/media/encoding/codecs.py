@@ -1,4 +1,4 @@
-"""Which codecs go into which files, and how each is told to FFmpeg.
+"""Which codecs each container supports, and their FFmpeg options.
 
 Tests: tests/media/encoding/test_codecs.py.
 """

@@ -166,7 +166,7 @@ class VideoEncoder:
         codec.flags |= Flags.frame_duration
         codec.sample_aspect_ratio = self._pixel_aspect
         if encoding.codec.encoder == "libx265" and encoding.container.muxer in ("mp4", "mov"):
-            # Apple's players know HEVC by this name alone.
+            # Apple's players accept HEVC only with this name.
             codec.codec_tag = "hvc1"
         if not self._is_gif:
             tags = output_tags(info.colours, encoding.pix_fmt)
@@ -189,7 +189,7 @@ class VideoEncoder:
 def _shift(info: VideoInfo, late_s: float) -> Options:
     """Have a clip that begins before time 0, or late, begin there with all its tracks.
 
-    MP4 and MOV would hide what lies before 0.
+    MP4 and MOV would hide frames before 0.
     """
     if late_s:
         return {"output_ts_offset": f"{-late_s:.6f}"}

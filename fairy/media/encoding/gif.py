@@ -42,7 +42,7 @@ class GifPalette:
         self._num_pictures = 0
 
     def apply(self, image: Image) -> av.VideoFrame:
-        """Return uint8 (H,W,3) as a palette picture; its time is to be set."""
+        """Return uint8 (H,W,3) as a palette picture, without a time."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts, frame.time_base = self._num_pictures, GIF_TIME_BASE
         self._num_pictures += 1

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What a muxer writes by itself, or what is true of the source's container alone.
+# A muxer writes these by itself, or they apply only to the source's container.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 _TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
 _COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
@@ -229,7 +229,7 @@ def say_lost_metadata(info: VideoInfo, out: Path) -> None:
 
 
 def _within(chapters: list[Chapter], cut_s: tuple[Fraction, Fraction] | None) -> list[Chapter]:
-    """Return the chapters of the edited stretch, as far as they reach into it, in its time."""
+    """Return the parts of chapters inside the edited stretch, in its time."""
     if cut_s is None:
         return chapters
     kept: list[Chapter] = []
