@@ -1,6 +1,6 @@
 # What people type: `make demo`, then `make test`. Everything runs in .venv, made on first use.
 #
-#   make demo                                     edit a rendered clip with the bundled model
+#   make demo                                     edit three seconds of Big Buck Bunny four times
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4

@@ -9,7 +9,7 @@ Steps: looks, local edits, autoencoder and speed (eval_mini.py); the ablation, o
 clip; the full suite (report, numbers of anchors and of steps, tracking by layer); contact sheets.
 Each runs in its own process. A finished step is skipped while the model's weights and the step's
 options stay the same: its stamp in OUT/stamps records them, with commit, machine and time. At the
-end the pages are written: README.md, docs/*.md, docs/report.html, docs/sheets.
+end the pages are written: docs/*.md, docs/report.html, docs/sheets.
 Real clips and photographs are optional.
 `quick` writes its pages to OUT/pages instead, because its numbers are too rough for the documents.
 Tests: tests/benchmarks/test_evidence.py.
@@ -31,13 +31,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.lib.ablation_page import DOCUMENT, PARTS, README
+from benchmarks.lib.ablation_page import DOCUMENT, FINDINGS, PARTS
 from benchmarks.lib.quality_page import METRICS, QUALITY, write_quality, write_suite
 from benchmarks.lib.record import ROOT, machine
 from fairy.models.registry import find_model
 
 HERE = Path(__file__).resolve().parent
-PAGES = (README, DOCUMENT, QUALITY, METRICS)
+PAGES = (FINDINGS, DOCUMENT, QUALITY, METRICS)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Show results of run_all.py as Markdown tables, between marks in README.md, and as a plot.
+"""Show results of run_all.py as Markdown tables, between marks in docs/measured.md, and as a plot.
 
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl                  print the tables
-    python benchmarks/report.py benchmarks/results/*/rows.jsonl --write            into README.md
+    python benchmarks/report.py benchmarks/results/*/rows.jsonl --write     into docs/measured.md
     python benchmarks/report.py benchmarks/results/cpu/rows.jsonl --plot speed.png
 
 A file has the rows of one run of one plan: one machine, one commit.
@@ -39,15 +39,15 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("results", type=Path, nargs="+", help="files of JSON lines")
-    parser.add_argument("--write", action="store_true", help="into README.md")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--write", action="store_true", help="into docs/measured.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measured.md")
     parser.add_argument("--plot", type=Path, help="a PNG, of the first file")
     args = parser.parse_args(words)
     text = "\n".join(tables(read_rows(path)) + picture(path) for path in args.results)
     print(text)
     if args.write:
-        readme = args.readme.read_text(encoding="utf-8")
-        args.readme.write_text(put_between(readme, MARK, text), encoding="utf-8")
+        page = args.page.read_text(encoding="utf-8")
+        args.page.write_text(put_between(page, MARK, text), encoding="utf-8")
     if args.plot is not None:
         draw_speed(read_rows(args.results[0]), args.plot)
         print(f"plot: {args.plot}")
@@ -63,7 +63,9 @@ def picture(results: Path) -> str:
     plot = results.resolve().with_name("speed.png")
     if not (plot.exists() and plot.is_relative_to(ROOT)):
         return ""
-    return f"\n![Time by stage, memory against length, speed against F]({plot.relative_to(ROOT)})\n"
+    return (
+        f"\n![Time by stage, memory against length, speed against F](../{plot.relative_to(ROOT)})\n"
+    )
 
 
 def tables(rows: Sequence[Row]) -> str:

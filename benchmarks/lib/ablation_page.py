@@ -1,4 +1,4 @@
-"""The ablation's results as pages: a finding for README, tables and a plot for docs/ablation.md.
+"""The ablation's results as pages: a finding for docs/measured.md, all for docs/ablation.md.
 
 Tests: tests/benchmarks/lib/test_ablation_page.py.
 """
@@ -22,7 +22,7 @@ from fairy.evaluation.steps import CONTROL, means_by_edit, method_steps
 from fairy.evaluation.tables import show, show_interval, show_p
 
 MARK = "ablation"
-DOCUMENT, README, SHEET = "docs/ablation.md", "README.md", "docs/sheets/ablation.png"
+DOCUMENT, FINDINGS, SHEET = "docs/ablation.md", "docs/measured.md", "docs/sheets/ablation.png"
 CAPTION = "Change of the warp error by each step of the method, with 95 % intervals"
 ARROWS = {"lower": " ↓", "higher": " ↑", "neither": ""}
 
@@ -73,7 +73,7 @@ def write_pages(parts: Mapping[Part, Results], root: Path) -> None:
     if not parts:
         raise ValueError("no results: run benchmarks/quality/ablation.py without --draw first")
     free = {part: results for part, results in parts.items() if part.free}
-    for name, text in ((DOCUMENT, full_tables(parts)), (README, finding(free))):
+    for name, text in ((DOCUMENT, full_tables(parts)), (FINDINGS, finding(free))):
         path = root / name
         page = path.read_text(encoding="utf-8")
         path.write_text(put_between(page, MARK, text), encoding="utf-8")
@@ -82,7 +82,7 @@ def write_pages(parts: Mapping[Part, Results], root: Path) -> None:
 
 
 def finding(parts: Mapping[Part, Results]) -> str:
-    """Return README's finding: how each step changes the warp error, with a column per kind."""
+    """Return the finding: how each step changes the warp error, with a column per kind."""
     if not parts:
         return "Not measured yet: `make evidence`."
     results = next(iter(parts.values()))
@@ -92,8 +92,9 @@ def finding(parts: Mapping[Part, Results]) -> str:
         "weights and seeds, for edits that leave colours open, so that an editor may choose others "
         "in every frame: mean, 95 % interval, and clips in which it fell. The warp error is the "
         "mean squared difference along the motion of the source "
-        f"(`make evidence`, commit `{commit}`; [how, and more measures]({DOCUMENT})).\n\n"
-        f"![{CAPTION}]({SHEET})\n\n{steps_table(parts)}"
+        f"(`make evidence`, commit `{commit}`; [how, and more measures]({Path(DOCUMENT).name})).\n"
+        "\n"
+        f"![{CAPTION}](sheets/{Path(SHEET).name})\n\n{steps_table(parts)}"
     )
 
 

@@ -7,7 +7,7 @@ r"""The paper's ablation on our models: single frames, shared noise, anchors, fi
 Edits from the same seeds: 100 rendered clips with free-choice instructions, 20 rendered clips with
 exact-result instructions, and the real clips in DIR with both kinds. Writes OUT/*.html, .json and
 .csv for each kind. With --pages it also writes the tables and the finding between the marks in
-docs/ablation.md and README.md, and docs/sheets/ablation.png.
+docs/ablation.md and docs/measured.md, and docs/sheets/ablation.png.
 Tests: tests/benchmarks/quality/test_ablation.py.
 """
 

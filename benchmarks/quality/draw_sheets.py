@@ -1,4 +1,4 @@
-"""Draw the contact sheets of README: rendered clips, edited with the bundled model.
+"""Draw the contact sheets of docs/training.md: rendered clips, edited with the bundled model.
 
     python benchmarks/quality/draw_sheets.py                   writes docs/sheets/*.png
 

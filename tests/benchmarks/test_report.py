@@ -45,10 +45,10 @@ def test_what_is_not_there_has_no_table(rows):
 
 
 def test_tables_are_written_into_the_page(rows, tmp_path):
-    results, readme = tmp_path / "rows.jsonl", tmp_path / "README.md"
+    results, page = tmp_path / "rows.jsonl", tmp_path / "README.md"
     results.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    readme.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
-    main([str(results), "--write", "--readme", str(readme)])
-    written = readme.read_text()
+    page.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
+    main([str(results), "--write", "--page", str(page)])
+    written = page.read_text()
     assert written.startswith("before\n") and written.endswith("after\n")
     assert "old" not in written and "| ours" in written

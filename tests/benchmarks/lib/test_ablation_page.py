@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmarks.lib.ablation_page import (
     DOCUMENT,
+    FINDINGS,
     PARTS,
-    README,
     SHEET,
     Part,
     change_in_words,
@@ -77,17 +77,17 @@ def test_tables_have_every_measure_and_edit(parts):
 
 
 def test_pages_change_between_their_marks_only_and_get_the_plot(parts, tmp_path: Path):
-    for name in (DOCUMENT, README):
+    for name in (DOCUMENT, FINDINGS):
         page = tmp_path / name
         page.parent.mkdir(exist_ok=True)
         page.write_text("before\n<!-- ablation -->\nold\n<!-- /ablation -->\nafter\n")
     write_pages(parts, tmp_path)
-    for name in (DOCUMENT, README):
+    for name in (DOCUMENT, FINDINGS):
         text = (tmp_path / name).read_text()
         assert text.startswith("before\n<!-- ablation -->\n") and text.endswith("\nafter\n")
         assert "\nold\n" not in text
-    # Edits with an exact result have no place in README
-    assert "exact result" not in (tmp_path / README).read_text()
+    # Edits with an exact result have no place in FINDINGS
+    assert "exact result" not in (tmp_path / FINDINGS).read_text()
     assert Image.open(tmp_path / SHEET).size[0] > 500
 
 
