@@ -22,7 +22,7 @@ def models(
         str | None, typer.Argument(metavar="[MODEL]", help="List the edits of this model.")
     ] = None,
 ) -> None:
-    """List the models to edit with; with MODEL, the edits that it was trained on."""
+    """List the models to edit with or, given MODEL, its edits."""
     quiet_libraries()
     console = Console()
     if name is None:
