@@ -47,6 +47,7 @@ class Option:
         short: a one-letter name on the command line, as in "-o".
         metavar: placeholder for the value in `--help`.
         is_time: whether the number is of seconds, and may be typed as 1:30 or 0:01:30.5.
+        many: whether it can be given several times on the command line.
     """
 
     help: str = ""
@@ -61,6 +62,7 @@ class Option:
     short: str | None = None
     metavar: str | None = None
     is_time: bool = False
+    many: bool = False
 
 
 class OptionField(NamedTuple):

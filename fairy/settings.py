@@ -546,6 +546,26 @@ class Control(Settings):
             unset="the whole frame",
         ),
     ] = None
+    keyframes: Annotated[
+        Path | None,
+        Option(
+            help="Folder of `fairy anchors` with pictures that a person edited: they are anchors, "
+            "and come out as they are.",
+            group=ANCHORS,
+            unset="none",
+        ),
+    ] = None
+    keyframe: Annotated[
+        tuple[str, ...],
+        Option(
+            help="A frame, counted from 0, as a person edited it: 40=a.png. Repeatable.",
+            group=ANCHORS,
+            form="frames and their pictures, as in 40=a.png",
+            metavar="N=FILE",
+            many=True,
+            unset="none",
+        ),
+    ] = ()
     edit_from: Annotated[
         str | None,
         Option(

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from fairy import __version__
+from fairy.cli.anchors import anchors
 from fairy.cli.batch import batch
 from fairy.cli.console import OneLineGroup, say, user_facing
 from fairy.cli.doctor import doctor
@@ -28,7 +29,7 @@ from fairy.cli.track import track
 from fairy.cli.train import train
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "edit": edit, "batch": batch, "info": info, "eval": evaluate,
+    "edit": edit, "anchors": anchors, "batch": batch, "info": info, "eval": evaluate,
     "train": train, "doctor": doctor, "models": models, "track": track,
 }  # fmt: skip
 

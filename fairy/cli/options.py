@@ -54,7 +54,7 @@ def with_options(
         @functools.wraps(command)
         def wrapped(**words: Any) -> Any:
             given = {field.name: words.pop(field.name) for field in fields}
-            given = {name: value for name, value in given.items() if value is not None}
+            given = {name: value for name, value in given.items() if value not in (None, [])}
             if from_file and (path := words.pop("settings")):
                 given = read_settings(path, settings) | given
             return command(**words, **{into: (build or settings)(**given)})
@@ -105,6 +105,8 @@ def _word_type(field: OptionField) -> Any:
     words = (str,) * len((field.option.metavar or "").split())
     if field.plain_type is bool:
         return bool
+    if field.option.many:
+        return list[str]
     return tuple.__class_getitem__(words) if len(words) > 1 else str
 
 

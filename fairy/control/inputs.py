@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fairy.control.keyframes import named_pictures
 from fairy.settings import Control
 
 
 def control_inputs(config: Control) -> dict[str, Path]:
     """Return the files and folders that are read besides the clip, by the setting's name."""
-    named = {"mask": config.mask}
-    return {name: Path(path) for name, path in named.items() if path is not None}
+    named = {"mask": config.mask, "keyframes": config.keyframes}
+    files = {name: Path(path) for name, path in named.items() if path is not None}
+    pictures = named_pictures(config.keyframe)
+    return files | {f"keyframe {number}": path for number, path in pictures.items()}

@@ -188,7 +188,13 @@ class ClipOutputs:
     def _encode(self, item: tuple[Segment, int, Frame, Image, Weight]) -> None:
         segment, index, frame, edited, weight = item
         image = finished(
-            frame.image, edited, weight, self.size, method=self._enlarger, crop=self._crop
+            frame.image,
+            edited,
+            weight,
+            self.size,
+            method=self._enlarger,
+            crop=self._crop,
+            by_hand=self._plan.keyframes.picture(index),
         )
         self._outputs["result"].write(segment, frame, image)
         if "compare" in self._outputs:
@@ -234,6 +240,7 @@ def finished(
     *,
     method: str,
     crop: Box | None = None,
+    by_hand: Image | None = None,
 ) -> Image:
     """Return a frame as it is written: the edit at full size, and the source where it must stay.
 
@@ -244,10 +251,13 @@ def finished(
         size: (height, width) of the result.
         method: of enlarging.
         crop: the part of the frame that was edited.
+        by_hand: the whole frame, as a person edited it, to be used instead of `edited`.
     """
     if is_nothing(weight):
         return resize(source, size)
-    if crop is None:
+    if by_hand is not None:
+        image = resize(by_hand, size)
+    elif crop is None:
         image = enlarge(source, edited, size, method=method)
     else:
         image, part = source.copy(), source[crop.slices]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
 from fairy.control.inputs import control_inputs
+from fairy.control.keyframes import KeyFrames
 from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.manifest import (
@@ -148,6 +149,7 @@ class EditPlan:
         shots: frames between two cuts: (first, frame after the last), without a gap.
         anchors: the anchor frames of each shot, sorted; none where nothing changes.
         changes: which parts of which frames may change.
+        keyframes: frames that a person edited, which are anchors.
         earlier: the manifest of an earlier run, if there is one.
     """
 
@@ -156,6 +158,7 @@ class EditPlan:
     shots: tuple[Shot, ...]
     anchors: tuple[tuple[int, ...], ...]
     changes: Changes
+    keyframes: KeyFrames
     earlier: Document | None = None
 
     @property
@@ -207,14 +210,29 @@ def plan_edit(request: EditRequest) -> EditPlan:
     earlier = request.workspace.manifest()
     changes = Changes(config, info)
     shots = choose_shots(info, config, earlier)
-    anchors = select_shot_anchors(shots, config.num_anchors, config.anchor_indices, changes.changed)
+    keyframes = KeyFrames.of(config, info)
+    anchors = _anchors(config, shots, changes, keyframes)
     return EditPlan(
         request=replace(request, instruction=instruction),
         info=info,
         shots=shots,
         anchors=anchors,
         changes=changes,
+        keyframes=keyframes,
         earlier=earlier,
+    )
+
+
+def _anchors(
+    config: EditConfig, shots: Sequence[Shot], changes: Changes, keyframes: KeyFrames
+) -> tuple[tuple[int, ...], ...]:
+    """Return the anchors of each shot: chosen by the settings, and all key frames."""
+    # A folder of key frames says which frames are anchors
+    named = (config.anchor_indices or ()) + keyframes.anchors * (config.keyframes is not None)
+    chosen = select_shot_anchors(shots, config.num_anchors, named or None, changes.changed)
+    return tuple(
+        tuple(sorted({*of_shot, *(n for n in keyframes.anchors if first <= n < end and of_shot)}))
+        for (first, end), of_shot in zip(shots, chosen, strict=True)
     )
 
 

@@ -105,16 +105,21 @@ def _edited_pairs(
                     EditInput(index, job.cropped(frame.image), job.mask(weight))
                     for index, (frame, weight) in batch
                 ]
-                for (_, (frame, weight)), image in zip(batch, session.edit(todo), strict=True):
-                    yield _small_pair(frame.image, _whole(plan, frame.image, image, weight))
+                edited = session.edit(todo)
+                for (index, (frame, weight)), image in zip(batch, edited, strict=True):
+                    whole = _whole(plan, index, frame.image, image, weight)
+                    yield _small_pair(frame.image, whole)
 
 
-def _whole(plan: EditPlan, source: Image, edited: Image, weight: Weight) -> Image:
+def _whole(plan: EditPlan, index: int, source: Image, edited: Image, weight: Weight) -> Image:
     """Return an edited frame with what must stay as it is; as it comes where all may change."""
+    by_hand = plan.keyframes.picture(index)
     if plan.changes.everything:
-        return edited
+        return edited if by_hand is None else by_hand
     method, crop = plan.request.config.enlarge, plan.changes.crop
-    return finished(source, edited, weight, source.shape[:2], method=method, crop=crop)
+    return finished(
+        source, edited, weight, source.shape[:2], method=method, crop=crop, by_hand=by_hand
+    )
 
 
 def sheet_path(out: Path) -> Path:

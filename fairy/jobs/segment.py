@@ -171,7 +171,7 @@ class ClipJob:
             pictures = list(islice(sources, len(segment.anchors)))
             weights = self._plan.changes.weights(segment.anchors)
             anchors = [
-                Anchor(index, picture, mask=self.mask(weight))
+                Anchor(index, picture, self._by_hand(index), self.mask(weight))
                 for index, picture, weight in zip(segment.anchors, pictures, weights, strict=True)
             ]
         store = self._workspace.anchors(segment.shot[0])
@@ -195,6 +195,11 @@ class ClipJob:
             return map(self._shared.latents, indices)
         frames = frames_at(self._plan.request.source, indices, self._config)
         return (self.cropped(frame.image) for frame in frames)
+
+    def _by_hand(self, index: int) -> Image | None:
+        """Return what the model sees of a person's picture of frame `index`, if there is one."""
+        picture = self._plan.keyframes.picture(index)
+        return None if picture is None else self.cropped(picture)
 
     def cropped(self, image: Image) -> Image:
         """Return the part of a frame uint8 (H,W,3) that the model sees."""
