@@ -66,13 +66,14 @@ setup(
         "numpy>=2.0",
         "filelock>=3.12",
         "psutil>=5.9",
+        # `pipe_file(mode="create")`
+        "fsspec>=2024.12",
         "typer>=0.16",
         "rich>=13",
     ],
     extras_require={
         "train": [
             "accelerate>=1.0",
-            "fsspec",
             "kornia>=0.7",
             "matplotlib>=3.8",
             "peft>=0.17",

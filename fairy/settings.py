@@ -39,6 +39,7 @@ QUALITY = "Quality and speed"
 WHERE = "Where and when"
 CLIP = "Clip"
 OUTPUT = "Output"
+SHARING = "Sharing the work"
 GROUPS = (MODEL, EDIT, ANCHORS, WHERE, QUALITY, CLIP, OUTPUT)
 
 SEED = Option(
@@ -632,6 +633,71 @@ class Control(Settings):
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(Control, MediaConfig, Compute, Sampling):
     """How one clip is edited: all settings, flat, as in `EditConfig(seed=7, codec="hevc")`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(Settings):
+    """How the jobs of a list are shared among processes."""
+
+    out: Annotated[
+        str | None,
+        Option(
+            help="Folder or address (s3://...) below which relative outputs are.",
+            group=OUTPUT,
+            short="-o",
+            metavar="DIR_OR_URL",
+        ),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        Option(
+            help="shared: start the same command as often, and where, you like.",
+            group=SHARING,
+            choices=("shared",),
+        ),
+    ] = None
+    workers: Annotated[
+        int,
+        Option(help="Processes on this machine; one a GPU.", group=SHARING, min=1, metavar="N"),
+    ] = 1
+    max_attempts: Annotated[
+        int,
+        Option(
+            help="Set a job aside after so many workers have died with it.",
+            group=SHARING,
+            min=1,
+            metavar="N",
+        ),
+    ] = 3
+    clip_timeout: Annotated[
+        float | None,
+        Option(
+            help="Seconds after which a worker gives up a job and starts afresh.",
+            group=SHARING,
+            min=0,
+            metavar="SECONDS",
+        ),
+    ] = None
+    lease: Annotated[
+        float,
+        Option(
+            help="Seconds without a sign of life after which a worker counts as dead.",
+            group=SHARING,
+            min=0.1,
+            metavar="SECONDS",
+        ),
+    ] = 600.0
+    order: Annotated[
+        str,
+        Option(
+            help="The largest files first, so that all workers end together, or as given.",
+            group=SHARING,
+            choices=("longest", "given"),
+        ),
+    ] = "longest"
+    retry_failed: Annotated[
+        bool, Option(help="Try the jobs again that were set aside.", group=SHARING)
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

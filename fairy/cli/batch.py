@@ -12,10 +12,15 @@ from fairy.cli.console import Verbose, logged_to, quiet_libraries, say
 from fairy.cli.options import with_options
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
-from fairy.settings import EditConfig
+from fairy.settings import BatchOptions, EditConfig
+
+STATUS = "status"
+EXIT_SOME_FAILED = 3
+EXIT_NO_PROGRESS = 75
 
 
 @with_options(EditConfig, from_file=True)
+@with_options(BatchOptions, "run")
 def batch(
     jobs: Annotated[
         Path,
@@ -24,22 +29,64 @@ def batch(
         ),
     ],
     config: EditConfig,
+    run: BatchOptions,
+    root: Annotated[
+        str | None, typer.Argument(metavar="[DIR_OR_URL]", help="For `fairy batch status`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run many edits; print one line of JSON for each. Run again, it does what is missing.
 
-    Options apply to the lines that do not set them.
+    Options apply to the lines that do not set them. `fairy batch status DIR_OR_URL` prints how far
+    a shared list is. Exit code 3: some jobs failed; 75: nothing succeeds.
     """
+    if jobs == Path(STATUS) and root is not None:
+        print_status(root, as_json)
+        return
+    if root is not None:
+        raise FairyError(f"{root}: give one list of jobs, or `fairy batch status DIR_OR_URL`")
     with logged_to(Console(stderr=True), verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
-        from fairy.jobs.batch import run_batch
-
-        results = run_batch(
-            jobs,
-            config,
-            on_result=lambda result: say(Console(), result.to_json()),
-            cancel=cancel,
+        from fairy.jobs.batch import JobResult, run_batch
+        from fairy.jobs.shared_batch import (
+            NoProgressError,
+            SharedBatch,
+            check_list,
+            run_shared_batch,
         )
+
+        def show(result: JobResult) -> None:
+            say(Console(), result.to_json())
+
+        shared = SharedBatch(path=jobs, defaults=config, options=run)
+        check_list(shared)
+        try:
+            if run.cluster or run.workers > 1:
+                results = run_shared_batch(shared, on_result=show, cancel=cancel)
+            else:
+                results = run_batch(jobs, config, into=run.out, on_result=show, cancel=cancel)
+        except NoProgressError as error:
+            say(Console(stderr=True), f"fairy: {error}")
+            raise typer.Exit(EXIT_NO_PROGRESS) from error
     num_failed = sum(result.state == "failed" for result in results)
     if num_failed:
-        raise FairyError(f"{num_failed} of {len(results)} jobs failed: see their lines above")
+        text = f"{num_failed} of {len(results)} jobs failed: see their lines above"
+        say(Console(stderr=True), f"fairy: {text}")
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def print_status(root: str, as_json: bool) -> None:
+    """Print how far a shared list is, and what failed."""
+    from fairy.jobs.ledger import Ledger
+    from fairy.jobs.shared_batch import RECORDS
+
+    status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
+    console = Console()
+    if as_json:
+        say(console, status.to_json())
+        return
+    speed = f"{status.frames_per_second:.2f} frames/s a worker"
+    say(console, f"{status.done} done, {status.running} running, {status.failed} failed, {speed}")
+    for record in status.failures:
+        say(console, f"failed: line {record['line']}: {record['input']}: {record['error']}")

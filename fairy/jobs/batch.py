@@ -70,6 +70,7 @@ def run_batch(
     path: Path | str,
     defaults: EditConfig | None = None,
     *,
+    into: str | None = None,
     on_result: Callable[[JobResult], None] = lambda result: None,
     cancel: Cancel | None = None,
 ) -> list[JobResult]:
@@ -78,6 +79,8 @@ def run_batch(
     Args:
         path: a .csv or .jsonl file (`fairy.jobs.joblist`).
         defaults: settings that a line leaves out.
+        into: folder below which relative outputs are, made if it is missing; the working folder
+            when None.
         on_result: called with each job's result as soon as it is known.
         cancel: stops the running job and the list, after keeping frames in progress.
 
@@ -90,14 +93,17 @@ def run_batch(
         results.append(result)
         on_result(result)
 
-    jobs = _make_jobs(read_lines(Path(path)), defaults or EditConfig(), add)
-    runner = _Runner(add, cancel)
+    jobs = make_jobs(read_lines(Path(path)), defaults or EditConfig(), add, into)
+    if into is not None:
+        for job in jobs:
+            job.out.parent.mkdir(parents=True, exist_ok=True)
+    runner = Runner(add, cancel)
     for group in _groups(jobs):
         runner.run(group)
     return results
 
 
-class _Runner:
+class Runner:
     """Runs groups of jobs; the model of the last group stays loaded."""
 
     def __init__(self, add: Callable[[JobResult], None], cancel: Cancel | None) -> None:
@@ -117,7 +123,7 @@ class _Runner:
                         shared = stack.enter_context(self._share(job))
                     num_frames = self._edit(job, shared)
                     seconds = round(time.perf_counter() - began, 3)
-                    self._add(_result(job, "done", num_frames=num_frames, seconds=seconds))
+                    self._add(result_of(job, "done", num_frames=num_frames, seconds=seconds))
 
     @contextmanager
     def _reported(self, job: Job) -> Iterator[None]:
@@ -127,7 +133,7 @@ class _Runner:
             yield
         except Exception as error:
             seconds = round(time.perf_counter() - began, 3)
-            self._add(_result(job, "failed", seconds=seconds, error=_reason(job, error)))
+            self._add(result_of(job, "failed", seconds=seconds, error=_reason(job, error)))
 
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
         # Fails before a model is loaded
@@ -163,22 +169,26 @@ class _Runner:
                 or is_same(job.out, job.source)
             )
             if not is_missing:
-                self._add(_result(job, "kept"))
+                self._add(result_of(job, "kept"))
         return is_missing
 
 
-def _make_jobs(
+def make_jobs(
     lines: Sequence[tuple[int, dict[str, object]]],
     defaults: EditConfig,
     add: Callable[[JobResult], None],
+    into: str | None = None,
 ) -> list[Job]:
-    """Return the jobs that can be run, and report those that cannot."""
+    """Return the jobs that can be run, and report those that cannot.
+
+    Relative outputs are below `into`, a folder or an address, if that is given.
+    """
     jobs: dict[int, Job] = {}
     files: dict[int, tuple[dict[str, Path], dict[str, Path]]] = {}
     named = dict(lines)
     for line, entries in lines:
         try:
-            job = make_job(line, entries, defaults)
+            job = make_job(line, entries, defaults, into)
             inputs, outputs = request_inputs(job.request), request_outputs(job.request)
             for name in (*inputs.values(), *outputs.values()):
                 # Raises if it is not a name
@@ -234,7 +244,7 @@ def _model_key(job: Job) -> tuple[object, ...]:
     return config.model, config.device, config.dtype, config.fp8, config.compile, config.decoder
 
 
-def _result(
+def result_of(
     job: Job,
     state: Literal["done", "kept", "failed"],
     *,
@@ -242,6 +252,7 @@ def _result(
     seconds: float = 0.0,
     error: str | None = None,
 ) -> JobResult:
+    """Return the result of a job."""
     return JobResult(
         line=job.line,
         input=str(job.source),

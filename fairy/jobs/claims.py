@@ -3,8 +3,8 @@
 The attempts at the work NAME are the files `NAME.0`, `NAME.1`, ...; the newest one counts. A
 process claims work by creating the next file exclusively, so one of several gets it. It may do so
 once the newest attempt was given back or its owner is gone: the process has ended (known on its
-own machine), or has not touched its file for a lease (from other machines). An owner that was only
-slow loses nothing but time, as long as both make the same result.
+own machine), or has not touched its file for a lease. An owner that was only slow loses nothing
+but time, as long as both make the same result.
 Tests: tests/jobs/test_claims.py.
 """
 
@@ -100,7 +100,7 @@ class Claims:
     Args:
         root: a folder, or an address that fsspec knows. Its file system must create files
             exclusively: local disks, NFS 3 and later, S3 (`If-None-Match`).
-        lease_s: how long a claim of another machine lasts without a sign of life.
+        lease_s: how long a claim lasts without a sign of life.
     """
 
     def __init__(self, root: Path | str, lease_s: float = LEASE_S) -> None:
@@ -155,7 +155,14 @@ class Claims:
 
     def newest(self, name: str) -> Attempt | None:
         """Return the newest attempt at a piece of work."""
-        return self.all().get(name)
+        return max(self.attempts(name), key=lambda attempt: attempt.number, default=None)
+
+    def attempts(self, name: str) -> list[Attempt]:
+        """Return all attempts at a piece of work; those after number N are made after N."""
+        found: list[Attempt] = []
+        while self._fs.exists(path := f"{self._root}/{name}.{len(found)}"):
+            found.append(self._read(len(found), path))
+        return found
 
     def all(self) -> dict[str, Attempt]:
         """Return the newest attempt of every piece of work, by its name."""
@@ -172,9 +179,8 @@ class Claims:
             return True
         if attempt.owner is None:
             return self._age_s(attempt.path) > EMPTY_S
-        if attempt.owner.is_here:
-            return attempt.owner.has_ended
-        return self._age_s(attempt.path) > self._lease_s
+        # A process that lives but gives no sign of life is frozen
+        return attempt.owner.has_ended or self._age_s(attempt.path) > self._lease_s
 
     def _paths(self) -> Iterator[str]:
         try:

@@ -35,6 +35,7 @@ class Job:
         source: the clip.
         instruction: what to change.
         out: the result.
+        out_name: the same as it was given: a path, or an address.
         config: settings.
         run: other files to write, and whether to replace outputs.
     """
@@ -43,6 +44,7 @@ class Job:
     source: Path
     instruction: str
     out: Path
+    out_name: str
     config: EditConfig
     run: RunOptions
 
@@ -88,8 +90,12 @@ _FORM = (
 )
 
 
-def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job:
+def make_job(
+    line: int, entries: Mapping[str, Any], defaults: EditConfig, into: str | None = None
+) -> Job:
     """Return the job of one line; options left out or blank come from `defaults`.
+
+    A relative output is below `into`, a folder or an address, if that is given.
 
     Raises:
         SettingsError: an entry is missing, unknown or has a value that is not allowed.
@@ -102,6 +108,8 @@ def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job
     if missing := [name for name in NEEDED if name not in options]:
         raise SettingsError(f"no {', '.join(missing)}: every job needs {', '.join(NEEDED)}")
     source, instruction, out = (str(options.pop(name)) for name in NEEDED)
+    if into is not None and not Path(out).is_absolute():
+        out = f"{into.rstrip('/')}/{out}"
     of_run = {field.name for field in options_of(RunOptions)}
     known = of_run | {field.name for field in options_of(defaults)}
     if unknown := sorted(options.keys() - known):
@@ -112,6 +120,7 @@ def make_job(line: int, entries: Mapping[str, Any], defaults: EditConfig) -> Job
         source=Path(source),
         instruction=instruction,
         out=Path(out),
+        out_name=out,
         config=replace(defaults, **options),
         run=RunOptions(**run),
     )

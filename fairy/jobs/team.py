@@ -196,7 +196,7 @@ def edit_with_workers(
         )
     finally:
         torch.set_num_threads(before)
-        _end(workers)
+        end_all(workers)
 
 
 def edit_as_rank(
@@ -389,7 +389,7 @@ def _help(request: EditRequest, rank: Rank) -> None:
         logger.error("worker %d: %s", rank.number, error)
 
 
-def _end(workers: Sequence[BaseProcess]) -> None:
+def end_all(workers: Sequence[BaseProcess]) -> None:
     """Ask workers that still run to stop, and see that they do."""
     ends: list[Callable[[BaseProcess], None]] = [BaseProcess.terminate, BaseProcess.kill]
     for end in ends:

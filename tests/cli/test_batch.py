@@ -19,7 +19,7 @@ def test_batch_prints_a_line_per_job_and_reports_failures(clip: Path, model: Pat
         f"{clip},make it snow,{folder / 'b.mp4'},1\n"
     )
     result = CliRunner().invoke(app, ["batch", str(jobs), "--model", str(model)])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     first, second = (json.loads(line) for line in result.stdout.splitlines())
     assert (first["line"], first["state"]) == (2, "failed")
     assert "no such file" in first["error"]

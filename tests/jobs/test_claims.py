@@ -76,6 +76,15 @@ def test_another_process_with_the_same_number_is_not_the_owner(claims: Claims, t
     assert claims.take(WORK) == 1
 
 
+def test_a_frozen_process_loses_its_claim_after_a_lease(tmp_path: Path):
+    path = put(tmp_path, Owner.me())
+    with Claims(tmp_path, lease_s=0.2) as claims:
+        assert claims.take(WORK) is None
+        time.sleep(0.3)
+        assert claims.take(WORK) == 1
+    assert path.exists()
+
+
 def test_another_machine_s_claim_lasts_a_lease_after_its_last_sign_of_life(tmp_path: Path):
     path = put(tmp_path, Owner("elsewhere", 1, 0.0))
     with Claims(tmp_path, lease_s=0.5) as claims:
@@ -102,11 +111,10 @@ def test_a_claim_that_is_being_written_is_respected(claims: Claims, tmp_path: Pa
 
 
 def test_the_newest_attempt_counts(claims: Claims, tmp_path: Path):
-    put(tmp_path, Owner("elsewhere", 1, 0.0), 9)
-    put(tmp_path, Owner("elsewhere", 1, 0.0), 10)
-    newest = claims.newest(WORK)
-    assert newest is not None
-    assert newest.number == 10
+    for number in range(12):
+        put(tmp_path, Owner("elsewhere", 1, 0.0), number)
+    assert [attempt.number for attempt in claims.attempts(WORK)] == list(range(12))
+    assert claims.newest(WORK) == claims.all()[WORK] == claims.attempts(WORK)[11]
 
 
 def test_work_in_a_folder_that_is_gone_cannot_be_claimed(tmp_path: Path):

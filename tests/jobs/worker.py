@@ -13,11 +13,15 @@ import sys
 from collections.abc import Collection, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
+import fairy.jobs.batch
 import fairy.jobs.edit
 import fairy.jobs.plan
 import fairy.jobs.team
 from fairy.cli.app import app
+from fairy.jobs.plan import EditRequest
+from fairy.jobs.report import EditReport
 from fairy.system import end_with_parent
 
 SEGMENT_FRAMES = 5
@@ -32,7 +36,7 @@ def start(
     """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`.
 
     With `cores`, the process may use these processor cores only; `environment` is added to its own,
-    and its SEGMENT_FRAMES is the length of segments.
+    and its SEGMENT_FRAMES is the length of segments; a job for the output POISON kills the process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
@@ -62,4 +66,14 @@ def _run(
     from tests.jobs.preloaded import PIPE
 
     fairy.jobs.edit.load_editor = fairy.jobs.team.load_editor = lambda config: PIPE
+    fairy.jobs.batch.load_editor = fairy.jobs.edit.load_editor
+    if poison := environment.get("POISON"):
+        edit = fairy.jobs.batch.run_edit
+
+        def edit_or_die(request: EditRequest, **options: Any) -> EditReport:
+            if request.out.name == poison:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return edit(request, **options)
+
+        fairy.jobs.batch.run_edit = edit_or_die
     app(arguments)

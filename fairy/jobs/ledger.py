@@ -1,0 +1,169 @@
+"""What has become of each job of a list, as files that any number of machines share.
+
+Below the root, on any file system that fsspec knows: `done/AB/ID.json` and `failed/AB/ID.json` hold
+the results, `claims/` says who works on what (`fairy.jobs.claims`). AB are the first two digits of
+the job's ID. There is no other state, so nothing can disagree with it.
+Tests: tests/jobs/test_ledger.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import fsspec
+
+from fairy.errors import SettingsError
+from fairy.jobs.batch import JobResult
+from fairy.jobs.claims import LEASE_S, Claims
+from fairy.jobs.joblist import Job
+from fairy.jobs.manifest import clip_files
+
+State = Literal["done", "failed"]
+STATES: tuple[State, ...] = ("done", "failed")
+
+
+def job_id(job: Job) -> str:
+    """Return what identifies a job: its clip as it is now, instruction, settings and output."""
+    files: list[Any] = [str(job.source)]
+    with suppress(OSError):
+        files = [
+            (str(file.path), file.size_bytes, file.modified_ns) for file in clip_files(job.source)
+        ]
+    text = repr((files, job.instruction, sorted(asdict(job.config).items()), str(job.out)))
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """How far a list is.
+
+    Attributes:
+        done: jobs that are finished.
+        failed: jobs that were set aside.
+        running: jobs that a living worker has claimed.
+        num_frames: frames of the finished jobs.
+        seconds: that they took, added up over workers.
+        failures: the records of the failed jobs.
+    """
+
+    done: int
+    failed: int
+    running: int
+    num_frames: int
+    seconds: float
+    failures: tuple[dict[str, Any], ...]
+
+    @property
+    def frames_per_second(self) -> float:
+        """Mean speed of one worker."""
+        return self.num_frames / self.seconds if self.seconds else 0.0
+
+    def to_json(self) -> str:
+        """Return the status as one line of JSON."""
+        speed = {"frames_per_second": round(self.frames_per_second, 3)}
+        return json.dumps(asdict(self) | speed, ensure_ascii=False)
+
+
+class Ledger:
+    """The records of one list.
+
+    Args:
+        root: a folder, or an address that fsspec knows; made if it is missing.
+        lease_s: as of `Claims`.
+    """
+
+    def __init__(self, root: str, lease_s: float = LEASE_S) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(root)
+        self._fs.makedirs(f"{self._root}/claims", exist_ok=True)
+        self.claims = Claims(f"{root}/claims", lease_s)
+
+    @classmethod
+    def of_existing(cls, root: str, name: str) -> Ledger:
+        """Open the records of a list that was begun.
+
+        Raises:
+            SettingsError: there are none below the folder or address `name`.
+        """
+        fs, path = fsspec.core.url_to_fs(root)
+        if not fs.exists(f"{path}/claims"):
+            raise SettingsError(f"{name}: no shared list was run there (fairy batch ... -o {name})")
+        return cls(root)
+
+    def ended(self) -> dict[str, State]:
+        """Return the jobs that are done or set aside, by their IDs."""
+        return {_id_of(path): state for state in STATES for path in self._paths(state)}
+
+    def num_deaths(self, identity: str) -> int:
+        """Return how many workers have died with a job: attempts that nobody gave back."""
+        attempts = self.claims.attempts(identity)
+        return sum(self.claims.is_free(one) and not one.given_back for one in attempts)
+
+    def record(self, identity: str, state: State, result: Mapping[str, Any]) -> None:
+        """Note how a job has ended."""
+        folder = f"{self._root}/{state}/{identity[:2]}"
+        self._fs.makedirs(folder, exist_ok=True)
+        content = json.dumps(dict(result), ensure_ascii=False).encode(errors="backslashreplace")
+        part = f"{folder}/.{identity}.part"
+        self._fs.pipe_file(part, content)
+        self._fs.mv(part, f"{folder}/{identity}.json")
+        self.claims.keep(identity)
+
+    def retry(self, identities: Iterable[str]) -> None:
+        """Forget that jobs have failed, and their attempts."""
+        failed = {_id_of(path): path for path in self._paths("failed")}
+        for identity in failed.keys() & set(identities):
+            for attempt in self.claims.attempts(identity):
+                self._fs.rm_file(attempt.path)
+            self._fs.rm_file(failed[identity])
+
+    def results(self, identities: Iterable[str]) -> list[JobResult]:
+        """Return how these jobs have ended."""
+        wanted = set(identities)
+        return [
+            JobResult(**json.loads(self._fs.cat_file(path)))
+            for state in STATES
+            for path in self._paths(state)
+            if _id_of(path) in wanted
+        ]
+
+    def status(self) -> BatchStatus:
+        """Return how far the list is."""
+        done, failures = (
+            [json.loads(self._fs.cat_file(path)) for path in self._paths(state)] for state in STATES
+        )
+        ended = self.ended()
+        running = [
+            name
+            for name, attempt in self.claims.all().items()
+            if name not in ended and not self.claims.is_free(attempt)
+        ]
+        return BatchStatus(
+            done=len(done),
+            failed=len(failures),
+            running=len(running),
+            num_frames=sum(record.get("num_frames", 0) for record in done),
+            seconds=round(sum(record.get("seconds", 0.0) for record in done), 3),
+            failures=tuple(failures),
+        )
+
+    def _paths(self, state: State) -> list[str]:
+        folder = f"{self._root}/{state}"
+        self._fs.invalidate_cache()
+        if not self._fs.exists(folder):
+            return []
+        return sorted(path for path in self._fs.find(folder) if path.endswith(".json"))
+
+
+def _id_of(path: str) -> str:
+    return path.rsplit("/", 1)[-1].removesuffix(".json")
+
+
+def is_address(root: str | Path) -> bool:
+    """Return whether a root is an address and no folder of this machine."""
+    return "://" in str(root)

@@ -1,0 +1,210 @@
+"""A list shared by processes: every job once and whole, whoever dies, and nothing runs for ever."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import fsspec
+import pytest
+
+import fairy.jobs.batch
+import fairy.jobs.shared_batch
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import SettingsError
+from fairy.jobs.batch import JobResult
+from fairy.jobs.shared_batch import (
+    TIMED_OUT,
+    NoProgressError,
+    SharedBatch,
+    check_list,
+    run_shared_batch,
+)
+from fairy.media.read import read_video
+from fairy.media.write import write_video
+from fairy.settings import BatchOptions, EditConfig
+from tests.jobs.worker import start
+from tests.tiny import make_frames
+
+CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
+OPTIONS = ["--size", 32, "--steps", 1, "--frame-batch-size", 2, "--shots", "off", "--seed", 4]
+NUM_FRAMES = 6
+
+forks = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
+)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(NUM_FRAMES, 32, 48), path, fps=10)
+    return path
+
+
+def write_list(clip: Path, *outputs: str, source: str | None = None) -> Path:
+    path = clip.with_name("jobs.jsonl")
+    jobs = [
+        {"input": source or str(clip), "instruction": "make it snow", "output": out}
+        for out in outputs
+    ]
+    path.write_text("\n".join(json.dumps(job) for job in jobs))
+    return path
+
+
+def run(
+    pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, jobs: Path, **options: object
+) -> list[JobResult]:
+    """Work on a list in this process."""
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    made = BatchOptions(cluster="shared", **options)  # type: ignore[arg-type]
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=made)
+    return run_shared_batch(batch, on_result=lambda result: None)
+
+
+def test_relative_outputs_are_below_the_root(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    out = clip.with_name("out")
+    jobs = write_list(clip, "a.mp4", "deep/b.mp4")
+    results = run(pipe, monkeypatch, jobs, out=str(out))
+    assert sorted(result.state for result in results) == ["done", "done"]
+    assert {path.name for path in out.rglob("*.mp4")} == {"a.mp4", "b.mp4"}
+
+
+def test_without_a_root_the_records_are_beside_the_list(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = write_list(clip, str(clip.with_name("a.mp4")))
+    assert [result.state for result in run(pipe, monkeypatch, jobs)] == ["done"]
+    assert list(clip.with_name("jobs.jsonl.fairy").glob("done/*/*.json"))
+
+
+def test_an_address_gets_the_file_that_a_folder_gets(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, root = write_list(clip, "a.mp4"), f"memory://batch-{uuid4().hex}"
+    run(pipe, monkeypatch, jobs, out=root)
+    run(pipe, monkeypatch, jobs, out=str(clip.with_name("out")))
+    fs, path = fsspec.core.url_to_fs(f"{root}/a.mp4")
+    assert fs.cat_file(path) == clip.with_name("out").joinpath("a.mp4").read_bytes()
+
+
+def test_what_has_ended_is_not_done_again(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, out = write_list(clip, "a.mp4"), clip.with_name("out")
+    run(pipe, monkeypatch, jobs, out=str(out))
+    before = (out / "a.mp4").stat().st_mtime_ns
+    results = run(pipe, monkeypatch, jobs, out=str(out))
+    assert [result.state for result in results] == ["done"]
+    assert (out / "a.mp4").stat().st_mtime_ns == before
+
+
+def test_a_job_that_fails_by_itself_is_set_aside_until_asked_for(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    late, out = clip.with_name("late.mp4"), str(clip.with_name("out"))
+    jobs = write_list(clip, "a.mp4", source=str(late))
+    (result,) = run(pipe, monkeypatch, jobs, out=out)
+    assert result.error is not None
+    assert "no such file" in result.error
+    # The same job: what identifies it is read from the clip, which is not there in either case
+    monkeypatch.setattr(fairy.jobs.shared_batch, "job_id", lambda job: "0" * 16)
+    (result,) = run(pipe, monkeypatch, jobs, out=out)
+    assert result.state == "failed"
+    clip.rename(late)
+    (result,) = run(pipe, monkeypatch, jobs, out=out)
+    assert result.state == "failed"
+    (result,) = run(pipe, monkeypatch, jobs, out=out, retry_failed=True)
+    assert result.state == "done"
+
+
+def test_where_everything_fails_the_work_stops(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    outputs = [f"{number}.mp4" for number in range(30)]
+    jobs = write_list(clip, *outputs, source="none.mp4")
+    with pytest.raises(NoProgressError, match="the first 20 jobs all failed, the last one with"):
+        run(pipe, monkeypatch, jobs, out=str(clip.with_name("out")))
+
+
+def test_an_address_needs_records_that_are_shared(clip: Path):
+    batch = SharedBatch(path=clip, defaults=CONFIG, options=BatchOptions(out="s3://bucket/run"))
+    with pytest.raises(SettingsError, match="add --cluster shared"):
+        check_list(batch)
+
+
+def command(jobs: Path, *more: object) -> list[object]:
+    return ["batch", jobs, *OPTIONS, "-o", jobs.with_name("out"), "--cluster", "shared", *more]
+
+
+@forks
+def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
+    jobs = write_list(clip, *(f"{number}.mp4" for number in range(8)))
+    workers = [start(command(jobs), tmp_path / f"{number}.txt") for number in range(2)]
+    until = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*.mp4")):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    workers[1].kill()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, -signal.SIGKILL]
+    made = sorted((tmp_path / "out").glob("*.mp4"))
+    assert len(made) == 8
+    assert all(len(read_video(path)) == NUM_FRAMES for path in made)
+    assert len({path.read_bytes() for path in made}) == 1
+    done = [
+        json.loads(line)["output"]
+        for path in tmp_path.glob("?.txt")
+        for line in path.read_text().splitlines()
+    ]
+    assert len(done) == len(set(done))
+
+
+@forks
+def test_a_job_that_kills_workers_is_set_aside_and_the_others_are_done(clip: Path, tmp_path: Path):
+    jobs = write_list(clip, "a.mp4", "poison.mp4", "b.mp4")
+    codes = []
+    for number in range(4):
+        worker = start(
+            command(jobs, "--max-attempts", 2), tmp_path / f"{number}.txt",
+            environment={"POISON": "poison.mp4"},
+        )  # fmt: skip
+        worker.join()
+        codes.append(worker.exitcode)
+        if worker.exitcode != -signal.SIGKILL:
+            break
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 3]
+    assert {path.name for path in (tmp_path / "out").glob("*.mp4")} == {"a.mp4", "b.mp4"}
+    status = start(["batch", "status", tmp_path / "out"], tmp_path / "status.txt")
+    status.join()
+    printed = (tmp_path / "status.txt").read_text()
+    assert printed.startswith("2 done, 0 running, 1 failed")
+    assert "2 workers died with it or took too long" in printed
+
+
+@forks
+def test_a_job_that_takes_too_long_ends_its_worker(clip: Path, tmp_path: Path):
+    jobs = write_list(clip, "a.mp4")
+    worker = start(command(jobs, "--clip-timeout", 0), tmp_path / "printed.txt")
+    worker.join()
+    assert worker.exitcode == TIMED_OUT
+
+
+@forks
+def test_workers_are_started(clip: Path, tmp_path: Path):
+    jobs = write_list(clip, "a.mp4", "b.mp4")
+    words = ["batch", jobs, *OPTIONS, "-o", tmp_path / "out", "--workers", 2]
+    process = start(words, tmp_path / "printed.txt")
+    process.join()
+    printed = (tmp_path / "printed.txt").read_text()
+    assert process.exitcode == 0, printed
+    results = [json.loads(line) for line in printed.splitlines()]
+    assert [result["state"] for result in results] == ["done", "done"]
+    assert len(list((tmp_path / "out").glob("*.mp4"))) == 2
