@@ -27,7 +27,7 @@ def show_memory(
     say(
         console,
         f"{width}x{height} {where}: edited at {shape.size[1]}x{shape.size[0]} in "
-        f"{shape.num_steps} steps, {shape.num_anchors} anchors, {shape.guidance.num_groups} "
+        f"{shape.num_steps} steps, {shape.num_anchors} anchors, {shape.num_groups} "
         f"guidance branches, {str(shape.dtype).removeprefix('torch.')}, {shape.backend}",
     )
     for name, text in _amounts(plan):
@@ -38,7 +38,7 @@ def show_memory(
 def _amounts(plan: MemoryPlan) -> list[tuple[str, str]]:
     least = gib(plan.least())
     if plan.device_type != "cpu":
-        least += f"; {gib(plan.least(cache_far=True))} with --anchor-cache-device cpu"
+        least += f"; {gib(plan.least(cache_far=True))} with {plan.other_way[1]}"
     return [
         ("weights", gib(plan.weights)),
         ("anchor cache", gib(plan.near.cache)),
@@ -52,7 +52,7 @@ def _table(plan: MemoryPlan, num_bytes: int | None) -> Table:
     for name in ("memory", "frames at a time", "peak"):
         table.add_column(name, justify="right")
     if plan.device_type != "cpu":
-        table.add_column("cache on the host: frames", justify="right")
+        table.add_column(f"{plan.other_way[0]}: frames", justify="right")
         table.add_column("peak", justify="right")
     for name, amount in _memories(plan.device_type, num_bytes):
         cells = _cells(plan.fit(amount))

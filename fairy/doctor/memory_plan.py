@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from fairy.editors.batches import USABLE_FRACTION, EditMemory, choose_frame_batch_size
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.memory import EditShape, edit_memory
+from fairy.editors.loading import OWN
+from fairy.editors.stock.families import family_of
+from fairy.editors.stock.memory import StockShape
+from fairy.editors.stock.memory import edit_memory as edit_memory_of_stock
 from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.models.blueprint import Blueprint, blueprints
-from fairy.models.defaults import ModelDefaults
-from fairy.models.registry import resolve_dtype
+from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.registry import pipeline_config, resolve_dtype
 from fairy.settings import EditConfig
 from fairy.system import GIB
 
@@ -48,14 +53,16 @@ class MemoryPlan:
         near: what the edit needs besides the weights, with the anchors' cache on the device.
         far: the same with the cache in the host's memory; on the CPU the same as `near`.
         num_frames: frames at a time that the user asked for; None for as many as fit.
+        other_way: what `far` is, and the option for it.
     """
 
     device_type: str
-    shape: EditShape
+    shape: EditShape | StockShape
     weights: int
     near: EditMemory
     far: EditMemory
     num_frames: int | None
+    other_way: tuple[str, str] = ("cache on the host", "--anchor-cache-device cpu")
 
     def fit(self, num_bytes: int, *, cache_far: bool = False) -> Fit | None:
         """Return what fits into `num_bytes` of memory; None if not even one frame does."""
@@ -82,6 +89,10 @@ def plan_memory(
     Raises:
         ModelError: no such model, or its configuration cannot be read.
     """
+    if config.model != "sd15":
+        index = pipeline_config(config.model)
+        if index["_class_name"] not in OWN:
+            return _plan_stock(index, clip_size, config, device_type)
     parts, defaults = blueprints(config.model)
     shape = _shape(parts, defaults, clip_size, config, device_type)
     near = edit_memory(parts["unet"], parts["vae"], shape)
@@ -95,6 +106,34 @@ def plan_memory(
         near=near,
         far=far,
         num_frames=config.frame_batch_size,
+    )
+
+
+def _plan_stock(
+    index: dict[str, Any], clip_size: tuple[int, int], config: EditConfig, device_type: str
+) -> MemoryPlan:
+    """Return the plan of an edit with a stock pipeline, from its configuration alone."""
+    family = family_of(index["_class_name"])
+    parts, _ = blueprints(config.model)
+    is_distilled = bool(index.get("is_distilled"))
+    settings = model_defaults(config.model, family.defaults(is_distilled)).fill(config)
+    assert settings.size is not None
+    dtype = resolve_dtype(config.dtype, torch.device(device_type))
+    if config.dtype == "auto" and device_type != "cpu" and family.denoiser == "transformer":
+        dtype = torch.bfloat16
+    size = fit_size(*clip_size, size=settings.size, multiple=family.grid)
+    shape = StockShape.of(
+        family, settings, size, config.num_anchors, dtype=dtype, is_distilled=is_distilled
+    )
+    denoiser, vae = parts[family.denoiser], parts["vae"]
+    return MemoryPlan(
+        device_type=device_type,
+        shape=shape,
+        weights=sum(part.num_parameters for part in parts.values()) * dtype.itemsize,
+        near=edit_memory_of_stock(denoiser, vae, family, shape),
+        far=edit_memory_of_stock(denoiser, vae, family, replace(shape, step_by_step=True)),
+        num_frames=config.frame_batch_size or 1,
+        other_way=("step by step", "--anchor-cache step"),
     )
 
 

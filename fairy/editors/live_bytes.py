@@ -98,10 +98,11 @@ class _FusedAttention(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if function is scaled_dot_product_attention and args[0].device.type == "meta":
+        query: Any = args[0] if args else (kwargs or {}).get("query")
+        if function is scaled_dot_product_attention and query.device.type == "meta":
             # (B,H,N,D) in and out; in memory the heads of a token are contiguous
-            num_rows, num_heads, num_tokens, head_dim = args[0].shape
-            return args[0].new_empty(num_rows, num_tokens, num_heads, head_dim).transpose(1, 2)
+            num_rows, num_heads, num_tokens, head_dim = query.shape
+            return query.new_empty(num_rows, num_tokens, num_heads, head_dim).transpose(1, 2)
         return function(*args, **(kwargs or {}))
 
 

@@ -18,7 +18,7 @@ from fairy.editors.stock.editor import StockEditor
 from fairy.editors.stock.families import family_of
 from fairy.errors import SettingsError
 from fairy.models.defaults import ModelDefaults, model_defaults
-from fairy.models.registry import pipeline_class, resolve_device
+from fairy.models.registry import pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.settings import Compute
 
@@ -38,7 +38,7 @@ def load_editor(settings: Compute) -> Editor:
         check_fp8(resolve_device(settings.device))
     if settings.compile:
         check_compile(resolve_device(settings.device))
-    pipeline = pipeline_class(settings.model)
+    pipeline = pipeline_config(settings.model)["_class_name"]
     return _load_own(settings) if pipeline in OWN else _load_stock(settings, pipeline)
 
 

@@ -30,7 +30,7 @@ __all__ = [
     "find_model",
     "load_pipeline",
     "model_defaults",
-    "pipeline_class",
+    "pipeline_config",
     "resolve_device",
     "resolve_dtype",
     "unknown_words",
@@ -119,15 +119,17 @@ def overflows_in_float16(vae: Any) -> bool:
     )
 
 
-def pipeline_class(name: str | Path) -> str:
-    """Return the class of a model's pipeline in diffusers; single files are InstructPix2Pix.
+def pipeline_config(name: str | Path) -> dict[str, Any]:
+    """Return the model_index.json of a model; `_class_name` is its pipeline's class in diffusers.
+
+    A single file is InstructPix2Pix.
 
     Raises:
         ModelError: no such model, or its model_index.json cannot be read.
     """
     source = find_model(name)
     if isinstance(source, Path) and source.is_file():
-        return "StableDiffusionInstructPix2PixPipeline"
+        return {"_class_name": "StableDiffusionInstructPix2PixPipeline"}
     try:
         config: dict[str, Any] = DiffusionPipeline.load_config(str(source))
     except (OSError, ValueError) as error:
@@ -135,11 +137,9 @@ def pipeline_class(name: str | Path) -> str:
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         first_line = str(error).strip().split("\n")[0]
         raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
-    found = config.get("_class_name")
-    if not isinstance(found, str):
+    if not isinstance(config.get("_class_name"), str):
         raise ModelError(f"model {name}: its model_index.json names no pipeline; {_ALLOWED}")
-    # A FairyPipeline saves itself as diffusers' own
-    return found
+    return config
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

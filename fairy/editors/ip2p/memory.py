@@ -68,6 +68,11 @@ class EditShape:
     on_host: bool = False
     cache_far: bool = False
 
+    @property
+    def num_groups(self) -> int:
+        """Guidance branches."""
+        return self.guidance.num_groups
+
     @classmethod
     def of(
         cls,

@@ -28,8 +28,10 @@ from fairy.editors.stock.checks import check_begin
 from fairy.editors.stock.cost import cache_bytes, num_branches
 from fairy.editors.stock.families import family_of
 from fairy.editors.stock.hooks import attention_layers
+from fairy.editors.stock.memory import StockShape, edit_memory
 from fairy.editors.stock.session import StockSession, Ways
 from fairy.editors.stock.sharing import AnchorSharing
+from fairy.models.blueprint import Blueprint
 from fairy.models.defaults import ModelDefaults
 from fairy.settings import EditConfig
 
@@ -157,7 +159,18 @@ class StockEditor:
         self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int
     ) -> EditMemory:
         """Return the memory that an edit of these settings needs besides the weights."""
-        raise NotImplementedError
+        filled = self.defaults.fill(settings)
+        shape = StockShape.of(
+            self.family,
+            filled,
+            size,
+            num_anchors,
+            dtype=self.denoiser.dtype,
+            is_distilled=self.is_distilled,
+            step_by_step=self._step_by_step(filled, size, num_anchors, self.device),
+        )
+        parts = Blueprint.of(self.denoiser), Blueprint.of(self.pipe.vae)
+        return edit_memory(*parts, self.family, shape)
 
     def _head_dims(self) -> set[int]:
         layers: Iterable[Any] = attention_layers(self.denoiser).values()

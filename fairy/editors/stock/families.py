@@ -35,6 +35,7 @@ class Family:
         negative: the negative prompt where the user gives none; the pipeline's own when None.
         takes_negative: whether the pipeline takes a negative prompt.
         branches: guidance branches at a guidance_scale over 1.
+        in_one_call: whether they are rows of one call of the denoiser.
         denoiser: the component's name.
         token_px: side of a token's square in pixels, of DiTs.
         grid: heights and widths must be multiples of it.
@@ -62,6 +63,7 @@ class Family:
     negative: str | None = None
     takes_negative: bool = True
     branches: int = 2
+    in_one_call: bool = False
     denoiser: str = "transformer"
     token_px: int = 16
     grid: int = 16
@@ -194,6 +196,7 @@ _TABLE = (
         guidance=("guidance_scale", 5.0),
         image_guidance=("image_guidance_scale", 1.5),
         branches=3,
+        in_one_call=True,
         grid=8,
         batches=True,
     ),
@@ -224,12 +227,20 @@ _TABLE = (
         rope=_rope("axes_dims_rope"),
     ),
     _joy("JoyImageEditPipeline", 40),
-    _joy("JoyImageEditPlusPipeline", 30, image="images", image_list=True, references=3),
+    _joy(
+        "JoyImageEditPlusPipeline",
+        30,
+        in_one_call=True,
+        image="images",
+        image_list=True,
+        references=3,
+    ),
     Family(
         pipeline="BriaFiboEditPipeline",
         tokens="text",
         steps=30,
         guidance=("guidance_scale", 5.0),
+        in_one_call=True,
         grid=32,
         keywords=(("_auto_resize", False),),
         wording=_as_json,
@@ -244,6 +255,7 @@ _TABLE = (
         image_guidance=("img_guidance_scale", 1.6),
         takes_negative=False,
         branches=3,
+        in_one_call=True,
         image="input_images",
         image_list=True,
         wording=_with_tags,

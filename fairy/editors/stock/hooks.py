@@ -195,7 +195,8 @@ def hooked(denoiser: nn.Module, family: Family) -> Iterator[None]:
 def _note_branch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     run = current()
     if run is not None:
-        rows = args[0] if args else kwargs["hidden_states"]
+        # A UNet calls its input sample
+        rows: Any = args[0] if args else kwargs.get("hidden_states", kwargs.get("sample"))
         run.begin_branch(kwargs, rows.shape[0])
 
 
