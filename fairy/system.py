@@ -5,20 +5,29 @@ Tests: tests/test_system.py.
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
+import logging
 import multiprocessing
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 import threading
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 import fairy
 
 VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
 CPU_INFO = Path("/proc/cpuinfo")
 GIB = 2**30
+# What file systems of networks and of users (NFS, FUSE) answer where they cannot do something
+NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+
+logger = logging.getLogger(__name__)
 
 
 def versions() -> dict[str, str]:
@@ -96,3 +105,37 @@ def peak_memory_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts kilobytes, macOS bytes.
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def write_through(file: IO[bytes] | IO[str]) -> None:
+    """Put what was written to `file` on the disk, as far as its file system can be told to."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        _say_no_fsync(Path(file.name).parent)
+
+
+def can_lock(folder: Path) -> bool:
+    """Return whether files in `folder` can be locked, by one that nobody else knows."""
+    try:
+        import fcntl
+    except ImportError:
+        # Windows, where all can
+        return True
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+@cache
+def _say_no_fsync(folder: Path) -> None:
+    logger.warning(
+        "%s: this file system does not say when files are on the disk: a power cut may cost frames",
+        folder,
+    )

@@ -58,8 +58,11 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 
 @contextmanager
 def edit_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of clips, only on a terminal; yields the callback."""
+    """Show a progress bar of clips, or without a terminal a line for each; yields the callback."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: say(console, f"fairy: {label}: {done} of {total} clips")
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

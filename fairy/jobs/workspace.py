@@ -24,7 +24,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -42,6 +41,7 @@ from fairy.jobs.claims import Owner, may_live
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
 from fairy.media.names import beside
+from fairy.system import NOT_SUPPORTED, can_lock, write_through
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Workspace:
         except OSError as error:
             raise MediaError(f"{self._out}: cannot be written: {error.strerror}") from error
         try:
-            self._lock.acquire(blocking=False)
+            self._acquire()
         except (Timeout, FileNotFoundError) as error:
             raise WorkspaceInUseError(
                 f"{self._out}: another process is writing it: wait for it or give another name"
@@ -109,6 +109,23 @@ class Workspace:
         self._delete_unfinished()
         self._delete_damaged()
         return self
+
+    def _acquire(self) -> None:
+        """Lock the folder, or go on with a warning where the file system has no locks."""
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            if can_lock(self.path):
+                raise
+        except OSError as error:
+            if error.errno not in NOT_SUPPORTED:
+                raise
+        except NotImplementedError:
+            pass
+        if not self._lock.is_locked:
+            logger.warning(
+                "%s: this file system has no locks: let no other process write to it", self.path
+            )
 
     def __exit__(
         self,
@@ -283,8 +300,7 @@ class Workspace:
         """Record a finished file or folder before it is renamed to an output."""
         with (self.path / PUBLISHED).open("a", encoding="ascii") as file:
             file.write(f"{_identity(path)}\n")
-            file.flush()
-            os.fsync(file.fileno())
+            write_through(file)
 
     def wrote(self, path: Path) -> bool:
         """Return whether `path` is an output of this job, which was stopped just after that."""
@@ -341,8 +357,7 @@ class Workspace:
 def _write_synced(path: Path, content: bytes | memoryview) -> None:
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        write_through(file)
 
 
 def _hash(path: Path) -> str:

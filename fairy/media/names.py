@@ -30,6 +30,8 @@ def real(path: Path) -> Path:
         return Path(os.path.realpath(path))
     except ValueError as error:
         raise MediaError(f"{str(path)!r}: not a name of a file: {error}") from error
+    except FileNotFoundError as error:
+        raise MediaError(f"{path}: the current folder was deleted: change to another") from error
 
 
 def identities(path: Path) -> set[object]:

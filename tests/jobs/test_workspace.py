@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -239,3 +241,47 @@ def test_an_output_is_known_as_the_jobs_own_by_more_than_its_name(out: Path):
         assert not workspace.wrote(out)
         part.replace(out)
         assert workspace.wrote(out)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_without_locks_the_work_goes_on_with_a_note(tmp_path, monkeypatch, caplog, number):
+    def no_lock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", no_lock)
+    with Workspace(tmp_path / "out.mp4") as workspace:
+        assert workspace.path.is_dir()
+    # Of ENOSYS alone filelock knows, and has another kind of lock for it
+    assert number == errno.ENOSYS or "this file system has no locks" in caplog.text
+
+
+def test_a_lock_that_another_holds_is_still_respected(tmp_path, caplog):
+    with (
+        Workspace(tmp_path / "out.mp4"),
+        pytest.raises(MediaError, match="another process is writing it"),
+        Workspace(tmp_path / "out.mp4"),
+    ):
+        pass
+    assert caplog.text == ""
+
+
+def test_without_fsync_the_work_goes_on_with_a_note(tmp_path, monkeypatch, caplog):
+    def no_fsync(descriptor):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", no_fsync)
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    with Workspace(tmp_path / "out.mp4") as workspace:
+        workspace.begin(make_manifest())
+        workspace.keep(0, images)
+        assert np.array_equal(workspace.kept(range(2))[1], images[1])
+    assert caplog.text.count("does not say when files are on the disk") == 1
+
+
+def test_an_error_of_the_disk_is_no_missing_fsync(tmp_path, monkeypatch):
+    def broken(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with Workspace(tmp_path / "out.mp4") as workspace, pytest.raises(OSError, match="Input/output"):
+        workspace.keep(0, np.zeros((1, 8, 8, 3), np.uint8))

@@ -6,6 +6,7 @@ import pytest
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media import VideoWriter, check_output, probe, read_frames, read_video, write_video
 from fairy.media.info import still_info
+from fairy.settings import MediaConfig
 
 
 def open_writer(out, **options):
@@ -121,3 +122,13 @@ def test_frames_too_far_apart_are_refused(tmp_path, scene, name, step_s):
         for index in range(2):
             writer.write(scene, index * step_s, Fraction(1))
     assert [frame.time_s for frame in read_frames(tmp_path / "a.mkv")] == [0, step_s]
+
+
+@pytest.mark.parametrize("size", [(16, 128), (17, 4097), (4320, 8)])
+def test_pictures_too_thin_for_av1_are_refused_before_the_work(tmp_path, size):
+    info = still_info(tmp_path, 8, *size, Fraction(25), "rgb24")
+    writer = VideoWriter(
+        tmp_path / "a.mkv", info=info, height=size[0], width=size[1], media=MediaConfig(codec="av1")
+    )
+    with pytest.raises(MediaError, match="takes no pictures as thin as"):
+        writer.try_encoder()

@@ -78,3 +78,15 @@ def test_two_long_names_have_two_names_beside_them(tmp_path: Path):
 )
 def test_files_of_file_managers(name: str, is_left: bool):
     assert is_left_by_others(Path(name)) == is_left
+
+
+def test_a_current_folder_that_was_deleted_is_said(tmp_path: Path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(MediaError, match="the current folder was deleted: change to another"):
+        real(Path("out.mp4"))
+    assert real(tmp_path / "out.mp4") == tmp_path / "out.mp4"
+    # Where pytest goes on from
+    monkeypatch.chdir(tmp_path)

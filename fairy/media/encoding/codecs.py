@@ -21,6 +21,10 @@ Options = dict[str, str]
 SMALL_PIXELS, LARGE_PIXELS = 320 * 240, 1280 * 720
 
 
+# The SVT-AV1 in PyAV 18.1 hangs at 16x128, and encodes 16x16, 16x64 and 32x512
+LONG_PX = 64
+
+
 @dataclass(frozen=True)
 class Codec:
     """A video codec as it is written.
@@ -33,6 +37,7 @@ class Codec:
         pads: whether sides must be multiples of what the chroma is thinned by.
         keeps_aspect: whether the stream itself says how wide its pixels are.
         max_timescale: most ticks in a second that the encoder takes.
+        thin_px: with a side shorter than this, and a longer one over `LONG_PX`, it never ends.
     """
 
     encoder: str
@@ -42,11 +47,16 @@ class Codec:
     pads: bool = False
     keeps_aspect: bool = False
     max_timescale: int = 2**31 - 1
+    thin_px: int = 0
 
     @property
     def pix_fmts(self) -> list[str]:
         """What pixels the encoder can store."""
         return [known.name for known in av.Codec(self.encoder, "w").video_formats or ()]
+
+    def takes_size(self, height: int, width: int) -> bool:
+        """Return whether the encoder comes to an end at this size."""
+        return min(height, width) >= self.thin_px or max(height, width) <= LONG_PX
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ CODECS = {
         max_timescale=10**9,
     ),
     "av1": Codec(
-        "libsvtav1", "yuv420p", {"crf": "18", "preset": "8", "svtav1-params": f"lp={THREADS}"}, 63
+        "libsvtav1", "yuv420p", {"crf": "18", "preset": "8", "svtav1-params": f"lp={THREADS}"}, 63,
+        thin_px=32,
     ),
     "prores": Codec("prores_ks", "yuv422p10le", {"profile": "hq", "vendor": "apl0", **_THREADS}),
     "ffv1": Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1", **_THREADS}),

@@ -55,6 +55,11 @@ class VideoEncoder:
         """
         self._encoding, self._info = encoding, info
         self._size, self._pixel_aspect = _stored_size(encoding, info, height, width)
+        if not encoding.codec.takes_size(*self._size):
+            raise MediaError(
+                f"its codec takes no pictures as thin as {self._size[1]}x{self._size[0]}: use "
+                "another --codec, such as h264"
+            )
         self._pad = _padding(encoding, *self._size)
         # Once for the file, not for each of its segments
         if tracks:

@@ -21,6 +21,7 @@ import av
 from fairy.errors import MediaError
 from fairy.media.colours import Image
 from fairy.media.encoding.encode import VideoEncoder, VideoPacket
+from fairy.system import write_through
 
 _MAGIC = b"fairy segment 1\n"
 _TIME_BASE = struct.Struct("<qq")
@@ -50,8 +51,7 @@ class SegmentWriter:
     def close(self) -> None:
         """Encode what is held back, put the file on the disk and give it its name."""
         self._keep(self._encoder.flush())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        write_through(self._file)
         self._file.close()
         self._encoder.abandon()
         self._part.replace(self._path)
