@@ -35,7 +35,7 @@ from fairy.media.info import VideoInfo
 from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
-from fairy.media.write import check_holds, check_new_file, check_output
+from fairy.media.write import check_holds, check_new_file, check_output, check_times
 from fairy.settings import EditConfig, MediaConfig, RunOptions
 
 if TYPE_CHECKING:
@@ -207,6 +207,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
     for path in (request.out, request.compare):
         if path is not None:
             check_holds(path, info.num_frames)
+            check_times(path, info, config)
     earlier = request.workspace.manifest()
     changes = Changes(config, info)
     shots = choose_shots(info, config, earlier)

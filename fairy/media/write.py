@@ -22,7 +22,12 @@ import numpy as np
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
 from fairy.media.encoding.codecs import CONTAINERS, Encoding, choose_encoding
-from fairy.media.encoding.encode import VideoEncoder, VideoPacket
+from fairy.media.encoding.encode import (
+    VideoEncoder,
+    VideoPacket,
+    output_time_base,
+    too_far_apart,
+)
 from fairy.media.folder import (
     IMAGE_SUFFIXES,
     OneImage,
@@ -96,6 +101,21 @@ def check_holds(out: str | Path, num_frames: int) -> None:
             f"{out}: one picture, but the clip has {num_frames} frames: use "
             f"{', '.join(CONTAINERS)}, or a name without suffix for a folder of PNGs"
         )
+
+
+def check_times(out: str | Path, info: VideoInfo, media: MediaConfig | None = None) -> None:
+    """Refuse a clip with two frames that lie further apart in time than the file `out` can say.
+
+    Raises:
+        MediaError: with what can be used instead.
+    """
+    out = Path(out)
+    if out.is_dir() or out.suffix.lower() not in CONTAINERS:
+        return
+    encoding = choose_encoding(out, media)
+    ticks = info.longest_step_s / output_time_base(encoding, info)
+    if ticks > encoding.container.max_step:
+        raise too_far_apart(encoding)
 
 
 class VideoWriter:

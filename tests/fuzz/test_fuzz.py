@@ -44,6 +44,9 @@ WHOLE = settings(
 )
 
 
+FEWER = settings(WHOLE, max_examples=max(NUM_EXAMPLES // 3, 8))
+
+
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     worker = Worker()
@@ -151,6 +154,88 @@ def _arguments(
     small = ["--size", "16", *(["--no-keep-size"] if large else [])]
     words = [word for option in options for word in option]
     return ["edit", clip, "snow", "--out", out, "--steps", "1", "--device", "cpu", *small, *words]
+
+
+@FEWER
+@given(data=st.data(), mutations=MUTATIONS, command=st.sampled_from(["info", "edit"]))
+def test_any_damage_on_standard_input_ends_well(worker, seeds, data, mutations, command):
+    seed = data.draw(st.sampled_from([seed for seed in seeds if not is_large(seed)]), label="seed")
+    with tempfile.TemporaryDirectory() as folder:
+        clip, out = Path(folder, "piped"), Path(folder, "out", "out.mp4")
+        out.parent.mkdir()
+        clip.write_bytes(damaged(seed.read_bytes(), mutations))
+        outcome = worker.run(*_arguments(command, Path("-"), out, []), stdin=clip)
+        assert_ends_well(outcome, out, writes=command != "info")
+
+
+NAMES = st.sampled_from(
+    ["1.png", "2.png", "10.jpg", "①.png", "a.webp", ".DS_Store", "._1.png", "Thumbs.db", "b.PNG",
+     "no.txt", "c.heic", "x" * 250 + ".png", "\udcff.png", " .png"]
+)  # fmt: skip
+
+
+@FEWER
+@given(
+    files=st.dictionaries(NAMES, st.tuples(st.booleans(), MUTATIONS), max_size=4),
+    command=st.sampled_from(["info", "edit"]),
+)
+def test_any_folder_of_pictures_ends_well(worker, seeds, files, command):
+    pictures = [seed.read_bytes() for seed in seeds if seed.name in ("made.png", "made.jpg")]
+    with tempfile.TemporaryDirectory() as name:
+        folder, out = Path(name, "pictures"), Path(name, "out", "out.mp4")
+        folder.mkdir()
+        out.parent.mkdir()
+        for picture, (which, mutations) in files.items():
+            (folder / picture).write_bytes(damaged(pictures[which], mutations))
+        before = sorted(folder.iterdir())
+        outcome = worker.run(*_arguments(command, folder, out, []))
+        assert_ends_well(outcome, out, writes=command != "info")
+        assert sorted(folder.iterdir()) == before
+
+
+CELLS = st.sampled_from(
+    ["", " ", "made.gif", "gone.mp4", "-", ".", "..", "out.mp4", "out", "x" * 300, "a\0b", "snow",
+     "7", "7.0", "7.5", "-1", "nan", "true", "maybe", "[1]", "\ufeff", "file:///a.gif", "made.png"]
+)  # fmt: skip
+PATHS = {"input", "output", "compare", "report"}
+COLUMNS = st.sampled_from(
+    ["input", " Input", "instruction", "output", "OUTPUT ", "seed", "--steps", "size", "compare",
+     "report", "overwrite", "shots", "nonsense", ""]
+)  # fmt: skip
+
+
+@FEWER
+@given(
+    columns=st.lists(COLUMNS, max_size=4),
+    rows=st.lists(st.lists(CELLS, max_size=7), max_size=4),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    mutations=MUTATIONS,
+)
+def test_any_list_of_jobs_ends_well(worker, seeds, columns, rows, delimiter, encoding, mutations):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for seed in seeds:
+            if seed.name in ("made.gif", "made.png"):
+                shutil.copy(seed, folder)
+        head = ["input", "instruction", "output", *columns]
+        # Within the folder, whatever a name means
+        cells = [
+            [
+                str(folder / cell) if name.strip().lower() in PATHS else cell
+                for name, cell in zip(head, row, strict=False)
+            ]
+            for row in rows
+        ]
+        text = "\n".join(delimiter.join(line) for line in [head, *cells])
+        (folder / "jobs.csv").write_bytes(damaged(text.encode(encoding), mutations))
+        kept = (folder / "made.gif").read_bytes()
+        outcome = worker.run("batch", folder / "jobs.csv", "--steps", 1, "--size", 16)
+        assert outcome.exit_code in (0, 2), outcome.said
+        assert "Traceback" not in outcome.said
+        lines = outcome.said.strip().splitlines()
+        assert outcome.exit_code == 0 or any(line.startswith("fairy: ") for line in lines)
+        assert (folder / "made.gif").read_bytes() == kept
 
 
 @pytest.mark.parametrize("command", ["info", "copy", "edit"])

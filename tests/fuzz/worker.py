@@ -36,10 +36,11 @@ class Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def run(self, *arguments: object) -> Outcome:
-        """Run `fairy ARGUMENTS` in the process."""
+    def run(self, *arguments: object, stdin: Path = Path(os.devnull)) -> Outcome:
+        """Run `fairy ARGUMENTS` in the process, with the content of `stdin` piped in."""
         process = self._started()
-        process.stdin.write(json.dumps([str(a) for a in arguments]).encode() + b"\n")
+        call = [[str(argument) for argument in arguments], str(stdin)]
+        process.stdin.write(json.dumps(call).encode() + b"\n")
         process.stdin.flush()
         if not _answers(process):
             self.close()
@@ -90,26 +91,27 @@ def _busy_s(process: subprocess.Popen[bytes]) -> float:
 
 def serve() -> None:
     """Answer commands until the input ends."""
+    import fairy.jobs.batch
     import fairy.jobs.edit
     from fairy.editors.ip2p.pipeline import FairyPipeline
     from tests.tiny import make_tiny_pipeline
 
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
-    fairy.jobs.edit.load_editor = lambda config: pipe
+    fairy.jobs.edit.load_editor = fairy.jobs.batch.load_editor = lambda config: pipe
     answers, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(_run(json.loads(line))), file=answers, flush=True)
+        print(json.dumps(_run(*json.loads(line))), file=answers, flush=True)
 
 
-def _run(arguments: list[str]) -> dict[str, object]:
+def _run(arguments: list[str], stdin: str) -> dict[str, object]:
     from typer.testing import CliRunner
 
     from fairy.cli.app import app
 
     if not any(command.name == "copy" for command in app.registered_commands):
         _add_copy(app)
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, arguments, input=Path(stdin).read_bytes())
     failed = result.exception is not None and not isinstance(result.exception, SystemExit)
     said = f"{result.output}\n{result.exception!r}" if failed else result.output
     code = 1 if failed else result.exit_code

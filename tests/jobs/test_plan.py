@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fairy.jobs.manifest
 import fairy.jobs.plan
-from fairy.errors import FairyError, InstructionError, OutputExistsError, SettingsError
+from fairy.errors import (
+    FairyError,
+    InstructionError,
+    MediaError,
+    OutputExistsError,
+    SettingsError,
+)
 from fairy.jobs.plan import SEGMENT_FRAMES, EditPlan, EditRequest, plan_edit
 from fairy.jobs.workspace import Workspace
-from fairy.media.write import write_video
+from fairy.media.info import still_info
+from fairy.media.write import VideoWriter, write_video
 from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
@@ -115,3 +124,18 @@ def test_a_path_may_be_relative_or_absolute(clip: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(clip.parent)
     again = plan_edit(EditRequest.of("clip.mp4", "snow", "out.mp4", compare="side.mp4"))
     assert again.manifest().differences(earlier) == []
+
+
+@pytest.mark.parametrize(("name", "step_s"), [("out.gif", 700), ("out.mp4", 2**28)])
+def test_frames_too_far_apart_are_refused_before_the_model_is_loaded(
+    tmp_path: Path, name: str, step_s: int
+):
+    source = tmp_path / "clip.mkv"
+    info = still_info(source, 2, 48, 64, Fraction(25), "rgb24")
+    with VideoWriter(source, info=info, height=48, width=64) as writer:
+        for index in range(2):
+            writer.write(np.zeros((48, 64, 3), np.uint8), index * step_s, Fraction(1))
+    config = EditConfig(shots="off")
+    with pytest.raises(MediaError, match=r"further apart in time than \.\w+ holds: use \.mkv"):
+        plan_edit(EditRequest.of(source, "snow", tmp_path / name, config))
+    plan_edit(EditRequest.of(source, "snow", tmp_path / "out.mkv", config))

@@ -14,8 +14,9 @@ from typing import Any
 
 import PIL.Image
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fairy.editors.finite import check_finite
 from fairy.editors.stock.families import Family
 from fairy.editors.stock.hooks import Run, counted_scheduler, running
 from fairy.media.colours import Image
@@ -111,6 +112,8 @@ class StockCall:
             raise RuntimeError(
                 f"{self.family.pipeline}: a picture of {tuple(images.shape[-2:])} for {self.size}"
             )
+        models = {name: one for name, one in own.components.items() if isinstance(one, nn.Module)}
+        check_finite(images, f"{self.family.pipeline}", models, self.guidance_scale)
         return images.float().cpu()
 
 

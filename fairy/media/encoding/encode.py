@@ -147,16 +147,11 @@ class VideoEncoder:
             self._file.mux(packets)
         except av.error.PatchWelcomeError as error:
             # B-frames make steps longer: this is what muxers say of them
-            raise self._too_far_apart() from error
-
-    def _too_far_apart(self) -> MediaError:
-        muxer = self._encoding.container.muxer
-        return MediaError(f"two frames lie further apart in time than .{muxer} holds: use .mkv")
+            raise too_far_apart(self._encoding) from error
 
     def _add_video(self) -> None:
         encoding, info = self._encoding, self._info
-        ticks_per_s = min(info.time_base.denominator, encoding.codec.max_timescale)
-        self._time_base = GIF_TIME_BASE if self._is_gif else Fraction(1, ticks_per_s)
+        self._time_base = output_time_base(encoding, info)
         stream = self._file.add_stream(
             encoding.codec.encoder, rate=info.fps.limit_denominator(100_000),
             options=encoding.options,
@@ -186,9 +181,22 @@ class VideoEncoder:
         if self._last_pts is not None and pts < self._last_pts + step:
             pts = self._last_pts + step
         if self._last_pts is not None and pts - self._last_pts > self._encoding.container.max_step:
-            raise self._too_far_apart()
+            raise too_far_apart(self._encoding)
         self._last_pts = pts
         return pts
+
+
+def output_time_base(encoding: Encoding, info: VideoInfo) -> Fraction:
+    """Return the seconds of one tick of a clip as it is written."""
+    if encoding.codec.encoder == "gif":
+        return GIF_TIME_BASE
+    return Fraction(1, min(info.time_base.denominator, encoding.codec.max_timescale))
+
+
+def too_far_apart(encoding: Encoding) -> MediaError:
+    """Return the error for frames between which there are more ticks than the file can say."""
+    muxer = encoding.container.muxer
+    return MediaError(f"two frames lie further apart in time than .{muxer} holds: use .mkv")
 
 
 def _shift(info: VideoInfo, late_s: float) -> Options:
