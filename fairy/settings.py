@@ -293,7 +293,8 @@ class Compute(Settings):
     dtype: Annotated[
         str,
         Option(
-            help="Precision; auto is float32 on a CPU and float16 on a GPU.",
+            help="Precision; auto is float16 on a GPU, and on a CPU float32, or bfloat16 where a "
+            "check shows it to be faster.",
             group=MODEL,
             choices=DTYPES,
         ),

@@ -14,6 +14,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Before triton, which diffusers imports: kernels run by its interpreter. `make test-gpu` sets 0.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# Whatever this CPU is fastest in: tests compare results of several runs
+os.environ.setdefault("FAIRY_CPU_DTYPE", "float32")
+
 import pytest
 from diffusers import StableDiffusionInstructPix2PixPipeline
 

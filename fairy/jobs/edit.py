@@ -27,6 +27,7 @@ from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import JobInterrupted, MediaError, SettingsError
 from fairy.interrupt import Cancel, Progress
+from fairy.jobs.manifest import Document
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditOptions, EditPlan, EditRequest, plan_edit
 from fairy.jobs.report import EditReport, provenance
@@ -37,7 +38,7 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.write import VideoWriter, write_video
 from fairy.models.instructions import read_instruction
 from fairy.models.registry import resolve_device
-from fairy.settings import EditConfig, MediaConfig
+from fairy.settings import DTYPES, EditConfig, MediaConfig
 from fairy.system import peak_memory_bytes
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ def ready(
     if request.config.anchor_cache_device is not None:
         resolve_device(request.config.anchor_cache_device)
     with watch("load"):
-        editor = editor or load_editor(request.config)
+        earlier = None if request.restart else plan.earlier
+        editor = editor or load_editor(with_kept_dtype(request.config, earlier))
     read_instruction(request.instruction, editor.defaults, force=request.force)
     if request.restart:
         workspace.clear()
@@ -208,6 +210,14 @@ def ready(
     workspace.check(manifest)
     workspace.begin(manifest)
     return editor
+
+
+def with_kept_dtype(config: EditConfig, earlier: Document | None) -> EditConfig:
+    """Return the settings with the precision that an earlier run chose where they say "auto"."""
+    kept = (earlier or {}).get("editor") or {}
+    if config.dtype != "auto" or kept.get("dtype") not in DTYPES:
+        return config
+    return replace(config, dtype=kept["dtype"])
 
 
 def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspace) -> ClipOutputs:

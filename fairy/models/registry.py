@@ -19,6 +19,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from fairy.errors import ModelError, SettingsError
 from fairy.models.base import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.catalogue import download_command
+from fairy.models.cpu_precision import fast_cpu_dtype
 from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages, without_progress_bars
@@ -63,8 +64,8 @@ def load_pipeline(
     Args:
         name: "mini", a folder in diffusers format, a `.safetensors` file or a hub id.
         device: "auto" (CUDA, else Apple's GPU, else CPU) or a torch device.
-        dtype: "auto" (float16 on a GPU but for SDXL's autoencoder, float32 on the CPU), a name or
-            a torch dtype.
+        dtype: "auto" (float16 on a GPU but for SDXL's autoencoder, `fast_cpu_dtype` on a CPU), a
+            name or a torch dtype.
         **kwargs: passed to diffusers' `from_pretrained` or `from_single_file`. For a single file,
             `config` is a folder in diffusers format with the configuration of such a model;
             without it, diffusers downloads it from the hub.
@@ -171,7 +172,7 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype == "auto":
-        return torch.float32 if device.type == "cpu" else torch.float16
+        return fast_cpu_dtype() if device.type == "cpu" else torch.float16
     if dtype not in DTYPES:
         raise SettingsError(f"dtype {dtype!r} is unknown: use auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]

@@ -15,7 +15,7 @@ import torch
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
-from fairy.jobs.edit import edit_video
+from fairy.jobs.edit import edit_video, with_kept_dtype
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
 from fairy.media.info import Frame
@@ -192,6 +192,14 @@ def test_real_clips_keep_times_size_and_audio(
     assert after.rotation == 0
     assert frame_times(out) == frame_times(source)
     assert audio_packets(out) == audio_packets(source)
+
+
+def test_an_interrupted_edit_goes_on_in_the_precision_it_began_with():
+    earlier = {"editor": {"weights": "0", "device": "cpu", "dtype": "bfloat16"}}
+    assert with_kept_dtype(TINY, earlier).dtype == "bfloat16"
+    assert with_kept_dtype(replace(TINY, dtype="float32"), earlier).dtype == "float32"
+    for nothing in (None, {}, {"editor": None}):
+        assert with_kept_dtype(TINY, nothing) == TINY
 
 
 @pytest.mark.gpu
