@@ -231,7 +231,8 @@ def test_any_list_of_jobs_ends_well(worker, seeds, columns, rows, delimiter, enc
         (folder / "jobs.csv").write_bytes(damaged(text.encode(encoding), mutations))
         kept = (folder / "made.gif").read_bytes()
         outcome = worker.run("batch", folder / "jobs.csv", "--steps", 1, "--size", 16)
-        assert outcome.exit_code in (0, 2), outcome.said
+        # 3: some jobs failed
+        assert outcome.exit_code in (0, 2, 3), outcome.said
         assert "Traceback" not in outcome.said
         lines = outcome.said.strip().splitlines()
         assert outcome.exit_code == 0 or any(line.startswith("fairy: ") for line in lines)

@@ -175,6 +175,7 @@ def _takes(muxer: str, path: Path, index: int) -> bool:
             packet = next((packet for packet in source.demux(stream) if packet.size), None)
             with av.open(io.BytesIO(), "w", format=muxer) as trial:
                 copy = trial.add_stream_from_template(stream)
+                trial.start_encoding()
                 if packet is not None:
                     packet.stream = copy
                     trial.mux(packet)

@@ -215,7 +215,9 @@ class Transcoded:
             yield from self._stream.encode(part)
         yield from self._stream.encode(None)
         if self._num_refused:
-            logger.warning("%d packets of sound cannot be decoded; left out", self._num_refused)
+            logger.warning(
+                "packets of sound that cannot be decoded, left out: %d", self._num_refused
+            )
 
     def _encode(self, frames: Sequence[AudioFrame]) -> Iterator[AnyPacket]:
         for frame in frames:

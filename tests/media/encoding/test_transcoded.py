@@ -91,3 +91,15 @@ def test_sixteen_channels_become_eight_and_that_is_said(tmp_path: Path, caplog):
         file.mux(sound.encode(None))
     assert sound_of(copy(source, tmp_path / "out.webm"))[1] == {8}
     assert "16 channels of sound become 8" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_track_without_sound_costs_no_result(tmp_path: Path, suffix: str):
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("ffv1", rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        file.add_stream("libopus", rate=RATE, layout="stereo")
+        file.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+        file.mux(video.encode(None))
+    assert probe(copy(source, tmp_path / f"out{suffix}")).num_frames == 1
