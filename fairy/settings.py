@@ -20,7 +20,7 @@ from fairy.options import Option, Settings, checked
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 POSITIONS = ("same", "shift", "source", "damp")
-ENLARGERS = ("guided", "bicubic", "lanczos")
+ENLARGERS = ("guided", "bicubic", "lanczos", "none")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
@@ -457,7 +457,7 @@ class MediaConfig(Settings):
         str,
         Option(
             help="How the result is enlarged to the source's size: guided takes the detail from "
-            "the source.",
+            "the source; none leaves it at the model's size.",
             group=OUTPUT,
             choices=ENLARGERS,
         ),
@@ -488,6 +488,12 @@ class MediaConfig(Settings):
     provenance: Annotated[
         bool, Option(help="Say in OUT's metadata how it was made.", group=OUTPUT)
     ] = True
+
+    def __post_init__(self) -> None:
+        """Read `enlarge="none"` as a result of the model's size."""
+        super().__post_init__()
+        if self.enlarge == "none":
+            object.__setattr__(self, "keep_size", False)
 
 
 @dataclass(frozen=True, kw_only=True)

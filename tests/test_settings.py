@@ -81,6 +81,11 @@ def test_what_is_no_seed_is_refused_at_once(seed: object):
         EditConfig(seed=seed)
 
 
+def test_a_result_that_is_not_enlarged_has_the_models_size():
+    assert not EditConfig(enlarge="none").keep_size
+    assert EditConfig().keep_size
+
+
 def test_a_seed_left_open_is_drawn_once_and_kept():
     drawn = {EditConfig(seed=None).seed for _ in range(3)}
     assert len(drawn) == 3

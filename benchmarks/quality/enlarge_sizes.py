@@ -3,10 +3,10 @@
     python benchmarks/quality/enlarge_sizes.py --clips CLIPS                     prints the table
     python benchmarks/quality/enlarge_sizes.py --clips CLIPS --sheet sheet.png   and draws crops
 
-Each clip's frames are edited at every size by the bundled model, enlarged in every way, and compared
-with the look's exact result at full size. dB is PSNR; sharpness is the mean gradient as a share of
-the exact result's; the warp error is along DIS flow of the source, x 1000; seconds are processor time
-for a frame, editing and enlarging.
+Each clip's frames are edited at every size by the bundled model, enlarged in every way, and
+compared with the look's exact result at full size. dB is PSNR; sharpness is the mean gradient as a
+share of the exact result's; the warp error is along DIS flow of the source, x 1000; seconds are
+processor time for a frame, editing and enlarging.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def mean(scores: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def print_table(scores: Scores) -> None:
-    """Print a row for each size and method: the means over looks and clips, then dB of each look."""
+    """Print a row for each size and method: means over looks and clips, then dB by look."""
     chosen = list(dict.fromkeys(look for _, look, _ in scores))
     head = ["size", "enlarged by", "dB", "sharpness", "warp error", "s a frame", *chosen]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))

@@ -49,7 +49,7 @@ def enlarge(source: Image, edited: Image, size: tuple[int, int], *, method: str)
         raise SettingsError(f"enlarge {method!r} is unknown: use {', '.join(ENLARGERS)}")
     height, width = size
     is_smaller = edited.shape[0] <= height and edited.shape[1] <= width
-    if edited.shape[:2] == size or not is_smaller or method == "bicubic":
+    if edited.shape[:2] == size or not is_smaller or method in ("bicubic", "none"):
         return resize(edited, size)
     if method == "lanczos":
         larger = cv2.resize(edited, (width, height), interpolation=cv2.INTER_LANCZOS4)

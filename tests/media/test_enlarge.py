@@ -97,7 +97,9 @@ def test_an_edit_larger_than_its_source_is_shrunk():
 
 
 def test_an_unknown_method_names_the_known_ones():
-    with pytest.raises(SettingsError, match="'nearest' is unknown: use guided, bicubic, lanczos"):
+    with pytest.raises(
+        SettingsError, match="'nearest' is unknown: use guided, bicubic, lanczos, none"
+    ):
         enlarge(picture(8, 8), picture(4, 4), method="nearest")
 
 
