@@ -1,0 +1,91 @@
+"""The sheets of docs/control.md: five frames of a rendered clip, source and result.
+
+    python benchmarks/quality/control_sheets.py [--out docs/sheets]
+
+Key frames have a sheet of their own (`keyframes.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from PIL import Image
+
+from fairy import FairyPipeline, edit_video, read_video, write_video
+from fairy.media.contact_sheet import contact_sheet
+from fairy.media.frames import to_images
+from fairy.settings import EditConfig, MediaConfig
+from fairy.synthetic.moving_scenes import sample_clip
+from fairy.synthetic.samplers import ClearSceneSampler
+
+NUM_FRAMES, SIZE = 9, (192, 256)
+SHOWN = (0, 2, 4, 6, 8)
+LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0"}
+
+
+def write_clip(folder: Path) -> Path:
+    """Write a clip, and the masks of one of its objects to `masks`; return the clip."""
+    generator = torch.Generator().manual_seed(0)
+    clip = sample_clip(ClearSceneSampler(), NUM_FRAMES, SIZE, generator)
+    write_video(
+        to_images(clip.frames * 2 - 1), folder / "clip.mkv", fps=10, media=MediaConfig(**LOSSLESS)
+    )
+    largest = 1 + int(torch.bincount(clip.labels.flatten(), minlength=4)[1:].argmax())
+    mask = (clip.labels == largest).numpy().astype(np.uint8) * 255
+    write_video(np.repeat(mask[..., None], 3, axis=-1), folder / "masks")
+    return folder / "clip.mkv"
+
+
+def sheets(folder: Path) -> dict[str, dict[str, tuple[str, dict[str, object]]]]:
+    """Return, for each sheet, an instruction and settings by the row's label."""
+    night = "make it night"
+    return {
+        "mask": {
+            "--mask": (night, {"mask": str(folder / "masks")}),
+            "--mask --mask-grow 6 --mask-feather 12": (
+                night,
+                {"mask": str(folder / "masks"), "mask_grow": 6, "mask_feather": 12},
+            ),
+            "--mask --mask-invert": (night, {"mask": str(folder / "masks"), "mask_invert": True}),
+        },
+        "region": {"--region 60,40,90,80": ("make it sepia", {"region": (60, 40, 90, 80)})},
+        "part": {
+            "--from 2 --to 8 --fade 2": (night, {"edit_from": "2", "edit_to": "8", "fade": "2"})
+        },
+        "strength": {
+            f"--strength {strength}": (night, {"strength": strength})
+            for strength in (0.3, 0.6, 1.0)
+        },
+    }
+
+
+def main() -> None:
+    """Edit and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/sheets"))
+    arguments = parser.parse_args()
+    pipe = FairyPipeline.from_pretrained("mini")
+    with tempfile.TemporaryDirectory() as name:
+        clip = write_clip(Path(name))
+        for sheet, edits in sheets(Path(name)).items():
+            rows, labels = [read_video(clip)[list(SHOWN)]], ["source"]
+            for number, (label, (instruction, settings)) in enumerate(edits.items()):
+                out = Path(name, f"{sheet}{number}.mkv")
+                config = EditConfig(shots="off", **LOSSLESS, **settings)  # type: ignore[arg-type]
+                edit_video(clip, instruction, out, config, pipeline=pipe)
+                rows.append(read_video(out)[list(SHOWN)])
+                labels.append(f"“{instruction}” {label}")
+            drawn = contact_sheet([list(row) for row in rows], labels, cell_height=128)
+            Image.fromarray(drawn).save(arguments.out / f"control_{sheet}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
