@@ -605,6 +605,15 @@ class Control(Settings):
             unset="at once",
         ),
     ] = None
+    schedule: Annotated[
+        Path | None,
+        Option(
+            help='JSON file of instructions by time, {"4s": "make it night", "80%": ""}; '
+            "INSTRUCTION holds before the first.",
+            group=WHERE,
+            unset="INSTRUCTION everywhere",
+        ),
+    ] = None
     strength: Annotated[
         float,
         Option(

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fairy.control.masks import Mask, Masks, shaped
+from fairy.control.schedule import Stretch
 from fairy.control.times import frame_of, frames_in
 from fairy.errors import SettingsError
 from fairy.media.colours import Image
@@ -57,6 +58,7 @@ class Changes:
     Args:
         config: the settings.
         clip: the clip.
+        stretches: those of a schedule; where they have no text, nothing changes.
 
     Attributes:
         crop: the part of the frame that the model sees; all of it when None.
@@ -66,15 +68,19 @@ class Changes:
         FairyError: mask, region or times do not fit the clip, or nothing would change.
     """
 
-    def __init__(self, config: EditConfig, clip: VideoInfo) -> None:
+    def __init__(
+        self, config: EditConfig, clip: VideoInfo, stretches: Sequence[Stretch] = ()
+    ) -> None:
         self._config, self._size = config, (clip.height, clip.width)
         self._region = None if config.region is None else _region(config.region, self._size)
         self._masks: Masks | None = None
         if config.mask is not None:
             self._masks = Masks(Path(config.mask), clip, invert=config.mask_invert)
-        self._amounts = _amounts(config, clip)
+        self._amounts = _without(_amounts(config, clip), stretches)
         self.crop = crop_of(config, self._size)
         self.changed = tuple(self._changed())
+        if not any(self.changed) and config.mask is None:
+            raise SettingsError("nothing would change: the schedule has no text where it is edited")
         if not any(self.changed):
             raise SettingsError(
                 f"mask {config.mask}: black in every frame that is edited, so nothing would "
@@ -185,6 +191,12 @@ def _region(region: tuple[int, int, int, int], size: tuple[int, int]) -> Box:
             "give left, top, width and height within it"
         )
     return box
+
+
+def _without(amounts: Sequence[float], stretches: Sequence[Stretch]) -> tuple[float, ...]:
+    """Return the amounts, 0 where a schedule has no text."""
+    left = {n for one in stretches if not one.text for n in range(one.first, one.end)}
+    return tuple(0.0 if n in left else amount for n, amount in enumerate(amounts))
 
 
 def _amounts(config: EditConfig, clip: VideoInfo) -> tuple[float, ...]:

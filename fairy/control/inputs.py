@@ -14,6 +14,7 @@ from fairy.settings import Control
 def control_inputs(config: Control) -> dict[str, Path]:
     """Return the files and folders that are read besides the clip, by the setting's name."""
     named = {"mask": config.mask, "keyframes": config.keyframes}
+    named |= {"schedule": config.schedule}
     files = {name: Path(path) for name, path in named.items() if path is not None}
     pictures = named_pictures(config.keyframe)
     return files | {f"keyframe {number}": path for number, path in pictures.items()}

@@ -202,7 +202,8 @@ def ready(
     with watch("load"):
         earlier = None if request.restart else plan.earlier
         editor = editor or load_editor(with_kept_dtype(request.config, earlier))
-    read_instruction(request.instruction, editor.defaults, force=request.force)
+    for text in dict.fromkeys(stretch.text for stretch in plan.stretches if stretch.text):
+        read_instruction(text, editor.defaults, force=request.force)
     if request.restart:
         workspace.clear()
     size = model_size(plan.info, request.config, editor)

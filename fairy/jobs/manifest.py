@@ -32,7 +32,17 @@ Document = dict[str, Any]
 # These change how fast an edit runs, not its result.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "anchor_cache", "offload", "compile")
 # What these resolve to is compared instead: the editor, the shots, the shortcuts and the inputs.
-_RESOLVED = ("model", "device", "dtype", "shots", "quality", "mask", "keyframes", "keyframe")
+_RESOLVED = (
+    "model",
+    "device",
+    "dtype",
+    "shots",
+    "quality",
+    "mask",
+    "keyframes",
+    "keyframe",
+    "schedule",
+)
 # These inform a person; the edit does not depend on them.
 _NOT_COMPARED = ("source.name", "source.files", "model_name", "shots_setting")
 _KNOWN_ONCE_LOADED = ("editor", "size")

@@ -18,6 +18,7 @@ from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
 from fairy.control.inputs import control_inputs
 from fairy.control.keyframes import KeyFrames
+from fairy.control.schedule import Stretch, read_schedule, split_shots
 from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.manifest import (
@@ -148,6 +149,7 @@ class EditPlan:
         info: the clip.
         shots: frames between two cuts: (first, frame after the last), without a gap.
         anchors: the anchor frames of each shot, sorted; none where nothing changes.
+        stretches: which instruction holds where; shots are cut at their beginnings.
         changes: which parts of which frames may change.
         keyframes: frames that a person edited, which are anchors.
         earlier: the manifest of an earlier run, if there is one.
@@ -157,6 +159,7 @@ class EditPlan:
     info: VideoInfo
     shots: tuple[Shot, ...]
     anchors: tuple[tuple[int, ...], ...]
+    stretches: tuple[Stretch, ...]
     changes: Changes
     keyframes: KeyFrames
     earlier: Document | None = None
@@ -166,9 +169,15 @@ class EditPlan:
         """The clip in pieces of at most `SEGMENT_FRAMES`, each within one shot, in order."""
         return tuple(
             Segment(first, min(first + SEGMENT_FRAMES, shot[1]), shot, anchors)
-            for shot, anchors in zip(self.shots, self.anchors, strict=True)
+            for shot, anchors in zip(
+                split_shots(self.shots, self.stretches), self.anchors, strict=True
+            )
             for first in range(*shot, SEGMENT_FRAMES)
         )
+
+    def stretch_of(self, segment: Segment) -> Stretch:
+        """Return the stretch that a segment is in."""
+        return next(one for one in self.stretches if one.first <= segment.first < one.end)
 
     @property
     def anchor_indices(self) -> tuple[int, ...]:
@@ -209,15 +218,17 @@ def plan_edit(request: EditRequest) -> EditPlan:
             check_holds(path, info.num_frames)
             check_times(path, info, config)
     earlier = request.workspace.manifest()
-    changes = Changes(config, info)
+    stretches = read_schedule(config.schedule, instruction, info)
+    changes = Changes(config, info, stretches)
     shots = choose_shots(info, config, earlier)
     keyframes = KeyFrames.of(config, info)
-    anchors = _anchors(config, shots, changes, keyframes)
+    anchors = _anchors(config, split_shots(shots, stretches), changes, keyframes)
     return EditPlan(
         request=replace(request, instruction=instruction),
         info=info,
         shots=shots,
         anchors=anchors,
+        stretches=stretches,
         changes=changes,
         keyframes=keyframes,
         earlier=earlier,

@@ -79,9 +79,11 @@ class ClipJob:
         self._progress, self._shared = progress or (lambda done, total: None), shared
         self._num_done = workspace.num_done
         request = plan.request
-        self._instructions = read_instruction(
-            request.instruction, editor.defaults, force=request.force, quiet=True
-        )
+        self._instructions = {
+            one.text: read_instruction(one.text, editor.defaults, force=request.force, quiet=True)
+            for one in plan.stretches
+            if one.text
+        }
         self.size = model_size(plan.info, self._config, editor)
         self.used: UsedSettings | None = None
         self.model_seconds: Counter[str] = Counter()
@@ -176,12 +178,15 @@ class ClipJob:
             ]
         store = self._workspace.anchors(segment.shot[0])
         fresh = self._workspace.new_path("anchors", segment.shot[0])
+        stretch, config = self._plan.stretch_of(segment), self._config
+        if stretch.strength is not None:
+            config = replace(config, strength=stretch.strength)
         with self._watch("anchors"):
             session = begin_all(
                 self._editor,
-                self._instructions,
+                self._instructions[stretch.text],
                 anchors,
-                self._config,
+                config,
                 size=self.size,
                 anchor_store=store or (fresh if keep_anchors else None),
             )

@@ -36,9 +36,9 @@ def num_edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("anchors", "frames"):
         method = getattr(Denoiser, f"edit_{name}")
 
-        def counted(self: Denoiser, latents: object, name=name, method=method) -> object:
+        def counted(self: Denoiser, *given: object, name=name, method=method) -> object:
             passes.append(name)
-            return method(self, latents)
+            return method(self, *given)
 
         monkeypatch.setattr(Denoiser, f"edit_{name}", counted)
     return passes
