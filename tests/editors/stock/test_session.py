@@ -191,3 +191,17 @@ def test_edit_rounds_as_diffusers(make_editor, frames):
         result = session.edit([EditInput(0, frames[0])])[0]
     expected = editor.pipe(**arguments, return_dict=False)[0][0]
     assert np.array_equal(result, np.asarray(expected))
+
+
+def test_step_by_step_holds_one_step(make_editor, frames, monkeypatch):
+    editor = make_editor("klein")
+    with begin(editor, frames, [1, 3], anchor_cache="whole") as session:
+        whole = session.used.anchor_cache_bytes
+    with begin(editor, frames, [1, 3], anchor_cache="step") as session:
+        cache, held = session._sharing.cache, []
+        drop = cache.drop
+        monkeypatch.setattr(cache, "drop", lambda step: (held.append(cache.num_bytes), drop(step)))
+        session.edit([EditInput(0, frames[0])])
+    # After the last step there is nothing left but decoding
+    assert held == [whole // STEPS] * STEPS + [0]
+    assert cache.num_bytes == 0
