@@ -16,7 +16,6 @@ import torch
 from fairy.editors.batches import USABLE_FRACTION, EditMemory, choose_frame_batch_size
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.memory import EditShape, edit_memory
-from fairy.editors.loading import OWN
 from fairy.editors.stock.families import family_of
 from fairy.editors.stock.memory import StockShape
 from fairy.editors.stock.memory import edit_memory as edit_memory_of_stock
@@ -24,7 +23,7 @@ from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.models.blueprint import Blueprint, blueprints
 from fairy.models.defaults import ModelDefaults, model_defaults
-from fairy.models.registry import pipeline_config, resolve_dtype
+from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_dtype
 from fairy.settings import EditConfig
 from fairy.system import GIB
 
@@ -91,7 +90,7 @@ def plan_memory(
     """
     if config.model != "sd15":
         index = pipeline_config(config.model)
-        if index["_class_name"] not in OWN:
+        if not may_be_pix2pix(index["_class_name"]):
             return _plan_stock(index, clip_size, config, device_type)
     parts, defaults = blueprints(config.model)
     shape = _shape(parts, defaults, clip_size, config, device_type)

@@ -18,12 +18,9 @@ from fairy.editors.stock.editor import StockEditor
 from fairy.editors.stock.families import family_of
 from fairy.errors import SettingsError
 from fairy.models.defaults import ModelDefaults, model_defaults
-from fairy.models.registry import pipeline_config, resolve_device
+from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.settings import Compute
-
-# Fairy's own loop runs these
-OWN = ("StableDiffusionInstructPix2PixPipeline", "FairyPipeline")
 
 
 def load_editor(settings: Compute) -> Editor:
@@ -39,7 +36,9 @@ def load_editor(settings: Compute) -> Editor:
     if settings.compile:
         check_compile(resolve_device(settings.device))
     pipeline = pipeline_config(settings.model)["_class_name"]
-    return _load_own(settings) if pipeline in OWN else _load_stock(settings, pipeline)
+    if may_be_pix2pix(pipeline):
+        return _load_own(settings)
+    return _load_stock(settings, pipeline)
 
 
 def _load_own(settings: Compute) -> FairyPipeline:

@@ -30,6 +30,7 @@ __all__ = [
     "ModelDefaults",
     "find_model",
     "load_pipeline",
+    "may_be_pix2pix",
     "model_defaults",
     "pipeline_config",
     "resolve_device",
@@ -84,6 +85,13 @@ def load_pipeline(
     if "config" in kwargs:
         kwargs["config"] = str(kwargs["config"])
     source = find_model(name)
+    if isinstance(source, Path):
+        kind = pipeline_config(source)["_class_name"]
+        if not may_be_pix2pix(kind):
+            raise ModelError(
+                f"model {name} is a {kind}: this needs a model of the InstructPix2Pix type; "
+                "`fairy edit` and fairy.editors.stock take this one"
+            )
     try:
         pipe = _load(source, kwargs)
     except LocalEntryNotFoundError as error:
@@ -141,6 +149,15 @@ def pipeline_config(name: str | Path) -> dict[str, Any]:
     if not isinstance(config.get("_class_name"), str):
         raise ModelError(f"model {name}: its model_index.json names no pipeline; {_ALLOWED}")
     return config
+
+
+def may_be_pix2pix(pipeline: str) -> bool:
+    """Return whether models of a pipeline's class can be of the InstructPix2Pix type.
+
+    Some are saved as a plain StableDiffusionPipeline; their UNet tells.
+    """
+    is_later = pipeline.startswith(("StableDiffusionXL", "StableDiffusion3"))
+    return pipeline.startswith(("StableDiffusion", "Fairy")) and not is_later
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

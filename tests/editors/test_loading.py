@@ -28,6 +28,11 @@ def test_the_class_decides(klein, tmp_path):
     assert isinstance(load_editor(Compute(model=str(own), device="cpu")), FairyPipeline)
 
 
+def test_other_commands_say_that_they_need_another_model(klein):
+    with pytest.raises(ModelError, match=r"is a Flux2KleinPipeline.*InstructPix2Pix type"):
+        FairyPipeline.from_pretrained(klein)
+
+
 def test_defaults_are_the_family_s_and_the_folder_s(klein):
     defaults = load_editor(Compute(model=klein, device="cpu")).defaults
     # A distilled model: four steps, no guidance
