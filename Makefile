@@ -34,7 +34,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	  echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[train,eval,lora,dev]"
+	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,dev]"
 	@touch $(STAMP)
 
 demo: $(STAMP)

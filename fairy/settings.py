@@ -488,10 +488,33 @@ class MediaConfig(Settings):
     provenance: Annotated[
         bool, Option(help="Say in OUT's metadata how it was made.", group=OUTPUT)
     ] = True
+    c2pa: Annotated[
+        tuple[Path, Path] | None,
+        Option(
+            help="Sign OUT with C2PA, by a certificate and its key as PEM files (needs the extra "
+            "[c2pa]).",
+            group=OUTPUT,
+            form="two files, the certificate and its key",
+            metavar="CERT KEY",
+            unset="not signed",
+        ),
+    ] = None
+    c2pa_no_prompt: Annotated[
+        bool,
+        Option(
+            help="Leave the instruction out of what --c2pa signs, and out of OUT's metadata.",
+            group=OUTPUT,
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
-        """Read `enlarge="none"` as a result of the model's size."""
+        """Read `enlarge="none"` as the model's size; check that there is something to sign."""
         super().__post_init__()
+        if self.c2pa_no_prompt and self.c2pa is None:
+            raise SettingsError(
+                "c2pa_no_prompt: nothing is signed: give --c2pa CERT KEY, or use --no-provenance "
+                "to leave out all metadata"
+            )
         if self.enlarge == "none":
             object.__setattr__(self, "keep_size", False)
 

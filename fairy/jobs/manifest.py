@@ -31,6 +31,8 @@ Document = dict[str, Any]
 
 # These change how fast an edit runs, not its result.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "anchor_cache", "offload", "compile")
+# These are used when all frames are done.
+_AT_THE_END = ("c2pa", "c2pa_no_prompt")
 # What these resolve to is compared instead: the editor, the shots, the shortcuts and the inputs.
 _RESOLVED = (
     "model",
@@ -183,7 +185,7 @@ def inputs_of(files: Mapping[str, Path]) -> dict[str, str]:
 
 def effective_settings(config: EditConfig) -> dict[str, Any]:
     """Return the settings that can change the result."""
-    left_out = _WITHOUT_EFFECT + _RESOLVED
+    left_out = _WITHOUT_EFFECT + _AT_THE_END + _RESOLVED
     settings = asdict(config) | asdict(config.shortcuts)
     return {name: value for name, value in settings.items() if name not in left_out}
 

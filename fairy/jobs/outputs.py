@@ -8,12 +8,14 @@ Tests: tests/jobs/test_outputs.py.
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 
 from fairy.control.changes import Box, Weight, composite, is_nothing, resized
+from fairy.jobs.credentials import signature
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
@@ -98,6 +100,7 @@ class ClipOutputs:
     ) -> None:
         self._plan, self.size, self._comment = plan, size, comment
         self._workspace = workspace
+        self._sign = signature(plan)
         self._encoder, self._encoded_s = WriteBehind(self._encode), 0.0
         writers = {"result": self._writer("result", size)}
         config, in_compare = plan.request.config, plan.request.compare is not None
@@ -219,6 +222,11 @@ class ClipOutputs:
         request = self._plan.request
         path = request.out if role == "result" else request.compare
         assert path is not None
+
+        def when_whole(part: Path) -> None:
+            self._sign(part, path)
+            self._workspace.remember(part)
+
         return VideoWriter(
             path,
             info=self._plan.info,
@@ -228,7 +236,7 @@ class ClipOutputs:
             media=request.config,
             comment=self._comment,
             part=self._workspace.part_of(role, path),
-            when_whole=self._workspace.remember,
+            when_whole=when_whole,
         )
 
 

@@ -36,6 +36,7 @@ from fairy.media.info import VideoInfo
 from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
+from fairy.media.signing import FileSigner, check_signable
 from fairy.media.write import check_holds, check_new_file, check_output, check_times
 from fairy.settings import EditConfig, MediaConfig, RunOptions
 
@@ -260,6 +261,11 @@ def check_outputs(request: EditRequest) -> None:
     for path in (request.out, request.compare):
         if path is not None:
             check_output(path, request.overwrite or workspace.wrote(path), request.config)
+    if request.config.c2pa is not None:
+        for path in filter(None, (request.out, request.compare)):
+            check_signable(path)
+        # It tries the certificate
+        FileSigner(*request.config.c2pa)
     if request.save_masks is not None:
         check_masks_output(request, workspace)
     if (report := request.report) is not None:
@@ -289,6 +295,9 @@ def request_inputs(request: EditRequest) -> dict[str, Path]:
     inputs = {"the clip to edit": request.source}
     if request.config.shots not in ("auto", "off"):
         inputs["--shots"] = Path(request.config.shots)
+    if request.config.c2pa is not None:
+        roles = ("the certificate", "the key to sign with")
+        inputs |= zip(roles, request.config.c2pa, strict=True)
     files = control_inputs(request.config)
     return inputs | {f"--{name.replace('_', '-')}": path for name, path in files.items()}
 

@@ -20,18 +20,20 @@ from fairy.system import versions
 
 def provenance(instruction: str, config: EditConfig) -> str:
     """Return how an edit was made, as one line of JSON for its output's metadata."""
-    return json.dumps(
-        {
-            "tool": "fairy",
-            "version": fairy.__version__,
-            "instruction": instruction,
-            "model": config.model,
-            "seed": config.seed,
-            "quality": config.shortcuts.quality,
-            **_not_exact(config),
-        },
-        ensure_ascii=False,
-    )
+    return json.dumps(how_made(instruction, config), ensure_ascii=False)
+
+
+def how_made(instruction: str, config: EditConfig) -> dict[str, object]:
+    """Return how an edit was made: the tool, the model, the instruction unless it is left out."""
+    return {
+        "tool": "fairy",
+        "version": fairy.__version__,
+        **({} if config.c2pa_no_prompt else {"instruction": instruction}),
+        "model": config.model,
+        "seed": config.seed,
+        "quality": config.shortcuts.quality,
+        **_not_exact(config),
+    }
 
 
 def _not_exact(config: EditConfig) -> dict[str, object]:
@@ -105,7 +107,7 @@ class EditReport:
     def to_json(self) -> str:
         """Return the report as a JSON document with a trailing newline."""
         document = {**asdict(self), "frames_per_second": round(self.frames_per_second, 3)}
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
 
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
         """Write the report to `path` atomically; `when_whole` is as for `VideoWriter`."""

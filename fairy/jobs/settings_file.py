@@ -25,7 +25,7 @@ def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) ->
     # PyAV is slow to import, and `fairy --help` imports this file
     from fairy.media.write import check_new_file
 
-    text = json.dumps(asdict(config), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(asdict(config), indent=2, ensure_ascii=False, default=str) + "\n"
     if path.is_file() and path.read_bytes() == text.encode():
         return
     check_new_file(path, overwrite=overwrite)

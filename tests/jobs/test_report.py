@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,12 @@ def test_report_is_json_with_settings_and_versions(report: EditReport, tmp_path:
     assert document["instruction"] == "naïve sketch"
     assert document["versions"]["torch"] == versions()["torch"]
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_report_names_the_files_among_the_settings(report: EditReport):
+    settings = EditConfig(keyframes=Path("frames"), c2pa=(Path("cert.pem"), Path("key.pem")))
+    document = json.loads(replace(report, settings=settings).to_json())["settings"]
+    assert (document["keyframes"], document["c2pa"]) == ("frames", ["cert.pem", "key.pem"])
 
 
 def test_provenance_is_one_line_of_json():

@@ -24,6 +24,12 @@ def test_what_is_saved_is_read_again(path: Path):
     assert EditConfig(**read_settings(path)) == CONFIG
 
 
+def test_names_of_files_are_saved(path: Path):
+    config = EditConfig(keyframes=Path("frames"), c2pa=(Path("my cert.pem"), Path("key.pem")))
+    save_settings(config, path)
+    assert EditConfig(**read_settings(path)) == config
+
+
 def test_a_reports_settings_are_read(path: Path):
     path.write_text(json.dumps({"source": "a.mp4", "settings": {"seed": 7, "size": None}}))
     assert read_settings(path) == {"seed": 7, "size": None}
