@@ -1,6 +1,6 @@
 """The anchors of a clip as pictures for people to edit: what `fairy anchors` does.
 
-Tests: tests/jobs/test_export_anchors.py.
+Tests: tests/jobs/test_keyframes.py, tests/control/test_keyframes.py.
 """
 
 from __future__ import annotations
