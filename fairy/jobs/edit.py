@@ -207,10 +207,20 @@ def ready(
     if request.restart:
         workspace.clear()
     size = model_size(plan.info, request.config, editor)
+    _say_size(size, plan)
     manifest = replace(manifest, editor=editor.identity(), size=size)
     workspace.check(manifest)
     workspace.begin(manifest)
     return editor
+
+
+def _say_size(size: tuple[int, int], plan: EditPlan) -> None:
+    """Log at which (height, width) the model works, and what becomes of the clip's detail."""
+    config, full = plan.request.config, (plan.info.height, plan.info.width)
+    if not config.keep_size or size == full:
+        return
+    how = "kept" if config.enlarge == "guided" else f"not kept (--enlarge {config.enlarge})"
+    logger.info("edited at %dx%d, detail of %dx%d %s", *size[::-1], *full[::-1], how)
 
 
 def with_kept_dtype(config: EditConfig, earlier: Document | None) -> EditConfig:

@@ -6,7 +6,9 @@ Tests: tests/jobs/test_preview.py.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +29,7 @@ from fairy.jobs.plan import (
     EditOptions,
     EditPlan,
     EditRequest,
+    check_outputs,
     plan_edit,
     request_inputs,
     request_outputs,
@@ -37,7 +40,7 @@ from fairy.media.colours import Image
 from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
 from fairy.media.names import beside
-from fairy.media.read import frames_at
+from fairy.media.read import frames_at, probe
 from fairy.settings import EditConfig
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 CELL_HEIGHT_PX = 180
+# Half a minute at most: up to there looking for cuts takes no time that anybody notices
+SEARCHED_FRAMES = 720
 _MADE_BY = "fairy preview"
 
 
@@ -73,13 +78,38 @@ def preview_video(
     request = replace(EditRequest.of(source, instruction, out, config, **options), report=None)
     sheet = sheet_path(request.out)
     check_apart(request_inputs(request) | request_outputs(request), {"the contact sheet": sheet})
+    with _seekable(request) as request:
+        _preview(request, sheet, num_frames, pipeline)
+    return sheet
+
+
+@contextmanager
+def _seekable(request: EditRequest) -> Iterator[EditRequest]:
+    """Give the request of a preview that need not read the whole clip.
+
+    A long clip is not searched for cuts: its frames are edited as those of one shot, and what that
+    leaves in a workspace is of no use to the edit. One that an earlier run has searched is not
+    searched again.
+    """
+    check_outputs(request)
+    info = probe(request.source, request.config)
+    searched = request.config.shots != "auto" or request.workspace.manifest() is not None
+    if searched or info.num_frames <= SEARCHED_FRAMES:
+        yield request
+        return
+    with tempfile.TemporaryDirectory(prefix="fairy-preview-") as folder:
+        out, config = Path(folder, request.out.name), replace(request.config, shots="off")
+        yield replace(request, out=out, work_dir=None, compare=None, config=config)
+
+
+def _preview(request: EditRequest, sheet: Path, num_frames: int, pipeline: Editor | None) -> None:
+    """Edit frames of the clip and draw them on the sheet."""
     plan = plan_edit(request)
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with request.workspace as workspace, kept_work_explained(workspace, plan):
         editor = ready(plan, workspace, Stopwatch(), pipeline)
         pairs = list(_edited_pairs(plan, editor, workspace, indices))
     _draw(sheet, indices, pairs, plan.request.instruction)
-    return sheet
 
 
 def _edited_pairs(

@@ -194,6 +194,27 @@ def test_real_clips_keep_times_size_and_audio(
     assert audio_packets(out) == audio_packets(source)
 
 
+@pytest.mark.parametrize(
+    ("enlarger", "words"),
+    [
+        ("guided", ["edited at 32x24, detail of 64x48 kept"]),
+        ("lanczos", ["edited at 32x24, detail of 64x48 not kept (--enlarge lanczos)"]),
+        ("none", []),
+    ],
+)
+def test_the_size_of_the_edit_is_logged(
+    source: Path,
+    pipe: FairyPipeline,
+    caplog: pytest.LogCaptureFixture,
+    enlarger: str,
+    words: list[str],
+):
+    config = replace(TINY, num_inference_steps=1, enlarge=enlarger)
+    with caplog.at_level("INFO", logger="fairy.jobs.edit"):
+        edit_video(source, "red", source.with_name("out.mp4"), config, pipeline=pipe)
+    assert [text for text in caplog.messages if "edited at" in text] == words
+
+
 def test_an_interrupted_edit_goes_on_in_the_precision_it_began_with():
     earlier = {"editor": {"weights": "0", "device": "cpu", "dtype": "bfloat16"}}
     assert with_kept_dtype(TINY, earlier).dtype == "bfloat16"

@@ -103,3 +103,16 @@ def test_another_picture_is_not_replaced(source: Path, pipe: FairyPipeline):
         preview_video(
             source, "snow", source.with_name("out.mp4"), CONFIG, num_frames=1, pipeline=pipe
         )
+
+
+def test_a_long_clip_is_not_searched_for_cuts(
+    tmp_path: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    source = tmp_path / "clip.mp4"
+    write_video(make_frames(6, 48, 64), source, fps=10)
+    monkeypatch.setattr("fairy.jobs.preview.SEARCHED_FRAMES", 5)
+    monkeypatch.setattr("fairy.jobs.plan.find_shots", lambda *arguments: 1 / 0)
+    config = EditConfig(size=32, num_inference_steps=1)
+    sheet = preview_video(source, "red", tmp_path / "out.mp4", config, num_frames=2, pipeline=pipe)
+    assert sheet == tmp_path / "out.preview.png"
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out.preview.png"}
