@@ -32,7 +32,7 @@ def edit_action(plan: EditPlan) -> dict[str, Any]:
     """
     whole = plan.changes.everything and not plan.keyframes.anchors
     source_type = "trainedAlgorithmicMedia" if whole else "compositeWithTrainedAlgorithmicMedia"
-    made = how_made(plan.request.instruction, plan.request.config)
+    made = how_made(plan.request.instruction, plan.request.config, plan.stretches)
     told_elsewhere = ("tool", "version")
     return {
         "action": "c2pa.edited",

@@ -235,7 +235,9 @@ def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspa
     """Return the outputs of an edit; the (height, width) of the model is theirs if asked for."""
     request, info = plan.request, plan.info
     size = (info.height, info.width) if request.config.keep_size else model_size
-    comment = provenance(request.instruction, request.config) if request.config.provenance else None
+    comment = None
+    if request.config.provenance:
+        comment = provenance(request.instruction, request.config, plan.stretches)
     return ClipOutputs(plan, size, comment, workspace)
 
 

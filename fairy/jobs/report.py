@@ -6,11 +6,12 @@ Tests: tests/jobs/test_report.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import fairy
+from fairy.control.schedule import Stretch
 from fairy.editors.base import UsedSettings
 from fairy.media.names import beside
 from fairy.media.shots import Shot
@@ -18,17 +19,25 @@ from fairy.settings import EXACT, EditConfig
 from fairy.system import versions
 
 
-def provenance(instruction: str, config: EditConfig) -> str:
+def provenance(instruction: str, config: EditConfig, stretches: Sequence[Stretch] = ()) -> str:
     """Return how an edit was made, as one line of JSON for its output's metadata."""
-    return json.dumps(how_made(instruction, config), ensure_ascii=False)
+    return json.dumps(how_made(instruction, config, stretches), ensure_ascii=False)
 
 
-def how_made(instruction: str, config: EditConfig) -> dict[str, object]:
-    """Return how an edit was made: the tool, the model, the instruction unless it is left out."""
+def how_made(
+    instruction: str, config: EditConfig, stretches: Sequence[Stretch] = ()
+) -> dict[str, object]:
+    """Return how an edit was made: the tool, the model, the instruction unless it is left out.
+
+    Where a schedule's `stretches` have other texts, these are the instruction, by first frame.
+    """
+    texts = {str(one.first): one.text for one in stretches}
+    scheduled = any(text != instruction for text in texts.values())
+    asked = {"schedule": texts} if scheduled else {"instruction": instruction}
     return {
         "tool": "fairy",
         "version": fairy.__version__,
-        **({} if config.c2pa_no_prompt else {"instruction": instruction}),
+        **({} if config.c2pa_no_prompt else asked),
         "model": config.model,
         "seed": config.seed,
         "quality": config.shortcuts.quality,

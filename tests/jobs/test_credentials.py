@@ -12,8 +12,10 @@ import pytest
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError, SettingsError
+from fairy.jobs.credentials import edit_action
 from fairy.jobs.edit import edit_video
 from fairy.jobs.manifest import effective_settings
+from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.signing import SIGNED_TYPES
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -94,11 +96,33 @@ def test_without_the_prompt_the_file_does_not_hold_it(
     assert INSTRUCTION.encode() not in without.read_bytes()
 
 
+def test_without_the_prompt_a_schedule_is_left_out_too(source: Path, config: EditConfig):
+    schedule = source.with_name("schedule.json")
+    schedule.write_text('{"0": "make it night", "2": ""}')
+    plan = plan_edit(
+        EditRequest.of(
+            source, INSTRUCTION, source.with_name("out.mp4"), replace(config, schedule=schedule)
+        )
+    )
+    action = edit_action(plan)
+    assert action["parameters"]["schedule"] == {"0": "make it night", "2": ""}
+    assert action["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
+    quiet = replace(plan.request.config, c2pa_no_prompt=True)
+    plan = replace(plan, request=replace(plan.request, config=quiet))
+    assert edit_action(plan)["parameters"].keys().isdisjoint({"schedule", "instruction"})
+
+
 @pytest.mark.parametrize("name", ["out.mkv", "out.webm", "out"])
 def test_other_files_are_refused_before_any_work(source: Path, config: EditConfig, name: str):
     missing = replace(config, model="no such model")
     with pytest.raises(MediaError, match=rf"{name}: --c2pa cannot sign"):
         edit_video(source, INSTRUCTION, source.with_name(name), missing)
+
+
+def test_a_missing_certificate_is_said_before_the_model_is_loaded(source: Path):
+    config = EditConfig(c2pa=(Path("none.pem"), Path("none.pem")), model="no such model")
+    with pytest.raises(SettingsError, match=r"none\.pem: cannot be read: No such file"):
+        edit_video(source, INSTRUCTION, source.with_name("out.mp4"), config)
 
 
 def test_an_output_may_not_replace_the_key(source: Path, config: EditConfig):

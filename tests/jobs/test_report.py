@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fairy.control.schedule import Stretch
 from fairy.editors.ip2p.session import UsedSettings
 from fairy.jobs.report import EditReport, provenance
 from fairy.settings import EXACT, EditConfig
@@ -84,6 +85,14 @@ def test_provenance_says_what_is_not_exact_and_nothing_else():
     document = json.loads(provenance("snow", config))
     assert (document["quality"], document["reuse"], document["decoder"]) == ("custom", 5, "tiny")
     assert "fp8" not in document
+
+
+def test_provenance_names_the_instructions_of_a_schedule():
+    stretches = [Stretch(0, 4, ""), Stretch(4, 9, "night")]
+    document = json.loads(provenance("snow", EditConfig(), stretches))
+    assert document["schedule"] == {"0": "", "4": "night"} and "instruction" not in document
+    document = json.loads(provenance("snow", EditConfig(), [Stretch(0, 9, "snow")]))
+    assert document["instruction"] == "snow" and "schedule" not in document
 
 
 def test_loading_does_not_count_as_editing(report: EditReport):
