@@ -195,7 +195,8 @@ def test_gif_of_a_fast_clip_keeps_every_frame(tmp_path, scene):
 def test_folder_of_pngs_is_lossless(tmp_path, scene):
     frames = np.stack([scene, 255 - scene])
     write_video(frames, tmp_path / "frames")
-    assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == ["000000.png", "000001.png"]
+    names = sorted(p.name for p in (tmp_path / "frames").iterdir())
+    assert names == [".fairy.json", "000000.png", "000001.png"]
     assert np.array_equal(read_video(tmp_path / "frames"), frames)
 
 
