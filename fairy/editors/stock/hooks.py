@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -186,7 +187,7 @@ def hooked(denoiser: nn.Module, family: Family) -> Iterator[None]:
         for module in {type(layer.processor).__module__ for layer in layers.values()}:
             stack.enter_context(_attention_of(sys.modules[module]))
         if family.resizes:
-            pipelines = sys.modules[f"diffusers.pipelines.{family.resizes}"]
+            pipelines = importlib.import_module(f"diffusers.pipelines.{family.resizes}")
             stack.enter_context(_replaced(pipelines, "calculate_dimensions", _at_own_size))
         yield
 
