@@ -188,7 +188,7 @@ def test_outputs(run: Run, out: str, words: str):
         ("--model model-bad-defaults", "fairy.json: size is 'big'"),
         ("--model junk.safetensors", "junk.safetensors: cannot be loaded"),
         ("--model junk.ckpt", "only .safetensors files are loaded; convert it first"),
-        ("--model no-one/nothing", "check the id and the network"),
+        ("--model no-one/nothing", "check the id, then hf download"),
         ("--stepz 3", "No such option: --stepz"),
     ],
 )

@@ -27,7 +27,7 @@ def anchors(
     config: EditConfig,
     verbose: Verbose = False,
 ) -> None:
-    """Write the anchors of the clip IN to the folder OUT, to be edited by hand.
+    """Write a clip's anchors as pictures, to be edited by hand.
 
     Then: fairy edit IN INSTRUCTION -o RESULT --keyframes OUT. What was not edited, the model edits.
     """

@@ -18,8 +18,14 @@ from fairy.models.quiet import without_expected_messages
 # transformers prints messages when diffusers imports it
 with without_expected_messages():
     from diffusers import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 
-__all__ = ["DiffusionPipeline", "SafePipeline", "StableDiffusionInstructPix2PixPipeline"]
+__all__ = [
+    "DiffusionPipeline",
+    "SafePipeline",
+    "StableDiffusionInstructPix2PixPipeline",
+    "retrieve_timesteps",
+]
 
 
 class SafePipeline(StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]

@@ -56,9 +56,7 @@ def read_instruction(
     if not defaults.words:
         return (text,)
     if all(word in COMMON_WORDS | EMPTY_WORDS for word in words_of(text)):
-        raise InstructionError(
-            f"{text!r} says nothing to change: say what, as in {_quoted(defaults.instructions[:1])}"
-        )
+        raise InstructionError(f"{text!r} says nothing to change: {_example(defaults)}")
     if force or any(words_of(text) == words_of(one) for one in _examples(defaults)):
         return (text,)
     read = with_known_words(text, defaults.words)
@@ -167,8 +165,7 @@ def _refuse_negation(text: str, read: str, defaults: ModelDefaults) -> None:
             negations.append(word)
     if negations:
         raise InstructionError(
-            f"{text!r} says what not to do ({negations[0]!r}): say what to change instead, as in "
-            f"{_quoted(defaults.instructions[:1])}"
+            f"{text!r} says what not to do ({negations[0]!r}): {_example(defaults)}"
         )
 
 
@@ -176,13 +173,19 @@ def _refuse_unknown(text: str, read: str, defaults: ModelDefaults) -> None:
     unknown = [word for word in unknown_words(read, defaults) if word not in EMPTY_WORDS]
     if not unknown and (not defaults.edits or edits_by_likeness(read, defaults.edits)):
         return
-    nearest = _quoted(nearest_instructions(read, defaults))
+    nearest = nearest_instructions(read, defaults)
     what = f"does not know {', '.join(map(repr, unknown))}"
     if not unknown:
         what = f"has learnt no edit like {text!r}"
-    raise InstructionError(
-        f"the model {what}; did you mean {nearest}? {LIST_COMMAND}; --force tries anyway"
-    )
+    advice = f"did you mean {_quoted(nearest)}? {LIST_COMMAND}" if nearest else _example(defaults)
+    raise InstructionError(f"the model {what}; {advice}; --force tries anyway")
+
+
+def _example(defaults: ModelDefaults) -> str:
+    """Return what to type instead: an instruction that the model knows, or else its words."""
+    if defaults.instructions:
+        return f"say what, as in {_quoted(defaults.instructions[:1])}"
+    return f"it knows: {', '.join(sorted(defaults.words))}"
 
 
 def _nearest_word(word: str, known: AbstractSet[str]) -> str:

@@ -87,5 +87,5 @@ def test_command_prints_a_table_of_cards(model):
 def test_command_ends_a_bad_size_in_one_line():
     result = CliRunner().invoke(app, ["doctor", "--plan", "1280"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("fairy: size '1280'")
+    assert result.stderr.startswith("fairy: --size '1280'")
     assert result.stderr.count("\n") == 1

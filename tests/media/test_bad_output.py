@@ -105,7 +105,7 @@ def test_frames_of_another_size_are_refused(tmp_path, scene):
 
 
 def test_no_frames_are_refused(tmp_path, scene):
-    with pytest.raises(ValueError, match="no frames"):
+    with pytest.raises(ValueError, match="frames is empty"):
         write_video(scene[None][:0], tmp_path / "a.mp4")
 
 

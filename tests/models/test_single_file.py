@@ -118,7 +118,9 @@ def test_dtype_asked_is_the_models(file, folder):
 
 def test_without_network_one_line_says_what_to_do(file, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"^model [^\n]*settings[^\n]*pass config=FOLDER[^\n]*$"):
+    with pytest.raises(
+        ModelError, match=r"^model [^\n]*configuration[^\n]*pass config=FOLDER[^\n]*$"
+    ):
         FairyPipeline.from_pretrained(file, cache_dir=tmp_path / "empty")
 
 

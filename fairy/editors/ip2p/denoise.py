@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
 
 from fairy.anchors.attention import AnchorPass, anchor_attention
@@ -28,6 +27,7 @@ from fairy.editors.ip2p.held import Held, hold, near_source
 from fairy.editors.ip2p.latents import ClipNoise, avoid_single_row
 from fairy.editors.ip2p.levers.base import Lever, Step
 from fairy.editors.ip2p.levers.shared_branches import shared_branches
+from fairy.models.base import retrieve_timesteps
 
 StepCallback = Callable[[int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """(step, timestep, tensors by name) -> those to replace: "latents" (F,C,h,w), "prompt_embeds"

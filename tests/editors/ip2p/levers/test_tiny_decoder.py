@@ -41,7 +41,7 @@ def test_it_decodes_the_scaled_latents_that_the_model_gives(pipe, tmp_path):
     images = pipe(FRAMES, "make it red", output_type="pt", **settings).frames
     # Trained on latents times the scaling factor (0.18215 for SD 1.5): its own factor is 1
     expected = pipe.decoder.decode(latents).sample.clamp(-1, 1)
-    assert torch.allclose(images, expected, atol=1e-5)
+    assert torch.allclose(images, (expected + 1) / 2, atol=1e-5)
 
 
 def test_sources_are_encoded_by_the_models_own(pipe, tmp_path):
