@@ -277,6 +277,11 @@ class Sampling(Settings):
             self.quality, guidance_interval=self.guidance_interval, reuse=self.reuse
         )
 
+    @property
+    def weighs_anchors(self) -> bool:
+        """Whether the anchors count more or less than the frame's own keys, but not nothing."""
+        return self.anchor_strength not in (0, 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compute(Settings):

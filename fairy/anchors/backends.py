@@ -53,7 +53,7 @@ def choose_backend(
     name: str | Backend,
     device: torch.device,
     head_dims: Collection[int] = (),
-    anchor_strength: float = 1.0,
+    strength: float = 1.0,
 ) -> Backend:
     """Return the backend that runs on `device`, and log it with the reason.
 
@@ -65,7 +65,7 @@ def choose_backend(
             object, which is returned unchanged (`fairy.anchors.attention_hooks`).
         device: where the model runs.
         head_dims: the head dimensions of the model's self-attention.
-        anchor_strength: factor on the anchors' weights; 1 is the paper, 0 leaves them out.
+        strength: factor on the anchors' weights; 1 is the paper, 0 leaves them out.
 
     Raises:
         SettingsError: an unknown backend, or one that cannot run here.
@@ -74,7 +74,7 @@ def choose_backend(
         return name
     if name not in BACKENDS:
         raise SettingsError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
-    anchor_bias = math.log(anchor_strength) if anchor_strength > 0 else -math.inf
+    anchor_bias = math.log(strength) if strength > 0 else -math.inf
     missing = (why_not_chosen if name == "auto" else why_not)(device, head_dims)
     if name == "triton" and missing is not None:
         raise SettingsError(f"backend 'triton' cannot run: {missing}; use sdpa or auto")

@@ -118,7 +118,7 @@ def test_every_backend_multiplies_the_anchors_weights_by_their_strength(name, st
     if name == "triton":
         pytest.importorskip("triton")
     inputs = make_inputs(1, 1, 5, 1, 1, 16)
-    out = choose_backend(name, CPU, anchor_strength=strength).attend_anchors(*inputs)
+    out = choose_backend(name, CPU, strength=strength).attend_anchors(*inputs)
     q, k, v, k_anchor, v_anchor = (tensor[0, :, 0].double() for tensor in inputs)
     own, anchor = (q @ k.T / 4).exp(), strength * (q @ k_anchor.T / 4).exp()
     total = own.sum(-1) + anchor.sum(-1)
@@ -137,5 +137,5 @@ def test_anchors_among_themselves_attend_plainly(name):
     if name == "triton":
         pytest.importorskip("triton")
     q, k, v, _, _ = make_inputs(1, 1, 7, 1, 2, 16)
-    out = choose_backend(name, CPU, anchor_strength=0.0).attend(q, k, v)
+    out = choose_backend(name, CPU, strength=0.0).attend(q, k, v)
     assert torch.allclose(out, attention_reference(q, k, v), atol=1e-6)

@@ -77,9 +77,8 @@ def _refused(editor: StockEditor, settings: EditConfig, num_anchors: int) -> Ite
         yield f"anchors_as reference: {name} takes {several}; use --anchors-as attention"
     if settings.text_from == "anchor" and not family.text_sees_frame:
         yield f"text_from anchor: the text encoder of {name} sees no pictures; leave it out"
-    strength_is_one = settings.anchor_strength in (0, 1)
-    if settings.backend == "triton" and not strength_is_one and family.tokens != "all":
-        yield "backend triton: with an anchor_strength between 0 and 1, use sdpa"
+    if settings.backend == "triton" and settings.weighs_anchors and family.tokens != "all":
+        yield "backend triton: for another strength of the anchors than 0 or 1 use sdpa"
     if getattr(editor.denoiser, "is_cache_enabled", False):
         yield (
             f"{name}: a cache of diffusers is enabled, which skips layers whose keys anchors need; "
