@@ -1,4 +1,4 @@
-"""Files <-> frames: the only rooms that import av. They know no model."""
+"""Files <-> frames: the only package that imports av. It does not depend on any model."""
 
 from fairy.media.info import AudioInfo, Frame, VideoInfo
 from fairy.media.read import probe, read_frame_at, read_frames, read_video

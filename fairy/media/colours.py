@@ -1,8 +1,8 @@
-"""Colours between coded frames (YUV) and RGB: which matrix, which range, and how a file says so.
+"""Convert between coded frames (YUV) and RGB: matrix, range and colour tags.
 
 Shapes: one coded frame <-> uint8 (H,W,3), full range RGB with the source's own primaries and
-transfer curve (they are carried through as tags, never converted). Numbers are those of
-ITU-T H.273, which FFmpeg shares. Tests: tests/media/test_colours.py.
+transfer curve (copied as tags, never converted). The numeric codes come from ITU-T H.273;
+FFmpeg uses the same ones. Tests: tests/media/test_colours.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SMPTE170M = 6
 BT2020 = 9
 
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
-# Matrices that swscale does not undo, by FFmpeg's names
+# Matrices that swscale cannot convert from, by FFmpeg's names
 UNKNOWN_MATRICES = {
     8: "ycgco", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c",
     14: "ictcp", 15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
@@ -45,18 +45,18 @@ TRANSFERS = {
     16: "smpte2084", 18: "arib-std-b67",
 }  # fmt: skip
 
-# What players assume of a clip that names no matrix: standard definition below 576 lines.
+# Players assume an untagged clip is standard definition if it has fewer lines than this.
 SD_HEIGHT = 576
 
 
 @dataclass(frozen=True)
 class Colours:
-    """How a clip is tagged: names as FFmpeg writes them.
+    """A clip's colour tags, by FFmpeg's names.
 
     Attributes:
-        matrix: "bt709", "smpte170m" or "bt2020nc"; what the output is written with.
-        primaries: the source's, or those that go with the matrix when it names none.
-        transfer: the source's, or the one that goes with the matrix when it names none.
+        matrix: the output's matrix: "bt709", "smpte170m" or "bt2020nc".
+        primaries: the source's primaries, or the ones that match the matrix if untagged.
+        transfer: the source's transfer curve, or the one that matches the matrix if untagged.
         full_range: whether the source is coded with luma 0-255 ("pc"); the output never is.
     """
 
@@ -77,13 +77,13 @@ class Colours:
 
 
 def default_colours(height: int, *, full_range: bool = False) -> Colours:
-    """Return what players assume of a clip of this coded height that says nothing."""
+    """Return the colours that players assume for an untagged clip of this coded height."""
     name = MATRICES[SMPTE170M if height < SD_HEIGHT else BT709]
     return Colours(matrix=name, primaries=name, transfer=name, full_range=full_range)
 
 
 def frame_colours(frame: av.VideoFrame) -> Colours:
-    """Return the tags for writing the clip of `frame` again."""
+    """Return the tags to use when the clip of `frame` is re-encoded."""
     matrix = MATRICES[_source_matrix(frame)]
     if matrix not in ("bt709", "bt2020nc"):
         matrix = MATRICES[SMPTE170M]
@@ -99,17 +99,17 @@ def frame_colours(frame: av.VideoFrame) -> Colours:
 
 
 def unknown_matrix(frame: av.VideoFrame) -> str | None:
-    """Return the name of the matrix of `frame` if it is one that is not undone."""
+    """Return the name of the matrix of `frame` if swscale cannot convert from it."""
     return UNKNOWN_MATRICES.get(frame.colorspace) if _is_yuv(frame) else None
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Return whether `frame` holds transparency, in a plane or in its palette."""
+    """Return whether `frame` has an alpha channel, as a plane or in its palette."""
     return any(part.is_alpha for part in frame.format.components)
 
 
 def is_transparent(frame: av.VideoFrame) -> bool:
-    """Return whether something can be seen through `frame`."""
+    """Return whether any pixel of `frame` is at least partly transparent."""
     if not has_alpha(frame):
         return False
     rgba = _to_rgb(frame, frame.height, frame.width, "rgba").to_ndarray()
@@ -117,9 +117,9 @@ def is_transparent(frame: av.VideoFrame) -> bool:
 
 
 def to_rgb(frame: av.VideoFrame, height: int, width: int) -> Image:
-    """Decode the colours of `frame` into uint8 (height, width, 3) RGB, full range.
+    """Convert `frame` to uint8 (height, width, 3) RGB, full range.
 
-    What is transparent shows black through.
+    Transparent pixels are composited over black.
     """
     if not has_alpha(frame):
         return np.asarray(_to_rgb(frame, height, width, "rgb24").to_ndarray(), dtype=np.uint8)
@@ -128,12 +128,12 @@ def to_rgb(frame: av.VideoFrame, height: int, width: int) -> Image:
 
 
 def to_rgb16(frame: av.VideoFrame, height: int, width: int) -> npt.NDArray[np.uint16]:
-    """Decode the colours of `frame` into uint16 (height, width, 3) RGB, full range."""
+    """Convert `frame` to uint16 (height, width, 3) RGB, full range."""
     return np.asarray(_to_rgb(frame, height, width, "rgb48le").to_ndarray(), dtype=np.uint16)
 
 
 def on_black(rgba: Image) -> Image:
-    """Return uint8 (H,W,4), straight alpha, laid on black as uint8 (H,W,3)."""
+    """Composite uint8 (H,W,4) with straight alpha over black; return uint8 (H,W,3)."""
     weighted = rgba[..., :3].astype(np.uint16) * rgba[..., 3:]
     return np.asarray((weighted + 127) // 255, dtype=np.uint8)
 
@@ -154,23 +154,23 @@ def _to_rgb(frame: av.VideoFrame, height: int, width: int, pix_fmt: str) -> av.V
 
 
 def _is_yuv(frame: av.VideoFrame) -> bool:
-    """Return whether `frame` has a matrix to undo: YUV and grey do, RGB and palettes do not."""
+    """Return whether `frame` is coded with a matrix: YUV and grey are, RGB and palettes are not."""
     return not frame.format.is_rgb and not frame.format.has_palette
 
 
 class SmallYuv:
-    """Shrinks coded frames of any size and format to one size, without a detour over RGB.
+    """Shrinks coded frames of any size and format to one size, without going through RGB.
 
     The result is yuv444p in limited range, with the frame's own matrix.
     """
 
     def __init__(self, height: int, width: int) -> None:
         self._height, self._width = height, width
-        # Kept from frame to frame: its tables take longer to make than a frame to shrink
+        # Reused for every frame: building its tables takes longer than shrinking a frame
         self._reformatter = VideoReformatter()
 
     def of(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """Return `frame` as (height, width), averaged over the pixels that fall together."""
+        """Return `frame` shrunk to (height, width) by averaging the source pixels (area filter)."""
         return self._reformatter.reformat(
             frame,
             width=self._width,
@@ -184,7 +184,7 @@ class SmallYuv:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a coded picture says of its colours, as H.273 numbers, and its range."""
+    """The colour tags of a coded picture, as H.273 numbers, and its range."""
 
     matrix: int
     primaries: int
@@ -193,9 +193,9 @@ class Tags:
 
 
 def output_tags(colours: Colours, pix_fmt: str) -> Tags:
-    """Return how pictures of `colours` are tagged when they are stored as `pix_fmt`.
+    """Return the tags for pictures of `colours` that are stored as `pix_fmt`.
 
-    YUV is written in limited ("tv") range; RGB has no matrix, and the full range.
+    YUV is written in limited ("tv") range. RGB has no matrix and uses the full range.
     """
     matrix, primaries, transfer = colours.codes()
     if av.VideoFormat(pix_fmt).is_rgb:
@@ -204,7 +204,7 @@ def output_tags(colours: Colours, pix_fmt: str) -> Tags:
 
 
 def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
-    """Code uint8 (H,W,3) RGB as `pix_fmt` with the matrix of `colours`, tagged so."""
+    """Convert uint8 (H,W,3) RGB to `pix_fmt` with the matrix of `colours`, and tag the frame."""
     tags = output_tags(colours, pix_fmt)
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     coded = frame.reformat(
@@ -220,7 +220,7 @@ def from_rgb(image: Image, colours: Colours, pix_fmt: str) -> av.VideoFrame:
 
 
 def chroma_loss(image: Image, colours: Colours) -> float:
-    """Return the mean error in levels of uint8 (H,W,3) after coding as 4:2:0 and back."""
+    """Return the mean error, in levels, of uint8 (H,W,3) after a round trip through 4:2:0."""
     height, width = (side - side % 2 for side in image.shape[:2])
     if not height or not width:
         return 0.0
@@ -230,19 +230,19 @@ def chroma_loss(image: Image, colours: Colours) -> float:
 
 
 def _source_matrix(frame: av.VideoFrame) -> int:
-    """Return the H.273 number of the matrix that `frame` is coded with, guessed like players."""
+    """Return the H.273 number of the matrix of `frame`; if untagged, guess as players do."""
     if frame.colorspace in MATRICES:
         return frame.colorspace
     return SMPTE170M if frame.height < SD_HEIGHT else BT709
 
 
 def _source_range(frame: av.VideoFrame) -> int:
-    """Return the range that `frame` is coded with; unspecified is limited, but for yuvj formats."""
+    """Return the range of `frame`; if untagged, limited, except for yuvj formats."""
     if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
         return frame.color_range
     return ColorRange.JPEG if frame.format.name.startswith("yuvj") else ColorRange.MPEG
 
 
 def _swscale_matrix(matrix: int) -> int:
-    """Return swscale's number for an H.273 matrix: the same, but for SMPTE 170M (its 5)."""
+    """Return swscale's number for an H.273 matrix: the same, except for SMPTE 170M (5)."""
     return 5 if matrix == SMPTE170M else matrix

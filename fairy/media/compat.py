@@ -1,8 +1,8 @@
-"""What differs between the versions of PyAV that Fairy runs with: all of it is here.
+"""All the workarounds for differences between the PyAV versions that Fairy supports.
 
-Checked with PyAV 16.0, 17.0 and 18.1. PyAV 16 has swscale take the chroma of 4:2:0 to be centred
-between the pixels, later ones to be where the clip says: colours at sharp edges differ a little.
-Tests: tests/media/test_compat.py.
+Checked with PyAV 16.0, 17.0 and 18.1. With PyAV 16, swscale assumes that 4:2:0 chroma is centred
+between the pixels. Later versions use the position that the clip is tagged with, so colours at
+sharp edges differ slightly. Tests: tests/media/test_compat.py.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Interpolation
 
-# Bicubic scaling with chroma at full resolution, rounded and not truncated: without these flags of
-# swscale greys come back up to 2 levels off. PyAV has names for all of them only from 18 on.
+# Bicubic scaling with full-resolution chroma and rounding instead of truncation. Without these
+# swscale flags, greys come back up to 2 levels off. PyAV names all of them only from 18 on.
 _FULL_CHR_H_INT, _FULL_CHR_H_INP, _ACCURATE_RND = 0x2000, 0x4000, 0x40000
 ACCURATE_BICUBIC = int(Interpolation.BICUBIC) | _FULL_CHR_H_INT | _FULL_CHR_H_INP | _ACCURATE_RND
-# Swscale's own numbers of BT.709 and BT.601
+# Swscale's own numbers for BT.709 and BT.601
 _SWS_709, _SWS_601 = 1, 5
-# Frames have primaries and transfer curve of their own from PyAV 17 on
+# From PyAV 17 on, frames have their own primaries and transfer curve
 _FRAMES_HAVE_COLOURS = hasattr(av.VideoFrame, "color_trc")
 _UNSPECIFIED = 2
 
 
 def open_input(url: str, options: dict[str, str]) -> InputContainer:
-    """Open a file for reading; metadata that is not UTF-8, as phones write it, is no error."""
+    """Open a file for reading; accept metadata that is not UTF-8, which some phones write."""
     try:
         return av.open(url, options=options, metadata_errors="replace")
     except TypeError:
@@ -36,7 +36,7 @@ def open_input(url: str, options: dict[str, str]) -> InputContainer:
 
 
 def index_end(stream: Stream) -> int:
-    """Return where the last packet that the file's index names ends; 0 for PyAV 16.0."""
+    """Return the byte offset where the last packet in the file's index ends; 0 for PyAV 16.0."""
     entries = getattr(stream, "index_entries", ())
     return max((entry.pos + entry.size for entry in entries), default=0)
 
@@ -44,7 +44,7 @@ def index_end(stream: Stream) -> int:
 def rgb_matrix(source: int | None) -> int | None:
     """Return the `dst_colorspace` for a conversion from YUV with swscale's matrix `source` to RGB.
 
-    RGB has no matrix. But PyAV 16 tells swscale the source's only if this one differs from it.
+    RGB has no matrix, but PyAV 16 passes the source's to swscale only if the two differ.
     """
     if _FRAMES_HAVE_COLOURS or source is None:
         return None
@@ -52,7 +52,7 @@ def rgb_matrix(source: int | None) -> int | None:
 
 
 def keep_colours(frame: av.VideoFrame, decoder: VideoCodecContext) -> None:
-    """Attach primaries and transfer curve to a frame that was just decoded, where it has none."""
+    """Attach primaries and transfer curve to a newly decoded frame if PyAV does not set them."""
     if not _FRAMES_HAVE_COLOURS:
         frame.opaque = (decoder.color_primaries, decoder.color_trc)
 
@@ -66,7 +66,7 @@ def primaries_and_transfer(frame: av.VideoFrame) -> tuple[int, int]:
 
 
 def set_primaries_and_transfer(frame: av.VideoFrame, primaries: int, transfer: int) -> None:
-    """Tag a frame with H.273 numbers; with PyAV 16 the encoder's own tags have to do."""
+    """Tag a frame with H.273 numbers; with PyAV 16 only the encoder's tags reach the file."""
     if _FRAMES_HAVE_COLOURS:
         frame.color_primaries, frame.color_trc = primaries, transfer
     else:
@@ -74,6 +74,6 @@ def set_primaries_and_transfer(frame: av.VideoFrame, primaries: int, transfer: i
 
 
 def copy_disposition(stream: Stream, source: Stream) -> None:
-    """Give `stream` the roles of `source`, such as default or forced."""
-    # A stream takes no `Disposition` before PyAV 18, but the number of one
+    """Copy the roles of `source`, such as default or forced, to `stream`."""
+    # Before PyAV 18, a stream accepts only the number of a `Disposition`
     stream.disposition = source.disposition.value  # type: ignore[assignment]

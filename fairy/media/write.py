@@ -1,7 +1,8 @@
-"""Write an edited clip: codec by the name's suffix, the source's timestamps and audio, one rename.
+"""Write an edited clip with the source's timestamps and audio; the suffix selects the codec.
 
-Shapes: frames uint8 (H,W,3) RGB. A name without suffix is a folder of PNGs. Nothing stands at
-the output until it is whole. Tests: tests/media/test_write.py, tests/media/test_bad_output.py.
+Shapes: frames uint8 (H,W,3) RGB. A name without a suffix is a folder of PNGs. The output appears
+only once it is complete, by one rename.
+Tests: tests/media/test_write.py, tests/media/test_bad_output.py.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def check_new_file(path: Path, *, overwrite: bool, read: Collection[Path] = ()) 
 
     Raises:
         MediaError: its folder does not exist.
-        OutputExistsError: it exists, and `overwrite` is False; or it is one of those that are
-            `read`, under any name.
+        OutputExistsError: the file exists and `overwrite` is False, or it is one of the files in
+            `read`, possibly under another name.
     """
     for other in read:
         if is_same(path, other):
@@ -63,11 +64,11 @@ def check_new_file(path: Path, *, overwrite: bool, read: Collection[Path] = ()) 
 def check_output(
     out: str | Path, overwrite: bool = False, media: MediaConfig | None = None
 ) -> None:
-    """Refuse an output that cannot be written; call it before any work is done.
+    """Check that the output can be written; call it before any work is done.
 
     Raises:
-        OutputExistsError: it is there, and `overwrite` is False or it is no folder of PNGs.
-        MediaError: its folder is missing, or its suffix names no container we write.
+        OutputExistsError: it exists, and `overwrite` is False or it is not a folder of PNGs.
+        MediaError: its folder is missing, or its suffix is not a supported container.
     """
     out = Path(out)
     check_new_file(out, overwrite=True)
@@ -91,10 +92,10 @@ def check_output(
 
 
 def check_holds(out: str | Path, num_frames: int) -> None:
-    """Refuse to write a clip of more than one frame into one picture.
+    """Refuse to write a clip of more than one frame to a single picture.
 
     Raises:
-        MediaError: `out` is named as one picture.
+        MediaError: `out` has the suffix of a picture, and the clip has several frames.
     """
     if num_frames > 1 and Path(out).suffix.lower() in IMAGE_SUFFIXES and not Path(out).is_dir():
         raise MediaError(
@@ -104,10 +105,10 @@ def check_holds(out: str | Path, num_frames: int) -> None:
 
 
 def check_times(out: str | Path, info: VideoInfo, media: MediaConfig | None = None) -> None:
-    """Refuse a clip with two frames that lie further apart in time than the file `out` can say.
+    """Refuse a clip whose gap between two frames is too long for the container of `out`.
 
     Raises:
-        MediaError: with what can be used instead.
+        MediaError: the gap is too long; the message names the alternatives.
     """
     out = Path(out)
     if out.is_dir() or out.suffix.lower() not in CONTAINERS:
@@ -119,11 +120,12 @@ def check_times(out: str | Path, info: VideoInfo, media: MediaConfig | None = No
 
 
 class VideoWriter:
-    """Writes frames to `out` as a context manager; the file appears whole or not at all.
+    """Context manager that writes frames to `out`; the file appears complete or not at all.
 
-    Codecs and pixels: `fairy.media.encoding.codecs`. An odd height or width is padded by one line
-    where the codec takes even ones only. A GIF has a palette per frame on a grid of 1/100 s, at
-    least 2/100 s apart. The source's other tracks come along: `fairy.media.encoding.other_streams`.
+    `fairy.media.encoding.codecs` chooses codec and pixel format. If the codec accepts only even
+    sizes, an odd height or width is padded by one line. A GIF has one palette per frame; its times
+    are multiples of 1/100 s and at least 2/100 s apart. `fairy.media.encoding.other_streams` copies
+    the source's other tracks.
     """
 
     def __init__(
@@ -132,11 +134,11 @@ class VideoWriter:
         comment: str | None = None, part: Path | None = None,
         when_whole: Callable[[Path], None] = lambda part: None,
     ) -> None:  # fmt: skip
-        """Prepare to write frames of (height, width), timed, tagged and sounding like `info`.
+        """Prepare to write frames of (height, width) with the times, tags and audio of `info`.
 
-        `media` names codec and pixels; `comment` joins the source's metadata; `part`, on the
-        same disk as `out`, is what is written before it is renamed to it, and `when_whole` is
-        called with it just before that.
+        `media` sets codec and pixel format. `comment` is added to the source's metadata. The
+        writer first writes to `part`, which must be on the same disk as `out`, then calls
+        `when_whole` with it and renames it to `out`.
 
         Raises:
             OutputExistsError, MediaError: as `check_output`.
@@ -146,12 +148,12 @@ class VideoWriter:
         self._info, self._copy_tracks, self._overwrite = info, copy_tracks, overwrite
         self._shape = (height, width, 3)
         self._media, self._comment = media, comment
-        # Beside the output, so that publishing is a rename within one file system.
+        # Next to the output, so that publishing is a rename within one file system.
         self._when_whole = when_whole
         self._part = part or beside(self._out, f".{os.getpid()}.part", hidden=True)
 
     def __enter__(self) -> VideoWriter:
-        """Open the hidden file beside the output."""
+        """Open the hidden file next to the output."""
         try:
             with _errors_of(self._out):
                 self._sink = self._open()
@@ -162,15 +164,15 @@ class VideoWriter:
 
     @property
     def in_segments(self) -> bool:
-        """Whether the file can be joined from segments, as GIFs and PNGs cannot."""
+        """Whether the file can be joined from segments; GIFs and PNGs cannot."""
         encoding = self._encoding()
         return encoding is not None and encoding.codec.encoder != "gif"
 
     def try_encoder(self) -> None:
-        """Encode one picture for nothing, so that what the codec refuses is said before the work.
+        """Encode one test picture, so that an unsupported size or rate fails before the work.
 
         Raises:
-            MediaError: it takes no pictures of this size and rate.
+            MediaError: the codec does not support pictures of this size and rate.
         """
         encoder = self.part_encoder()
         try:
@@ -186,7 +188,7 @@ class VideoWriter:
             encoder.abandon()
 
     def part_encoder(self) -> VideoEncoder:
-        """Return an encoder whose packets `copy` takes, for a file that is `in_segments`."""
+        """Return an encoder whose packets can be passed to `copy`; requires `in_segments`."""
         encoding = self._encoding()
         assert encoding is not None
         return VideoEncoder(Path(os.devnull), encoding, self._info, *self._shape[:2], tracks=False)
@@ -205,7 +207,7 @@ class VideoWriter:
         return PngFolder(self._part)
 
     def _encoding(self) -> Encoding | None:
-        """Return how the file is encoded, or None for pictures."""
+        """Return the encoding of a video file, or None for pictures."""
         if self._out.is_dir() or self._out.suffix.lower() not in CONTAINERS:
             return None
         height, width, _ = self._shape
@@ -217,9 +219,9 @@ class VideoWriter:
         )
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
-        """Write one frame uint8 (H,W,3), shown at `pts * time_base` seconds, after the last one.
+        """Write the next frame, uint8 (H,W,3), shown at `pts * time_base` seconds.
 
-        `duration`, in ticks, matters for the last frame; 0 when unknown.
+        `pts` must increase. `duration`, in ticks, matters only for the last frame; 0 if unknown.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(
@@ -230,7 +232,7 @@ class VideoWriter:
             self._sink.write(image, pts, time_base, duration)
 
     def copy(self, packet: VideoPacket) -> None:
-        """Add a packet of another encoder of the same settings (`encoding.segments`)."""
+        """Add a packet from another encoder with the same settings (`encoding.segments`)."""
         assert isinstance(self._sink, VideoEncoder)
         with _errors_of(self._out):
             self._sink.copy(packet)
@@ -241,7 +243,7 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Publish the file, or remove what was begun when the block was left by an exception."""
+        """Publish the file, or remove the partial one if the block raised an exception."""
         try:
             if kind is None:
                 with _errors_of(self._out):
@@ -249,7 +251,7 @@ class VideoWriter:
                     self._when_whole(self._part)
                     _publish(self._part, self._out, self._overwrite)
             else:
-                # The user gets the exception that ended the block, not this one.
+                # The user should see the exception that ended the block, not this one.
                 with suppress(av.error.FFmpegError, OSError):
                     self._sink.abandon()
         finally:
@@ -266,12 +268,12 @@ def write_video(
         frames: uint8 (T,H,W,3), PIL images, floats in [0,1] as (T,H,W,3) or tensors (T,3,H,W), or
             an iterable of such frames: anything that `FairyPipeline` returns.
         path: the file or folder to write.
-        fps: frames per second; 29.97 and the like are NTSC's rates, 30000/1001.
-        overwrite: replace what is there.
-        media: how, such as its `crf`; by default as the name asks for.
+        fps: frames per second; rates like 29.97 are taken as the exact NTSC ones, 30000/1001.
+        overwrite: replace an existing output.
+        media: encoding settings such as `crf`; by default the suffix decides.
 
     Raises:
-        ValueError: no frames, frames of another form, or no rate.
+        ValueError: there are no frames, they have another form, or the rate is invalid.
         FairyError: the output cannot be written.
     """
     images = (to_uint8(picture(one, index)) for index, one in enumerate(listed(frames)))
@@ -295,7 +297,7 @@ class _Sink(Protocol):
 
 
 def _check_images(out: Path, media: MediaConfig | None) -> None:
-    """Refuse settings that only a video file can have."""
+    """Refuse settings that apply only to video files."""
     asked = media or MediaConfig()
     for name, value in (("codec", asked.codec), ("crf", asked.crf), ("pix-fmt", asked.pix_fmt)):
         if value is not None:
@@ -306,10 +308,10 @@ def _check_images(out: Path, media: MediaConfig | None) -> None:
 
 
 def _publish(part: Path, out: Path, overwrite: bool) -> None:
-    """Put the finished `part` in the place of `out` by one rename.
+    """Rename the finished `part` to `out`.
 
     Raises:
-        OutputExistsError: something has appeared at `out` that may not be replaced.
+        OutputExistsError: something that must not be replaced has appeared at `out`.
     """
     if out.is_dir():
         check_folder(out, overwrite)
@@ -320,7 +322,7 @@ def _publish(part: Path, out: Path, overwrite: bool) -> None:
 
 
 def _remove(part: Path) -> None:
-    """Remove what was begun; nothing is there after a clean end."""
+    """Remove the partial output, if any; after a clean end there is none."""
     if part.is_dir():
         shutil.rmtree(part)
     else:
@@ -329,7 +331,7 @@ def _remove(part: Path) -> None:
 
 @contextmanager
 def _errors_of(out: Path) -> Iterator[None]:
-    """Turn what FFmpeg and the file system say while writing into one line for the user."""
+    """Turn FFmpeg and file system errors while writing into one line for the user."""
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:

@@ -1,4 +1,4 @@
-"""The boxes that MP4, MOV and HEIC files consist of (ISO/IEC 14496-12, 4.2).
+"""Parse the boxes that make up MP4, MOV and HEIC files (ISO/IEC 14496-12, 4.2).
 
 Tests: tests/media/decoding/test_boxes.py.
 """
@@ -18,9 +18,9 @@ _LARGE = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Box:
-    """A box: its type, and where its content starts and ends in the file.
+    """A box: its type, and the byte offsets where its content starts and ends in the file.
 
-    The end is the one in the box; in a truncated file it is past the file's end.
+    The end comes from the box's own size field; in a truncated file it is past the file's end.
     """
 
     kind: bytes
@@ -29,13 +29,13 @@ class Box:
 
 
 def top_boxes(path: Path) -> list[Box]:
-    """Return the readable boxes of a file."""
+    """Return the readable top-level boxes of a file."""
     with path.open("rb") as file:
         return list(boxes(file, 0, os.fstat(file.fileno()).st_size))
 
 
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes between two places in a file."""
+    """Yield the boxes between two byte offsets of a file."""
     while start + _HEAD.size <= end:
         file.seek(start)
         size, kind = _HEAD.unpack(file.read(_HEAD.size))
@@ -46,10 +46,10 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
                 return
             size, content = *_LARGE.unpack(large), content + _LARGE.size
         elif size == 0:
-            # Up to the end
+            # The box extends to the end
             size = end - start
         if start + size < content:
-            # No box is shorter than its head
+            # Invalid: shorter than its own header
             return
         yield Box(kind, content, start + size)
         start += size

@@ -1,9 +1,9 @@
-"""Packets on one clock, where a file's own jumps, starts again or starts anywhere.
+"""Put a file's packets on one continuous clock, even if its timestamps jump or start anywhere.
 
-Recordings (.ts, .vob, .flv) that are joined, or go on after a break, jump back or hours forward,
-in the middle. From there on all streams are shifted by the same, so that they stay in step and none
-overlaps what it had before. A recording's clock is also made to start at 0: it counts from when the
-recorder was switched on. Tests: tests/media/decoding/test_clock.py.
+In recordings (.ts, .vob, .flv) that were joined or interrupted, timestamps can jump back, or
+forward by hours. From each jump on, all streams are shifted by the same amount, so that they stay
+in sync and none overlaps its earlier part. A recording's clock often counts from when the recorder
+was switched on, so it is also shifted to start at 0. Tests: tests/media/decoding/test_clock.py.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from fairy.media.decoding.programmes import programmes
 
 AnyPacket: TypeAlias = "Packet[Stream]"
 
-# Their clock is the recorder's: it may start anywhere, and a jump is a break in the recording
+# These use the recorder's clock: it may start anywhere, and a jump is a break in the recording
 _RECORDINGS = ("mpegts", "mpeg", "flv", "asf")
-# Times in these come from tables of durations, which cannot jump
+# Times in these come from tables of durations, so they cannot jump
 _STEADY = ("mov,", "avi", "gif", "image2")
-# Decoding times never go back; this is more than any rounding.
+# Decoding times never go back; this tolerance is larger than any rounding error.
 MAX_BACK_S = 0.05
 # FFmpeg's own limit (dts_delta_threshold) for recordings
 MAX_FORWARD_S = 10.0
-# Elsewhere a picture may be shown for long, but sound and pictures do not pause for an hour
+# Elsewhere a picture may be shown for a long time, but a clip with sound does not pause for an hour
 MAX_PAUSE_S = 3600.0
 
 
 def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator[AnyPacket]:
-    """Yield the packets of `streams` in the file's order, and FFmpeg's empty ones at the end."""
+    """Yield the packets of `streams` in file order, then FFmpeg's empty flush packets."""
     clock = clock_of(container)
     if clock.is_steady:
         yield from container.demux(list(streams))
@@ -48,9 +48,9 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
     counts = dict.fromkeys(deciding, 0)
     shift_s = 0.0
     for packet in container.demux(list((deciding | wanted).values())):
-        # The empty packets at the end have their stream, but not its index
+        # The flush packets have a stream, but no stream index of their own
         index = packet.stream.index
-        # Streams that do not decide, such as subtitles, are shifted as the packet before theirs
+        # Other streams, such as subtitles, get the shift of the packet before
         if index in counts:
             shift_s = clock.shift_s(index, counts[index])
             counts[index] += 1
@@ -63,11 +63,11 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
 
 @dataclass(frozen=True)
 class Clock:
-    """By how much the packets of a file are shifted.
+    """The time shifts for the packets of a file.
 
     Attributes:
-        shifts_s: for each stream whose times decide (pictures and sound), by its index: the numbers
-            of the packets from which a shift holds, in order, and the shift in seconds.
+        shifts_s: maps each video and audio stream's index to pairs, in order: the number of the
+            first packet that a shift applies to, and the shift in seconds.
     """
 
     shifts_s: dict[int, tuple[tuple[int, float], ...]]
@@ -83,7 +83,7 @@ class Clock:
 
 
 def clock_of(container: InputContainer) -> Clock:
-    """Return the clock of an open file; reads the file once for as long as it does not change."""
+    """Return the clock of an open file; cached until the file changes."""
     if container.format.name.startswith(_STEADY):
         return Clock({})
     path = Path(shown_name(container))
@@ -107,7 +107,7 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
                     if packet.stream_index in group:
                         tracker.add(packet)
         except av.error.FFmpegError:
-            # Whoever reads the file to the end says so
+            # The code that reads the packets reports this error
             pass
         shifts: dict[int, tuple[tuple[int, float], ...]] = {
             stream.index: ((0, 0.0),) for stream in streams
@@ -118,12 +118,12 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
 
 
 def _shifts(parts: Sequence[_Part], is_recording: bool) -> dict[int, tuple[tuple[int, float], ...]]:
-    """Return for each stream from which packet on it is shifted, and by how many seconds."""
+    """Return each stream's (first packet number, shift in seconds) pairs."""
     shift_s = -parts[0].shown_s if is_recording and parts[0].starts else 0.0
     shifts = [shift_s]
     for before, after in pairwise(parts):
         both = before.ends.keys() & after.starts.keys()
-        # No stream overlaps what it had before
+        # Shift enough that no stream overlaps its earlier part
         shift_s += max(
             (before.ends[index] - after.starts[index] for index in both),
             default=max(before.ends.values()) - min(after.starts.values()),
@@ -133,7 +133,7 @@ def _shifts(parts: Sequence[_Part], is_recording: bool) -> dict[int, tuple[tuple
     for part, shift_s in zip(parts, shifts, strict=True):
         for index, first in part.first.items():
             earlier = placed.setdefault(index, [])
-            # Packets before a stream's first known time are shifted with it
+            # Packets before a stream's first known time get the same shift
             earlier.append((first if earlier else 0, shift_s))
     return {index: tuple(found) for index, found in placed.items()}
 
@@ -143,8 +143,8 @@ class _Part:
     """A stretch between two jumps.
 
     Attributes:
-        first, starts, latest, ends: of each stream the number of its first packet, the decoding
-            times of the first and of the latest, and when that ends.
+        first, starts, latest, ends: for each stream, the number of its first packet, its earliest
+            and latest decoding times, and its latest end.
         shown_s: the earliest time at which something is shown or heard.
     """
 
@@ -158,7 +158,7 @@ class _Part:
         """Add a stream's packet `number`, whose decoding time is known."""
         index, start = packet.stream_index, float((_decoding_time(packet) or 0) * packet.time_base)
         shown = start if packet.pts is None else float(packet.pts * packet.time_base)
-        # Where it is not known, a packet lasts as long as the one before
+        # Unknown durations: assume the packet lasts as long as the one before
         step = start - self.latest.get(index, start)
         end = start + (float((packet.duration or 0) * packet.time_base) or step)
         self.first.setdefault(index, number)
@@ -168,7 +168,7 @@ class _Part:
         self.shown_s = min(self.shown_s, shown)
 
     def fits(self, index: int, time_s: float, max_forward: float) -> bool:
-        """Return whether a stream's packet at this time can be in the part."""
+        """Return whether a stream's packet at this time can belong to this part."""
         if time_s > max(self.ends.values()) + max_forward:
             return False
         earliest = self.latest.get(index, min(self.starts.values()) - MAX_FORWARD_S)
@@ -176,7 +176,7 @@ class _Part:
 
 
 class _Tracker:
-    """Divides the packets of one clock, given in the file's order, into `parts`."""
+    """Splits the packets of one clock, added in file order, into `parts`."""
 
     def __init__(self, max_forward: float) -> None:
         self._max_forward = max_forward
@@ -201,12 +201,12 @@ class _Tracker:
         parts[place].add(packet, number)
 
     def _place(self, now: int, index: int, time_s: float) -> int:
-        """Return in which part a packet is: its stream's, the newest, or one that it begins."""
+        """Return the index of a packet's part: its stream's, the newest, or a new one."""
         newest = len(self.parts) - 1
         stays = self.parts[now].fits(index, time_s, self._max_forward)
         if now == newest or not self.parts[newest].fits(index, time_s, self._max_forward):
             return now if stays else newest + 1
-        # It may be the end of one part or the start of the next: the nearer one
+        # It can be the end of one part or the start of the next: choose the nearer one
         start, end = (
             min(self.parts[newest].starts.values()),
             self.parts[now].ends.get(index, time_s),
@@ -215,7 +215,7 @@ class _Tracker:
 
 
 def _decoding_time(packet: AnyPacket) -> int | None:
-    """Return the packet's decoding time; where FFmpeg counted it on over a jump, the time shown."""
+    """Return the packet's dts, or its pts where FFmpeg extrapolated the dts across a jump."""
     if packet.dts is None or packet.pts is None:
         return packet.dts
     is_close = 0 <= (packet.pts - packet.dts) * packet.time_base <= MAX_FORWARD_S

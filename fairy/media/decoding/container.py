@@ -1,4 +1,4 @@
-"""Open a media file, or say in one line what is wrong with it and what to do.
+"""Open a media file, or report in one line what is wrong with it and how to fix it.
 
 Tests: tests/media/test_bad_input.py.
 """
@@ -24,7 +24,8 @@ from fairy.media.decoding.boxes import top_boxes
 from fairy.media.decoding.protection import is_encrypted, is_of_tiles
 from fairy.media.folder import HEIC_ADVICE
 
-# Playlists, which name other files (one that names itself never ends), and text as pictures of it.
+# Playlists, which refer to other files (one that refers to itself never ends), and text formats
+# that FFmpeg renders as pictures.
 _NO_CLIPS = {"hls", "concat", "sdp", "tty", "bin", "xbin", "adf", "idf"}
 
 
@@ -32,7 +33,7 @@ _NO_CLIPS = {"hls", "concat", "sdp", "tty", "bin", "xbin", "adf", "idf"}
 def open_video(
     path: Path, stream_index: int | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open `path` and one video stream (None: the best), or say in one line why that cannot be."""
+    """Open `path` and one video stream (None: the best), or raise a one-line MediaError."""
     container = open_container(path)
     with container:
         _check_whole(path, container)
@@ -54,12 +55,12 @@ def open_container(path: Path) -> InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty (0 bytes): copy or download it again")
     try:
-        # "file:" keeps a colon in the name from being taken for a protocol, and the allow lists
-        # keep FFmpeg from reading other files.
+        # "file:" keeps FFmpeg from parsing a colon in the name as a protocol, and the allow lists
+        # keep it from reading other files.
         return open_input(
             f"file:{path}", {"protocol_whitelist": "file", "format_whitelist": _formats()}
         )
-    # An argument is wrong, says FFmpeg, where the format is none of those that are tried.
+    # FFmpeg reports an invalid argument if the format is not in the allow list.
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise MediaError(f"{path}: {_why_unreadable(path)}") from error
     except av.error.EOFError as error:
@@ -71,25 +72,25 @@ def open_container(path: Path) -> InputContainer:
 
 
 def why_undecodable(path: Path, container: InputContainer, stream: VideoStream) -> str:
-    """Tell pictures that are encrypted from those that are damaged."""
+    """Explain whether the pictures are encrypted or damaged."""
     if is_encrypted(path, container, stream):
         return "its pictures are encrypted (DRM): give a copy without protection"
     return "no frame can be decoded: is the file damaged?"
 
 
 def shown_name(container: Container) -> str:
-    """Return the name of an open file as the user knows it."""
+    """Return the name of an open file without the "file:" prefix."""
     return container.name.removeprefix("file:")
 
 
 @cache
 def _formats() -> str:
-    """Return the formats that are tried, as FFmpeg takes them."""
+    """Return the allowed formats as a comma-separated list for FFmpeg."""
     return ",".join(sorted(av.formats_available - _NO_CLIPS))
 
 
 def _why_missing(path: Path) -> str:
-    """Tell an address, of whose slashes a path keeps one, from a name that is wrong."""
+    """Distinguish a URL (`Path` collapses its two slashes to one) from a wrong name."""
     if path.as_posix().startswith("file:/"):
         return f"an address: give the path, {unquote(path.as_posix().removeprefix('file:'))}"
     if re.match(r"\w+:/", path.as_posix()) and not path.drive:
@@ -100,7 +101,7 @@ def _why_missing(path: Path) -> str:
 
 
 def _why_unreadable(path: Path) -> str:
-    """Tell a clip that is cut short from a file that never was one, by its first bytes."""
+    """Distinguish a truncated clip from a file that is not a video, by its first bytes."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
@@ -109,9 +110,9 @@ def _why_unreadable(path: Path) -> str:
 
 
 def _check_whole(path: Path, container: InputContainer) -> None:
-    """Refuse a file that ends before the packets which its own index names.
+    """Refuse a file that ends before the packets listed in its own index.
 
-    A fragmented one has an index in each fragment: all but the last can be read.
+    A fragmented file has an index in each fragment, so all but the last can be read.
     """
     found = top_boxes(path) if container.format.name.startswith("mov,") else []
     if any(box.kind == b"moof" for box in found):
@@ -126,7 +127,7 @@ def _check_whole(path: Path, container: InputContainer) -> None:
 
 
 def _video_stream(path: Path, container: InputContainer, index: int | None) -> VideoStream:
-    """Return the video stream at `index`, or the best that is not a cover picture."""
+    """Return the video stream at `index`, or the best one that is not a cover picture."""
     known = {stream.index: stream for stream in container.streams.video}
     if index is not None and known and index not in known:
         raise MediaError(
@@ -139,7 +140,7 @@ def _video_stream(path: Path, container: InputContainer, index: int | None) -> V
             f"{path}: no video stream found ({num_audio} audio streams); is this the right file?"
         )
     assert isinstance(stream, VideoStream)
-    # The stubs say there always is one; FFmpeg makes none for a codec it does not know.
+    # The type stubs say it is never None, but FFmpeg creates none for an unknown codec.
     codec: VideoCodecContext | None = stream.codec_context
     if codec is None:
         raise MediaError(f"{path}: its video codec is unknown: convert it to H.264 first")

@@ -1,9 +1,9 @@
-"""The pictures of a clip by number; a seek skips those that nobody asks for.
+"""Access a clip's pictures by number; seeking skips the ones that are not requested.
 
-A seek must not change a picture, so it is only tried where `FrameIndex` knows every picture and
-every key frame. Whatever then differs from the index (another packet, damage, interlaced pictures,
-which the filter joins with their neighbours) ends seeking: the clip is decoded from the start,
-which is always right. Tests: tests/media/decoding/test_cursor.py.
+Seeking must not change a picture, so the cursor seeks only if `FrameIndex` knows every picture and
+every key frame. If anything then differs from the index (another packet, damage, or interlaced
+pictures, which the filter mixes with their neighbours), the cursor stops seeking and decodes the
+clip from the start, which is always correct. Tests: tests/media/decoding/test_cursor.py.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from fairy.media.decoding.index import Entry, FrameIndex, frame_index
 
 
 class PictureCursor:
-    """Goes forward through the pictures of a clip; a context manager.
+    """Context manager that moves forward through the pictures of a clip.
 
     Args:
         path: the file.
-        stream_index: of the video stream; None for the best.
+        stream_index: index of the video stream; None for the best.
         strict: raise MediaError when a picture cannot be decoded.
 
     Attributes:
-        time_base: seconds of one tick of `Picture.pts`, known once the file is open.
+        time_base: seconds per tick of `Picture.pts`; set once the file is open.
     """
 
     time_base: Fraction
@@ -66,7 +66,7 @@ class PictureCursor:
         self._file.close()
 
     def at(self, number: int) -> Picture | None:
-        """Return picture `number`, None past the end; numbers must grow from call to call."""
+        """Return picture `number`, or None past the end; each call needs a larger number."""
         if self._may_seek and number > self._next_number:
             self._approach(number)
         while True:
@@ -83,7 +83,7 @@ class PictureCursor:
                 return picture
 
     def log_damage(self) -> None:
-        """Log warnings for the pictures that were lost, or late, where decoding went by."""
+        """Log warnings for lost or late pictures among those decoded so far."""
         self._decoding.log_damage()
 
     def _decode_from_start(self) -> None:
@@ -116,13 +116,13 @@ class PictureCursor:
 
 
 class _InexactError(Exception):
-    """A picture is not the one that decoding from the start would give."""
+    """A picture may differ from the one that decoding from the start gives."""
 
 
 def _packets_from(
     container: InputContainer, stream: VideoStream, entry: Entry
 ) -> Iterator[AnyPacket]:
-    """Seek to an entry and yield the packets from there on; none if the file cannot be sought."""
+    """Seek to an entry and yield the packets from there; none if the file is not seekable."""
     try:
         container.seek(entry.pts, stream=stream)
     except av.error.FFmpegError:
@@ -131,7 +131,7 @@ def _packets_from(
 
 
 def _checked(pictures: Pictures, index: FrameIndex, number: int) -> Iterator[Picture]:
-    """Yield the pictures from `number` on, as long as each is what the index says."""
+    """Yield the pictures from `number` on; raise _InexactError if one differs from the index."""
     for picture in pictures:
         if (
             number >= len(index.times)

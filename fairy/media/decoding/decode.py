@@ -1,9 +1,9 @@
-"""Packets to decoded pictures: each once, in the order shown, the last good one where one is lost.
+"""Decode packets to pictures, each once, in display order; repeat the last good one for lost ones.
 
-The packets define the timeline. Where every packet is one picture (`is_one_to_one`), every packet
-that is shown has its picture here, decoded or standing in, so counting packets counts pictures.
-Elsewhere (VP8's hidden pictures, streams without times) a picture stands in only for a packet that
-the decoder refused. Tests: tests/media/decoding/test_decode.py.
+The packets define the timeline. If every packet is one picture (`is_one_to_one`), every shown
+packet yields a picture, either decoded or a copy, so counting packets counts pictures. Otherwise
+(VP8's hidden pictures, streams without times), only a packet that the decoder rejected is replaced
+by a copy. Tests: tests/media/decoding/test_decode.py.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 # Codecs and containers in which every packet is one picture with its own time.
 _CODECS = {"h264", "hevc", "av1", "vp9", "mjpeg", "h263", "prores", "ffv1", "png"}
 _CONTAINERS = ("mov,", "matroska,")
-# AVI and bare streams hold no times to show pictures at, and FFmpeg's guesses are wrong for codecs
-# that decode pictures in another order: there each is shown at the next decoding time.
+# AVI and raw streams store no presentation times, and FFmpeg's guesses are wrong for codecs that
+# reorder pictures. For these, each picture is shown at the next decoding time.
 _WITHOUT_TIMES = {"avi", "h264", "hevc", "m4v", "mpegvideo"}
 _REORDERING = {"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video", "vc1", "wmv3"}
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -42,9 +42,9 @@ class Picture:
 
     Attributes:
         frame: as FFmpeg decoded it.
-        pts: when it is shown; grows from picture to picture.
-        duration: how long; 0 if the file does not say.
-        stands_in: whether the picture is a copy, because its own could not be decoded.
+        pts: when it is shown; increases from picture to picture.
+        duration: how long it is shown; 0 if the file does not specify it.
+        stands_in: whether this is a copy of another picture because its own cannot be decoded.
     """
 
     frame: av.VideoFrame
@@ -76,27 +76,27 @@ def readable_packets(container: InputContainer, stream: VideoStream) -> Iterator
 
 
 def is_shown(packet: AnyPacket) -> bool:
-    """Return whether a packet holds a picture within the file's edit list."""
+    """Return whether a packet holds a visible picture within the file's edit list."""
     return packet.size > 0 and not packet.is_discard and not is_hidden_vp9(packet)
 
 
 class Pictures:
     """Iterates over the pictures of a stream.
 
-    Decoding uses slice threads, FFmpeg's default here: with frame threads a damaged packet would
-    also damage its neighbours.
+    Decoding uses slice threads, the default here: with frame threads, a damaged packet would also
+    damage its neighbours.
 
     Args:
         stream: the video stream.
-        packets: its packets, from a key frame on.
-        start: pictures shown before this time are dropped: they may depend on earlier packets.
+        packets: its packets, starting at a key frame.
+        start: drop pictures shown before this time: they may depend on earlier packets.
         strict: raise MediaError when a picture cannot be decoded.
 
     Attributes:
-        num_shown: pictures given so far.
-        num_lost: of these, the ones that stand in for another.
-        num_late: of these, the ones whose own time was not after the one before.
-        is_damaged: whether the decoder refused a packet or marked a picture as corrupt.
+        num_shown: pictures yielded so far.
+        num_lost: of these, copies that replace a picture that cannot be decoded.
+        num_late: of these, pictures whose own time was not after the one before.
+        is_damaged: whether the decoder rejected a packet or marked a picture as corrupt.
     """
 
     def __init__(
@@ -114,11 +114,11 @@ class Pictures:
             stream.container.format.name not in _WITHOUT_TIMES
             or stream.codec_context.codec.canonical_name not in _REORDERING
         )
-        # Decoding times, from the first key frame on, that no picture has yet
+        # Decoding times, from the first key frame on, not yet assigned to a picture
         self._slots: deque[int] = deque()
         self._has_begun = False
         self._drop_before, self._start = start, start
-        # Times of the pictures that are still to come, with their durations
+        # Times of the pictures still expected -> their durations
         self._due: dict[int, int] = {}
         self._last: Picture | None = None
         self._stood_in: set[int] = set()
@@ -126,7 +126,7 @@ class Pictures:
         self.is_damaged = False
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield every picture once, in the order shown."""
+        """Yield every picture once, in display order."""
         for packet in self._packets:
             for frame in self._decode(packet):
                 yield from self._place(frame)
