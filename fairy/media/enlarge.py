@@ -1,12 +1,12 @@
-"""Enlarges an edited frame to its source's size, and takes the detail from the source.
+"""Enlarge an edited frame to its source's size, taking fine detail from the source.
 
-source (H,W,3) + edited (h,w,3) -> (H,W,3), uint8. The edit of the *small* frames is fitted by
-affine maps of colours (source -> edited): one for the whole frame, and what that leaves by one
-around every pixel. The maps are enlarged instead of the picture, and applied to the source at full
-size. So hair and bricks of the source return in the edit's colours, and an edit that is an affine
-map of colours, such as no change at all, comes out exact. What the maps do not explain, such as
-outlines that the edit drew, is enlarged as a picture and added, small differences (mostly a small
-model's noise) less than large ones.
+source (H,W,3) + edited (h,w,3) -> (H,W,3), uint8. Affine colour maps (source -> edited) are fitted
+to the *small* frames: one for the whole frame, then one around every pixel for the remaining
+difference. The maps, not the picture, are enlarged and applied to the full-size source. This
+restores the source's hair and bricks in the edit's colours. An edit that is itself an affine colour
+map, such as no change at all, is reproduced exactly. What the maps do not explain, such as outlines
+that the edit drew, is enlarged as a picture and added. Small differences, mostly noise from a small
+model, are weighted less than large ones.
 Sources: He and Sun, "Fast Guided Filter", arXiv 1505.00996; Chen et al., "Bilateral Guided
 Upsampling", SIGGRAPH Asia 2016. Tests: tests/media/test_enlarge.py.
 """
@@ -22,11 +22,11 @@ from fairy.media.colours import Image
 from fairy.media.frames import resize
 from fairy.settings import ENLARGERS
 
-# Half the side of the window, in pixels of the small frame, that a map is fitted in.
+# Radius of the window that a map is fitted in, in pixels of the small frame.
 RADIUS_PX = 2
-# Variance of colour, of values in [0,1], below which a window says little about its map.
+# Colour variance, for values in [0,1], below which a window is too flat to determine its map.
 FLAT_VARIANCE = 4e-4
-# Differences under this, of values in [0,1], are mostly noise.
+# Differences below this, for values in [0,1], are mostly noise.
 NOISE = 0.07
 
 _Floats = NDArray[np.float32]
@@ -36,14 +36,14 @@ def enlarge(source: Image, edited: Image, size: tuple[int, int], *, method: str)
     """Return `edited` uint8 (h,w,3) at `size`, (height, width).
 
     Args:
-        source: the frame that was edited, of that size; only "guided" looks at it.
-        edited: the edited frame; one that is not smaller is resized without the source.
-        size: of the result.
+        source: the frame that was edited, at that size; only "guided" uses it.
+        edited: the edited frame; if it is not smaller, it is resized without the source.
+        size: size of the result.
         method: one of `fairy.settings.ENLARGERS`.
 
     Raises:
-        SettingsError: an unknown method.
-        ValueError: "guided" with a source of another size.
+        SettingsError: the method is unknown.
+        ValueError: the method is "guided" and the source has another size.
     """
     if method not in ENLARGERS:
         raise SettingsError(f"enlarge {method!r} is unknown: use {', '.join(ENLARGERS)}")
@@ -80,7 +80,7 @@ def _unit(image: Image) -> _Floats:
 
 
 def _larger(values: _Floats, like: _Floats, way: int = cv2.INTER_LINEAR) -> _Floats:
-    """Return values (h,w,3) at the height and width of `like`."""
+    """Resize values (h,w,3) to the height and width of `like`."""
     return np.asarray(cv2.resize(values, like.shape[1::-1], interpolation=way), dtype=np.float32)
 
 
@@ -97,24 +97,24 @@ def _with_one(image: _Floats) -> _Floats:
 
 
 def _fit_whole(guide: _Floats, target: _Floats) -> _Floats:
-    """Return the affine map (4,3) of guide (h,w,3) nearest to target (h,w,3), least squares."""
+    """Return the least-squares affine map (4,3) from guide (h,w,3) to target (h,w,3)."""
     terms = _with_one(guide).reshape(-1, 4).astype(np.float64)
     gram = terms.T @ terms + 1e-6 * len(terms) * np.diag([1.0, 1.0, 1.0, 0.0])
-    # Where the guide has no variation, keep its colours: the ridge pulls towards no change.
+    # If the guide has no variation, keep its colours: the ridge term pulls towards no change.
     change = terms.T @ (target - guide).reshape(-1, 3).astype(np.float64)
     return (np.linalg.solve(gram, change) + np.eye(4, 3)).astype(np.float32)
 
 
 def _fit_windows(guide: _Floats, target: _Floats) -> tuple[list[_Floats], _Floats]:
-    """Fit target = slopes * guide + offsets in the window around each pixel, least squares.
+    """Fit target = slopes * guide + offsets by least squares in the window around each pixel.
 
     Args:
         guide: (h,w,3) in [0,1].
         target: (h,w,3), differences in [-1,1].
 
     Returns:
-        The slopes (h,w,3) of each colour of the target, and the offsets (h,w,3): each pixel's are
-        the means of those of all windows that hold it.
+        The slopes (h,w,3) of each target colour, and the offsets (h,w,3). The values at a pixel
+        are means over all windows that contain it.
     """
     mean_guide, mean_target = _mean(guide), _mean(target)
     inverse = _inverse_covariance(guide, mean_guide)
@@ -132,7 +132,7 @@ def _fit_windows(guide: _Floats, target: _Floats) -> tuple[list[_Floats], _Float
 def _inverse_covariance(guide: _Floats, mean: _Floats) -> list[_Floats]:
     """Return the rows (h,w,3) of the inverse of each window's covariance plus `FLAT_VARIANCE`.
 
-    By the adjugate: `numpy.linalg.inv` of as many small matrices takes several times as long.
+    Uses the adjugate: `numpy.linalg.inv` takes several times as long for this many small matrices.
     """
     rows = [_mean(guide * guide[..., c : c + 1]) - mean * mean[..., c : c + 1] for c in range(3)]
     for colour, row in enumerate(rows):

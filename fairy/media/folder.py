@@ -1,4 +1,4 @@
-"""A folder of images, or one image, as a clip, read and written: in natural order, without sound.
+"""Read and write a folder of images, or one image, as a clip: in natural order, without sound.
 
 Shapes: each image uint8 (H,W,3) RGB, upright, all of one size. Tests: tests/media/test_folder.py.
 """
@@ -28,25 +28,25 @@ from fairy.media.names import is_left_by_others
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-# Phones' photos consist of tiles, which FFmpeg gives one by one: another library joins them
+# Photos from phones consist of tiles. FFmpeg returns them one by one; another library joins them
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-# What of a folder Fairy wrote: names and SHA-256
+# Lists the files of a folder that Fairy wrote: names and SHA-256
 MANIFEST = ".fairy.json"
-# Of a JPEG or WebP that is written, out of 100; PNG loses nothing.
+# Quality of JPEG and WebP output, out of 100; PNG is lossless.
 QUALITY = 95
 
-# What the orientations of EXIF (CIPA DC-008, 4.6.4) ask for
+# EXIF orientation (CIPA DC-008, 4.6.4) -> the operation that brings the picture upright
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
     5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }  # fmt: skip
-# What Pillow raises of EXIF data of an odd form
+# What Pillow raises for malformed EXIF data
 _ODD_EXIF = (
     struct.error, ArithmeticError, AttributeError, LookupError, OSError, SyntaxError, TypeError,
     ValueError,
 )  # fmt: skip
-# What Pillow raises of files that are no whole image.
+# What Pillow raises for files that are not a complete image.
 _BROKEN = (
     UnidentifiedImageError,
     OSError,
@@ -57,7 +57,7 @@ _BROKEN = (
 
 
 def clip_images(path: Path) -> list[Path] | None:
-    """Return the images that `path` is a clip of: a folder's, or itself; None for other files."""
+    """Return the images of a folder, or `path` itself if it is an image; None for other files."""
     if path.is_dir():
         return list_images(path)
     if not path.is_file() or not _is_image(path) or (_is_heic(path) and not _reads_heic()):
@@ -92,10 +92,10 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image]:
-    """Yield the images at `numbers` as uint8 (H,W,3) RGB, turned as their EXIF data asks.
+    """Yield the images at `numbers` as uint8 (H,W,3) RGB, rotated according to their EXIF data.
 
     Raises:
-        MediaError: an image cannot be read, or its size is not the first one's.
+        MediaError: an image cannot be read, or its size differs from the first one's.
     """
     first = _read_image(paths[0])
     for number in numbers:
@@ -134,11 +134,11 @@ class PngFolder:
         (self._folder / MANIFEST).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
     def abandon(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 def own_files(folder: Path) -> list[Path]:
-    """Return the files in `folder` that Fairy wrote and nobody has changed, the manifest last."""
+    """Return the unchanged files in `folder` that Fairy wrote, with the manifest last."""
     manifest = folder / MANIFEST
     try:
         files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
@@ -155,13 +155,13 @@ def own_files(folder: Path) -> list[Path]:
 
 
 def foreign_files(folder: Path) -> list[Path]:
-    """Return what is in `folder` and neither Fairy's nor left there by a file manager."""
+    """Return everything in `folder` that neither Fairy nor a file manager put there."""
     own = set(own_files(folder))
     return [path for path in folder.iterdir() if path not in own and not is_left_by_others(path)]
 
 
 def check_folder(out: Path, overwrite: bool) -> None:
-    """Accept an empty folder, or with `overwrite` one that holds nothing but what Fairy wrote."""
+    """Check that the folder is empty or, with `overwrite`, holds only files that Fairy wrote."""
     if out.is_symlink():
         raise OutputExistsError(f"{out}: a link to a folder: name the folder {out.resolve()}")
     if foreign := foreign_files(out):
@@ -174,12 +174,12 @@ def check_folder(out: Path, overwrite: bool) -> None:
 
 
 def replace_folder(new: Path, old: Path, kept: Path) -> None:
-    """Put the folder `new` in the place of `old`, of which only Fairy's own files are deleted.
+    """Replace the folder `old` with `new`, deleting only Fairy's own files.
 
-    Others go into the new folder, or stay in `kept` where one of that name is there.
+    Other files move to the new folder, or stay in `kept` if their name is already taken there.
     """
     while kept.exists():
-        # Of a run that was stopped right here
+        # Left over from a run that was interrupted at this point
         kept = kept.with_name(f"{kept.name}.old")
     old.rename(kept)
     new.rename(old)
@@ -195,7 +195,7 @@ def replace_folder(new: Path, old: Path, kept: Path) -> None:
 
 
 class OneImage:
-    """The one frame of a clip as an image file of the type that its name asks for."""
+    """Writes the single frame of a clip as an image file; the suffix sets the type."""
 
     def __init__(self, part: Path, suffix: str) -> None:
         self._part = part
@@ -210,10 +210,10 @@ class OneImage:
         self._written = True
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: the image is already written."""
 
     def abandon(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
 
 def _read_image(path: Path) -> Image:
@@ -235,13 +235,13 @@ def _read_image(path: Path) -> Image:
 
 
 def _upright(path: Path, picture: PilImage.Image) -> PilImage.Image:
-    """Return a picture turned as its EXIF data asks, or as it is where that cannot be read."""
+    """Rotate a picture according to its EXIF data; return it as it is if that is unreadable."""
     try:
         turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except _ODD_EXIF:
         logger.warning("%s: its EXIF data cannot be read; the picture is not turned", path)
         turn = None
-    # Not by `ImageOps.exif_transpose`, which writes all EXIF data again and fails on odd ones
+    # `ImageOps.exif_transpose` rewrites all EXIF data, which fails if it is malformed
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -253,7 +253,7 @@ HEIC_ADVICE = (
 
 @cache
 def _reads_heic() -> bool:
-    """Return whether Pillow reads HEIC, once the library is asked to teach it."""
+    """Register pillow-heif with Pillow; return whether it is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -274,5 +274,5 @@ def _is_image(path: Path) -> bool:
 def _natural_key(path: Path) -> list[tuple[int, str]]:
     """Split a name into text and numbers, so that numbers compare by value."""
     parts = re.split(r"(\d+)", path.name.lower())
-    # `isdigit` holds for circled digits too, of which `int` knows no value
+    # `isdigit` is also true for circled digits, which `int` cannot parse
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,4 +1,4 @@
-"""Frames as people hold them <-> frames as models want them; sizes that fit a model's grid.
+"""Convert between images and model tensors; choose sizes that fit a model's grid.
 
 Shapes: uint8 (F,H,W,3) RGB <-> float (F,3,H,W) in [-1,1]. Sizes are (height, width).
 Tests: tests/media/test_frames.py.
@@ -16,14 +16,14 @@ from fairy.media.colours import Image
 
 
 def to_model(images: Image) -> torch.Tensor:
-    """Return uint8 (F,H,W,3) as float32 (F,3,H,W) in [-1,1]."""
+    """Convert uint8 (F,H,W,3) to float32 (F,3,H,W) in [-1,1]."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(f"images are {images.dtype} {images.shape}: give uint8 (F,H,W,3)")
     return _batch(images) / 127.5 - 1.0
 
 
 def to_images(frames: torch.Tensor) -> Image:
-    """Return float (F,3,H,W) in [-1,1], clamped and rounded, as uint8 (F,H,W,3)."""
+    """Convert float (F,3,H,W) in [-1,1] to uint8 (F,H,W,3), rounding and clamping."""
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise ValueError(f"frames are {tuple(frames.shape)}: give (F,3,H,W)")
     levels = (frames.detach().float() + 1.0) * 127.5
@@ -32,9 +32,9 @@ def to_images(frames: torch.Tensor) -> Image:
 
 
 def fit_size(height: int, width: int, *, size: int, multiple: int) -> tuple[int, int]:
-    """Return the (height, width) whose longer side is `size`, both on a grid of `multiple` pixels.
+    """Return the (height, width) whose longer side is `size`, both rounded to `multiple` pixels.
 
-    The aspect is kept to the nearest grid line; each side is at least one multiple.
+    Rounding to the nearest multiple keeps the aspect ratio; each side is at least one multiple.
 
     >>> fit_size(720, 1280, size=512, multiple=8)
     (288, 512)
@@ -45,7 +45,7 @@ def fit_size(height: int, width: int, *, size: int, multiple: int) -> tuple[int,
         )
     longer = max(height, width)
     new_height, new_width = (
-        # Halves go up, so that the result does not depend on whether the quotient is even.
+        # Round halves up, so that the result does not depend on whether the quotient is even.
         max(1, (2 * side * size + longer * multiple) // (2 * longer * multiple)) * multiple
         for side in (height, width)
     )
@@ -57,11 +57,12 @@ def resize(frames: Image, size: tuple[int, int]) -> Image: ...
 @overload
 def resize(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor: ...
 def resize(frames: Image | torch.Tensor, size: tuple[int, int]) -> Image | torch.Tensor:
-    """Scale frames to `size`, (height, width): bicubic, with a low-pass first when shrinking.
+    """Scale frames to `size`, (height, width): bicubic, low-pass filtered when shrinking.
 
     Args:
-        frames: uint8 (F,H,W,3) or (H,W,3), or float (F,3,H,W) in [-1,1]; the result is alike.
-        size: (height, width) of the result; frames of that size come back as they are.
+        frames: uint8 (F,H,W,3) or (H,W,3), or float (F,3,H,W) in [-1,1]; the result has the same
+            form.
+        size: (height, width) of the result; frames of that size are returned unchanged.
     """
     if isinstance(frames, torch.Tensor):
         return frames if frames.shape[-2:] == size else _bicubic(frames, size).clamp(-1.0, 1.0)
@@ -74,12 +75,12 @@ def resize(frames: Image | torch.Tensor, size: tuple[int, int]) -> Image | torch
 
 
 def _batch(images: Image) -> torch.Tensor:
-    """Return uint8 (F,H,W,3) as float32 (F,3,H,W) in [0,255]."""
-    # Torch warns of arrays it may not write to, such as PIL's, so those are copied.
+    """Convert uint8 (F,H,W,3) to float32 (F,3,H,W) in [0,255]."""
+    # Torch warns about read-only arrays, such as PIL's, so copy those.
     images = np.require(images, requirements=["C", "W"])
     return torch.from_numpy(images).permute(0, 3, 1, 2).float()
 
 
 def _bicubic(batch: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Scale (F,3,H,W); `antialias` averages over the pixels that fall together."""
+    """Scale (F,3,H,W); when shrinking, `antialias` applies a low-pass filter."""
     return F.interpolate(batch, size=size, mode="bicubic", antialias=True, align_corners=False)

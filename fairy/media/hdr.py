@@ -1,11 +1,13 @@
-"""Pictures of high dynamic range (PQ, HLG) as an ordinary screen shows them: SDR, BT.709.
+"""Tone-map high dynamic range pictures (PQ, HLG) to SDR, BT.709, for ordinary screens.
 
 Shapes: uint16 (H,W,3), full range RGB with the source's curve -> uint8 (H,W,3).
 
-The light of each pixel, in cd/m2 (Rec. ITU-R BT.2100), is compressed from the source's peak to
-that of diffuse white (203 cd/m2, Rep. BT.2408) by the curve of Rep. BT.2390, section 5.4, on the
-largest of R, G and B, so that hues stay; then BT.2020's primaries become BT.709's (Rep. BT.2407)
-and the light a code for a display with gamma 2.4 (BT.1886).
+1. Convert each pixel to light in cd/m2 (Rec. ITU-R BT.2100).
+2. Compress the source's peak to diffuse white (203 cd/m2, Rep. BT.2408) with the curve of
+   Rep. BT.2390, section 5.4, applied to the largest of R, G and B to preserve hues.
+3. Convert BT.2020 primaries to BT.709 (Rep. BT.2407).
+4. Encode the light for a display with gamma 2.4 (BT.1886).
+
 Tests: tests/media/test_hdr.py.
 """
 
@@ -37,10 +39,10 @@ USUAL_PEAK = 1000.0
 
 _LEVELS = 1 << 16
 _ROWS = 16
-# FFmpeg's AVContentLightMetadata: brightest pixel, brightest mean of a picture.
+# FFmpeg's AVContentLightMetadata: brightest pixel, brightest picture average.
 _LEVEL = struct.Struct("=2I")
-# And AVMasteringDisplayMetadata: ten rationals (primaries, white point, darkest, brightest), then
-# whether the primaries and the light are known.
+# FFmpeg's AVMasteringDisplayMetadata: ten rationals (primaries, white point, darkest, brightest),
+# then two flags: primaries known, light known.
 _DISPLAY = struct.Struct("=22i")
 # Linear BT.2020 RGB to linear BT.709 RGB, rows R, G, B (Rep. ITU-R BT.2407, section 2).
 _TO_BT709 = np.array(
@@ -61,14 +63,14 @@ def transfer_of(frame: av.VideoFrame) -> int:
 
 
 def pq_to_light(code: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the light in cd/m2 of PQ codes in [0,1] (BT.2100, table 4)."""
+    """Convert PQ codes in [0,1] to light in cd/m2 (BT.2100, table 4)."""
     power = np.power(np.clip(code, 0, 1), 1 / _M2)
     light = 10_000 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
     return np.asarray(light, dtype=np.float64)
 
 
 def light_to_pq(light: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the PQ codes in [0,1] of light in cd/m2, the inverse of `pq_to_light`."""
+    """Convert light in cd/m2 to PQ codes in [0,1]; the inverse of `pq_to_light`."""
     power = np.power(np.clip(light, 0, 10_000) / 10_000, _M1)
     return np.asarray(np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2), dtype=np.float64)
 
@@ -79,7 +81,7 @@ _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
 def hlg_to_scene(code: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the scene light in [0,1] of HLG codes in [0,1] (BT.2100, table 5)."""
+    """Convert HLG codes in [0,1] to scene light in [0,1] (BT.2100, table 5)."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     code = np.clip(code, 0, 1)
@@ -88,9 +90,10 @@ def hlg_to_scene(code: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def compress(light: npt.ArrayLike, peak: float) -> npt.NDArray[np.float64]:
-    """Return light in cd/m2 up to `peak` as light up to `WHITE` (BT.2390, section 5.4.1).
+    """Compress light in cd/m2 from the range up to `peak` to that up to `WHITE`.
 
-    Dark and middle tones stay; a Hermite spline in PQ codes rolls the bright ones off.
+    Dark and middle tones do not change; a Hermite spline in PQ codes rolls off the bright ones
+    (BT.2390, section 5.4.1).
     """
     source_peak = float(light_to_pq(peak))
     code = np.clip(light_to_pq(light) / source_peak, 0, 1)
@@ -109,7 +112,7 @@ def compress(light: npt.ArrayLike, peak: float) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ToneMap:
-    """Turns one clip's pictures into SDR.
+    """Converts one clip's pictures to SDR.
 
     Attributes:
         curve: `PQ` or `HLG`.
@@ -122,7 +125,7 @@ class ToneMap:
     _gain: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Tabulate the light of each 16-bit code, and the gain of each 16-bit share of peak."""
+        """Tabulate the light of each 16-bit code, and the gain of each 16-bit fraction of peak."""
         codes = np.linspace(0, 1, _LEVELS)
         light = pq_to_light(codes) if self.curve == PQ else hlg_to_scene(codes)
         brightest = np.linspace(0, self.peak, _LEVELS)[1:]
@@ -132,14 +135,14 @@ class ToneMap:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> ToneMap:
-        """Return the tone map of the clip whose first picture is `frame`."""
+        """Return the tone map for the clip whose first picture is `frame`."""
         curve = transfer_of(frame)
         return cls(curve, USUAL_PEAK if curve == HLG else _peak(frame))
 
     def apply(self, codes: npt.NDArray[np.uint16]) -> Image:
-        """Return uint16 (H,W,3) RGB, full range, BT.2020, as uint8 (H,W,3) RGB, SDR, BT.709."""
+        """Convert uint16 (H,W,3) RGB, full range, BT.2020 to uint8 (H,W,3) RGB, SDR, BT.709."""
         image = np.empty(codes.shape, np.uint8)
-        # A few rows at a time stay in the processor's cache.
+        # A few rows at a time fit in the CPU cache.
         for top in range(0, len(codes), _ROWS):
             rows = slice(top, top + _ROWS)
             image[rows] = self._shown(codes[rows])
@@ -148,7 +151,7 @@ class ToneMap:
     def _shown(self, codes: npt.NDArray[np.uint16]) -> Image:
         light = self._light[codes]
         if self.curve == HLG:
-            # The display's own curve (BT.2100, table 5): gamma 1.2 on the scene's luminance.
+            # The HLG display curve (BT.2100, table 5): gamma 1.2 on the scene's luminance.
             luminance = np.maximum(light @ _BT2020_LUMA, 1e-6)
             light *= (USUAL_PEAK * luminance**0.2)[..., None]
         brightest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
@@ -159,7 +162,7 @@ class ToneMap:
 
 
 def _into_gamut(rgb: Array) -> Array:
-    """Bring linear BT.709 RGB (H,W,3) into [0,1], paling colours that no SDR screen can show."""
+    """Bring linear BT.709 RGB (H,W,3) into [0,1] by desaturating out-of-gamut colours."""
     luma = np.clip(rgb @ _BT709_LUMA, 0, 1)[..., None]
     away = rgb - luma
     room = np.where(away < 0, luma, 1 - luma) / np.maximum(np.abs(away), 1e-6)
@@ -169,7 +172,7 @@ def _into_gamut(rgb: Array) -> Array:
 
 
 def _peak(frame: av.VideoFrame) -> float:
-    """Return the brightest light of a PQ clip in cd/m2, as its metadata say, else the usual."""
+    """Return the peak light of a PQ clip in cd/m2 from its metadata, else `USUAL_PEAK`."""
     level = unpack_side_data(frame, "CONTENT_LIGHT_LEVEL", _LEVEL)
     display = unpack_side_data(frame, "MASTERING_DISPLAY_METADATA", _DISPLAY)
     peak = float(level[0]) if level else 0.0

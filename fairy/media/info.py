@@ -1,4 +1,4 @@
-"""What is known of a clip, and one of its frames: plain data, shared by reader and writer.
+"""Plain data about a clip and its frames, shared by reader and writer.
 
 Shapes: `Frame.image` is uint8 (H,W,3) RGB, upright. Tests: tests/media/test_read.py.
 """
@@ -24,30 +24,30 @@ class AudioInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """A clip as its reader shows it.
+    """Properties of a clip as the reader presents it.
 
     Attributes:
         path: the file, or the folder of images.
-        stream_index: the video stream's index in the file; None for pictures, which have none.
-        video_streams: indices of all the video streams of the file.
-        num_frames: frames that `read_frames` yields; counted, never taken from a header.
+        stream_index: index of the video stream in the file; None for images.
+        video_streams: indices of all video streams in the file.
+        num_frames: number of frames that `read_frames` yields; counted, never taken from a header.
         fps: average frames per second.
-        height, width: of the frames shown, after rotation.
-        coded_height, coded_width: as the file holds them, before rotation.
-        rotation: degrees by which a coded frame is turned counter-clockwise: 0, 90, 180, 270.
-        mirrored: whether left and right of a coded frame are swapped before that.
-        sample_aspect_ratio: width of a shown pixel over its height.
-        start_s, duration_s: time of the first frame; from there to the end of the last.
-        time_base: seconds of one tick of `Frame.pts`.
-        codec, pix_fmt: FFmpeg's names; of the images' type for a folder.
-        full_chroma: whether thinned chroma (4:2:0) would lose much of its colours.
-        colours: matrix, primaries and transfer with which the clip is written again.
+        height, width: size of the displayed frames, after rotation.
+        coded_height, coded_width: size of the frames in the file, before rotation.
+        rotation: counter-clockwise rotation of a coded frame in degrees: 0, 90, 180, 270.
+        mirrored: whether a coded frame is flipped left to right before the rotation.
+        sample_aspect_ratio: width of a displayed pixel divided by its height.
+        start_s, duration_s: time of the first frame; time from there to the end of the last.
+        time_base: seconds per tick of `Frame.pts`.
+        codec, pix_fmt: FFmpeg's names; for a folder, those of the image type.
+        full_chroma: whether subsampled chroma (4:2:0) would lose a lot of colour detail.
+        colours: matrix, primaries and transfer curve for the output.
         audio: the audio streams that can be copied or transcoded.
-        programme: indices of the streams that belong to the edited one; None: all of the file.
+        programme: indices of the streams in the edited stream's programme; None: all streams.
         file_start_s: when the first stream of the file starts.
         longest_step_s: longest time from one frame to the next.
-        cut_s: where the edited stretch begins and ends, in seconds of the file; None: the whole
-            clip. Times of frames then count from its beginning.
+        cut_s: start and end of the edited stretch, in seconds of the file; None: the whole clip.
+            If set, frame times count from the start of the stretch.
         notes: what reading changes, such as "interlaced: made into whole pictures".
     """
 
@@ -79,31 +79,31 @@ class VideoInfo:
 
     @property
     def color_range(self) -> str:
-        """Range of the source's coding: "tv" (luma 16-235) or "pc" (0-255)."""
+        """The source's range: "tv" (luma 16-235) or "pc" (0-255)."""
         return "pc" if self.colours.full_range else "tv"
 
     @property
     def colorspace(self) -> str:
-        """Matrix with which the clip is written again."""
+        """The output's matrix."""
         return self.colours.matrix
 
     @property
     def color_primaries(self) -> str:
-        """Primaries with which the clip is written again."""
+        """The output's primaries."""
         return self.colours.primaries
 
     @property
     def color_trc(self) -> str:
-        """Transfer curve with which the clip is written again."""
+        """The output's transfer curve."""
         return self.colours.transfer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One shown frame: image uint8 (H,W,3); `pts` and `duration` in ticks of `time_base` seconds.
+    """One frame: image uint8 (H,W,3); `pts` and `duration` in ticks of `time_base` seconds.
 
-    `duration` is 0 where the file does not say; `stands_in` is whether the image is the last good
-    one, shown instead of one that cannot be decoded.
+    `duration` is 0 if the file does not specify it. `stands_in` is True if the frame cannot be
+    decoded and the image is a copy of the last good one.
     """
 
     image: Image
@@ -114,14 +114,14 @@ class Frame:
 
     @property
     def time_s(self) -> Fraction:
-        """Time at which the frame is shown, in seconds, exact."""
+        """When the frame is shown, in exact seconds."""
         return self.pts * self.time_base
 
 
 def still_info(
     path: Path, num_frames: int, height: int, width: int, fps: Fraction, codec: str
 ) -> VideoInfo:
-    """Return the info of RGB pictures shown at a steady `fps` from time 0, without audio."""
+    """Return the info for RGB pictures shown at a constant `fps` from time 0, without audio."""
     return VideoInfo(
         path=path, num_frames=num_frames, fps=fps, height=height, width=width,
         coded_height=height, coded_width=width, rotation=0, sample_aspect_ratio=Fraction(1),

@@ -1,7 +1,8 @@
-"""Read a clip: what it is, and its frames as a stream, upright, in RGB, with exact timestamps.
+"""Read a clip's properties, and stream its frames: upright, RGB, with exact timestamps.
 
-Shapes: each frame uint8 (H,W,3); a whole clip (T,H,W,3). A folder of images, or one image, is a
-clip too (`fairy.media.folder`). Tests: tests/media/test_read.py, tests/media/test_bad_input.py.
+Shapes: each frame uint8 (H,W,3); a whole clip (T,H,W,3). A folder of images, or one image, also
+counts as a clip (`fairy.media.folder`).
+Tests: tests/media/test_read.py, tests/media/test_bad_input.py.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ logger = logging.getLogger(__name__)
 
 AS_IT_COMES = MediaConfig()
 FOLDER_FPS = Fraction(25)
-# Sound often outlasts the pictures by a packet or two; half a second is no such rounding.
+# Audio often runs a packet or two past the video; half a second is more than that.
 EARLY_END_S = 0.5
 
 
 def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
-    """Return what `path` holds, and log as warnings what is changed on reading it.
+    """Return the properties of the clip at `path`, and log warnings about what reading changes.
 
-    Headers are not believed: edit lists and damage make them wrong. Where each packet is one
-    picture the packets are counted, elsewhere (hidden VP8 frames) the clip is decoded once.
+    This does not trust headers, because edit lists and damage make them wrong. If each packet is
+    one picture, it counts the packets; otherwise (hidden VP8 frames) it decodes the clip once.
 
     Raises:
-        MediaError: the file is missing, empty, cut short, no video, or nothing can be decoded.
+        MediaError: the file is missing, empty, truncated or not a video, or cannot be decoded.
     """
     path = Path(path)
     images = clip_images(path)
@@ -64,13 +65,13 @@ def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
 def read_frames(
     path: str | Path, media: MediaConfig = AS_IT_COMES, *, start: int = 0, stop: int = sys.maxsize
 ) -> Iterator[Frame]:
-    """Yield frames `start` to `stop` - 1, each once, in the order shown; memory stays constant.
+    """Yield frames `start` to `stop` - 1, each once, in display order, in constant memory.
 
-    A frame that cannot be decoded is the last good one again, marked so and counted in a warning
-    that is logged when the end of the clip is reached.
+    If a frame cannot be decoded, the last good one is repeated and marked with `stands_in`. A
+    warning at the end of the clip gives their number.
 
     Raises:
-        MediaError: as `probe`; or, with `media.strict`, a frame cannot be decoded.
+        MediaError: as `probe`; or a frame cannot be decoded and `media.strict` is set.
     """
     return _read(Path(path), range(start, stop), media)
 
@@ -78,10 +79,10 @@ def read_frames(
 def frames_at(
     path: str | Path, indices: Collection[int], media: MediaConfig = AS_IT_COMES
 ) -> Iterator[Frame]:
-    """Yield the frames at `indices` in the order shown, each as soon as it is decoded.
+    """Yield the frames at `indices` in display order, each as soon as it is decoded.
 
-    Where the container can be trusted, only the frames from the key frame before each are decoded;
-    the result is the same as decoding all (`fairy.media.decoding.cursor`).
+    If the container is reliable, decoding starts at the key frame before each requested frame. The
+    result is the same as decoding everything (`fairy.media.decoding.cursor`).
     """
     return _read(Path(path), sorted(set(indices)), media)
 
@@ -89,7 +90,7 @@ def frames_at(
 def read_frame_at(
     path: str | Path, indices: Sequence[int], media: MediaConfig = AS_IT_COMES
 ) -> list[Frame]:
-    """Return the frames at `indices`, in that order; only these are held in memory.
+    """Return the frames at `indices`, in that order; keeps only these in memory.
 
     Raises:
         ValueError: an index is negative or past the clip's last frame.
@@ -102,7 +103,7 @@ def read_frame_at(
 
 
 def frame_times(path: str | Path, video_stream: int | None = None) -> list[Fraction]:
-    """Return when each frame is shown, in seconds; decodes only where headers cannot tell."""
+    """Return when each frame is shown, in seconds; decodes only if there is no frame index."""
     path = Path(path)
     images = clip_images(path)
     if images is not None:
@@ -121,7 +122,7 @@ def read_video(path: str | Path) -> Image:
 
 
 def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Frame]:
-    """Yield the frames at `numbers`, which grow, up to the end of the clip."""
+    """Yield the frames at `numbers`, which must increase, up to the end of the clip."""
     images = clip_images(path)
     if images is not None:
         part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
@@ -132,7 +133,7 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
         first = cursor.at(0)
         if first is None:
             return
-        # The first picture decides how all of the clip are shown
+        # The first picture determines how the whole clip is converted
         reader = PictureReader(first.frame)
         offset, start_pts = 0, 0
         if stretch is not None:
@@ -187,7 +188,7 @@ def _probe_video(path: Path, media: MediaConfig) -> VideoInfo:
 
 
 def _stretch_of(info: VideoInfo, times: Times, media: MediaConfig) -> VideoInfo:
-    """Return the info of the frames that are chosen, which begin at time 0."""
+    """Return the info for the selected frames only; their times start at 0."""
     numbers = chosen(times, info.time_base, media)
     start_s, end_s = span(times, numbers, info.time_base)
     return replace(
@@ -207,7 +208,7 @@ def _describe(
     first: Picture,
     times: Sequence[tuple[int, int]],
 ) -> VideoInfo:
-    """Return the info of a clip, given its first picture and all (pts, duration) in ticks."""
+    """Return the info of a clip from its first picture and all (pts, duration) in ticks."""
     assert stream.time_base is not None
     frame, reader = first.frame, PictureReader(first.frame)
     orientation = reader.orientation
@@ -236,7 +237,7 @@ def _describe(
 
 
 def _file_start_s(container: InputContainer, first_s: Fraction) -> Fraction:
-    """Return when the file's first stream starts, given when its pictures do."""
+    """Return when the file's first stream starts; `first_s` is when the pictures start."""
     if container.start_time is None or not clock_of(container).is_steady:
         return min(first_s, Fraction(0))
     return min(first_s, Fraction(container.start_time, av.time_base))
@@ -248,7 +249,7 @@ def _audio(container: InputContainer, programme: set[int] | None) -> tuple[Audio
     for stream in container.streams.audio:
         if programme is not None and stream.index not in programme:
             continue
-        # The stubs say there always is one; a stream without sample description has none.
+        # The type stubs say it is never None, but a stream without a sample description has none.
         codec: AudioCodecContext | None = stream.codec_context
         if codec is None:
             logger.warning("%s: audio stream %d has no codec", shown_name(container), stream.index)
@@ -265,13 +266,13 @@ def _audio(container: InputContainer, programme: set[int] | None) -> tuple[Audio
 
 
 def _check_end(container: InputContainer, info: VideoInfo) -> None:
-    """Warn of frames that stop well before the container's own end, as in a cut Matroska file.
+    """Warn if the frames end well before the container does, as in a truncated Matroska file.
 
-    It is no error, since a sound track may simply be longer than the pictures.
+    This is not an error, because an audio track may simply be longer than the video.
     """
     if container.duration is None or not clock_of(container).is_steady:
         return
-    # Matroska counts its duration from time 0, the others from where they start.
+    # Matroska counts its duration from time 0, other containers from their start time.
     from_zero = container.format.name.startswith("matroska")
     start = 0 if from_zero else max(container.start_time or 0, 0)
     promised_s = (start + container.duration) / av.time_base

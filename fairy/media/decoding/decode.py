@@ -165,7 +165,7 @@ class Pictures:
         return [frame for frame in frames if not self._is_too_early(frame.pts)]
 
     def _give_times(self, packet: AnyPacket, frames: list[av.VideoFrame]) -> None:
-        """Time frames by their place in the order shown."""
+        """Set the time of each frame from its position in display order."""
         self._has_begun |= packet.is_keyframe
         if self._has_begun and packet.size > 0 and packet.dts is not None:
             self._slots.append(packet.dts)
@@ -176,19 +176,19 @@ class Pictures:
         return None not in (pts, self._drop_before) and pts < self._drop_before  # type: ignore[operator]
 
     def _expect(self, packet: AnyPacket, *, refused: bool) -> None:
-        """Note that a packet's picture is due; a refused one's wherever its time is known."""
+        """Record that a packet's picture is due; a rejected one's only if its time is known."""
         if packet.pts is None or not is_shown(packet) or self._is_too_early(packet.pts):
             return
         if self._start is None:
             self._start = packet.pts
-        # Pictures shown before the first key frame depend on packets that the file does not hold.
+        # Pictures shown before the first key frame depend on packets that are not in the file.
         if refused or (self._one_to_one and packet.pts >= self._start):
             self._due[packet.pts] = packet.duration or 0
 
     def _place(self, frame: av.VideoFrame) -> Iterator[Picture]:
-        """Yield stand-ins for the pictures that are due before `frame`, then `frame`."""
+        """Yield copies for the pictures that are due before `frame`, then `frame`."""
         if frame.pts in self._stood_in:
-            # It comes after a later picture: another has been shown in its place.
+            # Too late: a later picture came first, and a copy was shown in its place.
             return
         pts, duration = self._time(frame), frame.duration
         self._due.pop(pts if frame.pts is None else frame.pts, None)
@@ -198,7 +198,7 @@ class Pictures:
         yield self._shown(picture)
 
     def _rest(self) -> Iterator[Picture]:
-        """Yield stand-ins for the pictures that are still due at the end."""
+        """Yield copies for the pictures that are still due at the end."""
         if self._last is None:
             return
         for time in sorted(self._due):
@@ -221,7 +221,7 @@ class Pictures:
         return picture
 
     def _time(self, frame: av.VideoFrame) -> int:
-        """Return the frame's time: its own, its packet's, or one frame after the last."""
+        """Return the frame's own time, else its packet's, else one frame after the last one."""
         last = self._last
         guess = 0 if last is None else last.pts + max(frame.duration, 1)
         pts = next((time for time in (frame.pts, frame.dts) if time is not None), guess)
@@ -232,7 +232,7 @@ class Pictures:
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
-    """Return the stream's decoder: libvpx for transparency, which FFmpeg's own does not decode."""
+    """Return the stream's decoder: libvpx for alpha, which FFmpeg's own decoders do not decode."""
     name = stream.codec_context.codec.canonical_name
     if stream.metadata.get("alpha_mode") != "1" or name not in _WITH_ALPHA:
         return stream.codec_context

@@ -1,6 +1,6 @@
-"""Interlaced pictures as whole ones, by FFmpeg's bwdif, one for each that comes in.
+"""Deinterlace pictures with FFmpeg's bwdif, one output picture per input picture.
 
-Pictures that are not marked as interlaced pass unchanged.
+Pictures that are not marked as interlaced pass through unchanged.
 Tests: tests/media/decoding/test_deinterlace.py.
 """
 
@@ -15,7 +15,7 @@ import av
 
 
 class HasFrame(Protocol):
-    """Something around a decoded frame."""
+    """Any object with a decoded frame."""
 
     frame: av.VideoFrame
 
@@ -24,7 +24,7 @@ P = TypeVar("P", bound=HasFrame)
 
 
 def deinterlaced(pictures: Iterable[P]) -> Iterator[P]:
-    """Yield `pictures` in order, each with a whole frame in the place of an interlaced one."""
+    """Yield `pictures` in order, replacing each interlaced frame with a deinterlaced one."""
     field_filter: _Bwdif[P] | None = None
     for picture in pictures:
         if field_filter is not None and not field_filter.fits(picture.frame):
@@ -41,7 +41,7 @@ def deinterlaced(pictures: Iterable[P]) -> Iterator[P]:
 
 
 class _Bwdif(Generic[P]):
-    """The filter for frames of one size and format; it lags one frame behind."""
+    """The bwdif filter for frames of one size and format; its output lags one frame behind."""
 
     def __init__(self, like: av.VideoFrame) -> None:
         self._kind = _kind(like)
@@ -64,7 +64,7 @@ class _Bwdif(Generic[P]):
         self._waiting.append(picture)
         frame = picture.frame
         before = frame.pts, frame.time_base
-        # The filter wants growing times; the clip's own stay with the picture.
+        # The filter needs increasing times; the picture keeps the clip's own.
         frame.pts, frame.time_base = self._num_in, Fraction(1, 1000)
         self._num_in += 1
         self._graph.push(frame)

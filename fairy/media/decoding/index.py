@@ -1,6 +1,6 @@
-"""Which picture has which number: read from the packets, without decoding them.
+"""Map picture numbers to times by reading the packets, without decoding them.
 
-The index is exact or there is none: it holds only where every packet is one picture with its own
+The index is either exact or missing: it exists only if every packet is one picture with its own
 time. Its entries are the key frames from which decoding gives the same pictures as decoding from
 the start. Tests: tests/media/decoding/test_index.py.
 """
@@ -18,16 +18,16 @@ from fairy.media.decoding.clock import AnyPacket, clock_of
 from fairy.media.decoding.container import open_video
 from fairy.media.decoding.decode import is_one_to_one, is_shown, readable_packets
 
-# NAL unit types after which a decoder needs nothing that came before, for pictures shown later:
+# NAL unit types where decoding can start: pictures shown later need no earlier data. These are
 # IDR pictures (ITU-T H.264, table 7-1), and IDR, BLA and CRA pictures (H.265, table 7-1).
-# A recovery point of H.264 is marked as a key frame too, but its first pictures may be inexact.
+# H.264 recovery points are also marked as key frames, but their first pictures may be inexact.
 _H264_ENTRIES = {5}
 _HEVC_ENTRIES = set(range(16, 22))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A key frame at which decoding can start: the picture's number, and its time in ticks."""
+    """A key frame where decoding can start: the picture's number, and its time in ticks."""
 
     number: int
     pts: int
@@ -35,11 +35,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """The pictures of a stream in the order shown.
+    """The pictures of a stream in display order.
 
     Attributes:
-        times: (pts, duration) of each, in ticks of the stream.
-        entries: the key frames at which decoding can start, in order.
+        times: (pts, duration) of each picture, in ticks of the stream.
+        entries: the key frames where decoding can start, in order.
     """
 
     times: tuple[tuple[int, int], ...]
@@ -52,15 +52,15 @@ class FrameIndex:
 
 
 def frame_index(path: Path, stream_index: int | None) -> FrameIndex | None:
-    """Return the index of a video stream (None: the best), or None where only decoding can tell.
+    """Return the index of a video stream (None: the best), or None if only decoding can give it.
 
-    The file is read once for as long as it does not change.
+    The result is cached until the file changes.
 
     Raises:
         MediaError: as `open_video`.
     """
     with open_video(path, stream_index):
-        # For its errors: a file that is missing has no status either
+        # Opened first for its error messages: `stat` fails on a missing file too
         stat = path.stat()
     return _frame_index(path, stream_index, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
@@ -70,7 +70,7 @@ def _frame_index(
     path: Path, stream_index: int | None, size_bytes: int, modified_ns: int, noted_ns: int
 ) -> FrameIndex | None:
     with open_video(path, stream_index) as (container, stream):
-        # A seek would lose count of the packets, by which a clock that jumps is put right
+        # Correcting a clock that jumps needs packet numbers, which are unknown after a seek
         if not is_one_to_one(stream) or not clock_of(container).is_steady:
             return None
         shown: list[tuple[int | None, int]] = []
@@ -83,7 +83,7 @@ def _frame_index(
             shown.append((pts, packet.duration or 0))
             if pts is None:
                 continue
-            # What is decoded before an entry is shown before it
+            # Everything decoded before an entry must also be shown before it
             if (latest is None or pts > latest) and _is_entry(packet, stream):
                 key_frames.append(pts)
             latest = pts if latest is None else max(latest, pts)
@@ -97,14 +97,14 @@ def _frame_index(
 
 
 def _is_entry(packet: AnyPacket, stream: VideoStream) -> bool:
-    """Return whether the pictures from a packet's on depend on no packet before it."""
+    """Return whether decoding can start at a packet: later pictures need none before it."""
     if not packet.is_keyframe:
         return False
     name = stream.codec_context.codec.canonical_name
     if name not in ("h264", "hevc"):
         return True
     header = stream.codec_context.extradata or b""
-    # The decoder configuration record (ISO/IEC 14496-15) holds the size of the lengths
+    # The decoder configuration record (ISO/IEC 14496-15) gives the size of the length fields
     place = 4 if name == "h264" else 21
     if len(header) <= place or header[0] != 1:
         return False
@@ -117,7 +117,7 @@ def _is_entry(packet: AnyPacket, stream: VideoStream) -> bool:
 
 
 def _nal_units(data: bytes, length_bytes: int) -> list[int]:
-    """Return the first byte of each NAL unit; each comes after its length."""
+    """Return the first byte of each NAL unit; a length field precedes each unit."""
     first_bytes, start = [], 0
     while start + length_bytes < len(data):
         first_bytes.append(data[start + length_bytes])

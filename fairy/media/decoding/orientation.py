@@ -1,4 +1,4 @@
-"""How a coded picture is turned and mirrored to be shown, as phones write it into files.
+"""Rotate and mirror coded pictures for display, as the files of phones specify.
 
 Shapes: images uint8 (H,W,3). Tests: tests/media/decoding/test_orientation.py.
 """
@@ -19,7 +19,7 @@ _MATRIX = struct.Struct("=9i")
 
 @dataclass(frozen=True)
 class Orientation:
-    """What brings a coded picture upright, in this order.
+    """The steps that bring a coded picture upright, in this order.
 
     Attributes:
         transposed: rows become columns.
@@ -33,25 +33,25 @@ class Orientation:
 
     @property
     def mirrored(self) -> bool:
-        """Whether writing would be shown in mirror script without it."""
+        """Whether the coded picture is a mirror image: text in it would read backwards."""
         return self.transposed ^ self.flip_x ^ self.flip_y
 
     @property
     def rotation(self) -> int:
-        """Degrees by which the picture, left and right swapped if `mirrored`, is turned left."""
+        """Counter-clockwise rotation in degrees, after a left-right flip if `mirrored`."""
         if self.transposed:
             return 270 if self.flip_x else 90
         return 180 if self.flip_y else 0
 
     def apply(self, image: Image) -> Image:
-        """Return uint8 (H,W,3) upright."""
+        """Return an image, uint8 (H,W,3), upright."""
         if self.transposed:
             image = image.swapaxes(0, 1)
         image = image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
         return np.ascontiguousarray(image)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) shown of a coded picture of this size."""
+        """Return the displayed (height, width) of a coded picture of this size."""
         return (width, height) if self.transposed else (height, width)
 
 
@@ -64,14 +64,14 @@ _TURNED = {
 
 
 def frame_orientation(frame: av.VideoFrame) -> Orientation:
-    """Return the orientation that the display matrix of `frame` asks for, to a quarter turn.
+    """Return the orientation in the display matrix of `frame`, rounded to a quarter turn.
 
-    The matrix (a b u, c d v, x y w; ISO/IEC 14496-12, 8.2.2) shows the point (p, q) at
+    The matrix (a b u, c d v, x y w; ISO/IEC 14496-12, 8.2.2) maps the point (p, q) to
     (a p + c q, b p + d q).
     """
     matrix = unpack_side_data(frame, "DISPLAYMATRIX", _MATRIX)
     if not matrix:
-        # What PyAV says by itself is all there is where it cannot read the side data
+        # If PyAV cannot read the side data, its own rotation is the only source
         return _TURNED[90 * round(frame.rotation / 90) % 360]
     a, b, _, c, d = matrix[:5]
     if abs(a) + abs(d) >= abs(b) + abs(c):

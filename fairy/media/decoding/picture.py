@@ -1,7 +1,7 @@
-"""Decoded pictures of one clip as people see them: upright, RGB, SDR, of one size.
+"""Convert a clip's decoded frames to upright RGB images in SDR, all of one size.
 
-Shapes: a decoded frame -> uint8 (H,W,3). The clip's first frame decides for all: the size, which
-way is up, and how bright light is compressed. Tests: tests/media/test_picture.py.
+Shapes: a decoded frame -> uint8 (H,W,3). The clip's first frame sets the size, the orientation and
+the tone mapping for all frames. Tests: tests/media/test_picture.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fairy.media.hdr import NAMES, ToneMap, is_hdr, transfer_of
 
 logger = logging.getLogger(__name__)
 
-# Mean loss in levels of 255. Filmed pictures lose 0.05 to 0.5, bars and text of pure colours 2.
+# Mean loss in levels of 255. Camera footage loses 0.05 to 0.5; bars and text in pure colours, 2.
 MAX_CHROMA_LOSS = 1.0
 
 
@@ -35,9 +35,9 @@ class PictureReader:
     """Turns the frames of one clip into images.
 
     Attributes:
-        orientation: what brings the clip's pictures upright.
+        orientation: the steps that bring the clip's pictures upright.
         colours: the colours to write the images with.
-        notes: what is changed on the way, in words.
+        notes: descriptions of what the conversion changes.
     """
 
     def __init__(self, first: av.VideoFrame) -> None:
@@ -53,13 +53,13 @@ class PictureReader:
 
     @property
     def full_chroma(self) -> bool:
-        """Whether the first picture has full chroma (4:4:4), or loses much by 4:2:0."""
+        """Whether the first picture is 4:4:4, or would lose a lot of colour detail in 4:2:0."""
         if self._first.format.name.startswith(("yuv444", "yuvj444")):
             return True
         return chroma_loss(self.image(self._first), self.colours) > MAX_CHROMA_LOSS
 
     def image(self, frame: av.VideoFrame) -> Image:
-        """Return uint8 (H,W,3) of a frame; one of another size is scaled to the first's."""
+        """Return a frame as uint8 (H,W,3), scaled to the first frame's size if it differs."""
         self._num_shown += 1
         self._lost |= lost_side_data(frame)
         if (size := (frame.height, frame.width)) != self._size:
@@ -70,7 +70,7 @@ class PictureReader:
         return self.orientation.apply(self._tone_map.apply(to_rgb16(frame, *self._size)))
 
     def log_changes(self, name: str) -> None:
-        """Log what the pictures so far had that the first had not: other sizes, captions."""
+        """Log where later pictures differed from the first: other sizes, lost captions."""
         if self._num_scaled:
             (height, width), (rows, columns) = self._size, self._other_size
             logger.warning(

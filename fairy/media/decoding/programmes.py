@@ -1,7 +1,7 @@
-"""Which streams of a transport stream belong together (ISO/IEC 13818-1, 2.4.4).
+"""Find which streams of a transport stream belong together (ISO/IEC 13818-1, 2.4.4).
 
-A recording of a whole channel holds several programmes, each with pictures, sound and a clock of
-its own. FFmpeg knows them, PyAV does not show them, so their two tables are read here.
+A recording of a whole channel holds several programmes, each with its own video, audio and clock.
+FFmpeg knows them but PyAV does not expose them, so this module reads their two tables.
 Tests: tests/media/decoding/test_programmes.py.
 """
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from av.container import InputContainer
 
 _PACKET, _SYNC = 188, 0x47
-# Tables are repeated every tenth of a second
+# The tables repeat every tenth of a second
 _READ_BYTES = 4 << 20
 _PAT_PID, _PAT_TABLE, _PMT_TABLE = 0, 0x00, 0x02
 
 
 def programmes(container: InputContainer, path: Path) -> list[set[int]]:
-    """Return for each programme the indices of its streams; none where there are not several."""
+    """Return the stream indices of each programme; empty if there are fewer than two."""
     if container.format.name != "mpegts":
         return []
     found = _pids(path)
@@ -30,7 +30,7 @@ def programmes(container: InputContainer, path: Path) -> list[set[int]]:
 
 
 def programme_of(container: InputContainer, path: Path, index: int) -> set[int] | None:
-    """Return the streams that belong to the stream `index`, itself among them; None: all."""
+    """Return the streams in the same programme as stream `index`, including it; None: all."""
     return next((group for group in programmes(container, path) if index in group), None)
 
 
@@ -44,7 +44,7 @@ def _pids(path: Path) -> list[set[int]]:
             for place in range(8, len(section) - 4, 4):
                 number = int.from_bytes(section[place : place + 2], "big")
                 map_pid = int.from_bytes(section[place + 2 : place + 4], "big") & 0x1FFF
-                # Programme 0 names the network, not a programme
+                # Entry 0 is the network, not a programme
                 if number:
                     maps.setdefault(map_pid, set())
         elif pid in maps and section[0] == _PMT_TABLE and len(section) > 12:
@@ -56,9 +56,9 @@ def _pids(path: Path) -> list[set[int]]:
 
 
 def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (packet identifier, section) of the tables that fit into one packet, as most do."""
+    """Yield (packet identifier, section) for tables that fit in one packet, as most do."""
     start = data.find(bytes([_SYNC]))
-    # 192 bytes: packets with a time in front of each (.m2ts)
+    # 192 bytes: packets that each start with a timestamp (.m2ts)
     size = next((n for n in (_PACKET, 192, 204) if data[start + n : start + n + 1] == b"G"), None)
     if start < 0 or size is None:
         return

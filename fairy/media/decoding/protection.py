@@ -1,4 +1,4 @@
-"""Files whose pictures need more than FFmpeg gives: encrypted ones, and photos of tiles.
+"""Detect files that FFmpeg alone cannot decode: encrypted ones, and photos made of tiles.
 
 Tests: tests/media/decoding/test_protection.py.
 """
@@ -12,16 +12,17 @@ from av.stream import Stream
 
 from fairy.media.decoding.boxes import Box, top_boxes
 
-# Sample entries of encrypted pictures (ISO/IEC 23001-7, 4.1), and the item that joins tiles
-# (ISO/IEC 23008-12, 6.6.2.3) among a file's items
+# The sample entry for encrypted video (ISO/IEC 23001-7, 4.1), and the item type that joins tiles
+# (ISO/IEC 23008-12, 6.6.2.3)
 _ENCRYPTED, _GRID = b"encv", b"grid"
 _MOST_BYTES = 16 << 20
-# Transport packets: every 188 bytes, scrambled by two bits of the fourth (ISO/IEC 13818-1, 2.4.3.3)
+# Transport packets have 188 bytes; two bits of the fourth byte mark a scrambled one
+# (ISO/IEC 13818-1, 2.4.3.3)
 _TS_BYTES, _TS_SYNC, _TS_SCRAMBLED = 188, 0x47, 0xC0
 
 
 def is_of_tiles(path: Path) -> bool:
-    """Return whether a file is a photo (HEIC, AVIF) that consists of tiles."""
+    """Return whether a file is a photo (HEIC, AVIF) made of tiles."""
     if not path.is_file():
         return False
     found = top_boxes(path)
@@ -31,9 +32,9 @@ def is_of_tiles(path: Path) -> bool:
 
 
 def is_encrypted(path: Path, container: InputContainer, stream: Stream) -> bool:
-    """Return whether the file says that the packets of a stream are encrypted."""
+    """Return whether the file marks the packets of a stream as encrypted."""
     if "enc_key_id" in stream.metadata:
-        # FFmpeg's name for the key of a track in WebM
+        # FFmpeg's name for the key ID of a WebM track
         return True
     if container.format.name.startswith("mov,"):
         heads = [box for box in top_boxes(path) if box.kind == b"moov"]

@@ -1,4 +1,4 @@
-"""What a decoded frame brings beside its picture, as bytes: display matrix, brightness, ...
+"""Read a decoded frame's side data as bytes: display matrix, brightness, ...
 
 Tests: tests/media/decoding/test_orientation.py, tests/media/test_hdr.py.
 """
@@ -11,7 +11,7 @@ from typing import Any, cast
 import av
 from av.sidedata.sidedata import SideData
 
-# What frames may bring that no output gets, by PyAV's names and in words
+# Side data that no output keeps: PyAV's name -> description
 _LOST = {
     "A53_CC": "closed captions (CEA-608/708)",
     "AFD": "the active format description",
@@ -24,12 +24,12 @@ _LOST = {
 
 
 def lost_side_data(frame: av.VideoFrame) -> set[str]:
-    """Return in words what a frame brings that is not kept."""
+    """Return descriptions of the frame's side data that the output does not keep."""
     return {words for name, words in _LOST.items() if _side_data(frame, name) is not None}
 
 
 def unpack_side_data(frame: av.VideoFrame, name: str, form: struct.Struct) -> tuple[Any, ...]:
-    """Return the side data `name` (as PyAV calls it) by its form; nothing where there is none."""
+    """Unpack the side data `name` (PyAV's name) with `form`; return () if the frame has none."""
     data = _side_data(frame, name)
     if data is None or data.buffer_size < form.size:
         return ()
@@ -40,5 +40,5 @@ def _side_data(frame: av.VideoFrame, name: str) -> SideData | None:
     try:
         return cast("SideData | None", frame.side_data.get(name))
     except (ValueError, KeyError):
-        # PyAV 18 fails on a kind that it does not know, such as a picture's EXIF
+        # PyAV 18 raises an error on kinds it does not know, such as a picture's EXIF data
         return None

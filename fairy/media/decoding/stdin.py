@@ -1,4 +1,4 @@
-"""A clip from standard input, kept in a temporary file: it is read more than once.
+"""Save a clip from standard input to a temporary file, because it is read more than once.
 
 Tests: tests/media/decoding/test_stdin.py.
 """
@@ -19,10 +19,10 @@ STDIN = Path("-")
 
 @contextmanager
 def clip_from(source: Path) -> Iterator[Path]:
-    """Yield `source`, or for "-" a file with what comes on standard input, gone afterwards.
+    """Yield `source`; for "-", yield a temporary file with the contents of standard input.
 
     Raises:
-        MediaError: nothing comes.
+        MediaError: standard input is empty.
     """
     if source != STDIN:
         yield source
@@ -30,7 +30,7 @@ def clip_from(source: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
         path = Path(folder, "stdin")
         with path.open("wb") as file:
-            # There is none where it was closed, as by `<&-`
+            # None if standard input was closed, for example with `<&-`
             if sys.stdin is not None:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         if path.stat().st_size == 0:

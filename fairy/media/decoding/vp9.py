@@ -1,7 +1,7 @@
-"""VP9 packets without a picture: frames that are only referred to, in a packet of their own.
+"""Detect VP9 packets that show no picture: they hold only reference frames.
 
-Usually such a frame shares a packet, a superframe, with one that is shown. Some recorders split
-them. The bits are those of the VP9 bitstream specification, section 6.2 and annex B.
+Usually a hidden frame shares a packet, called a superframe, with one that is shown, but some
+recorders split them. The bit layout is in the VP9 bitstream specification, section 6.2 and annex B.
 Tests: tests/media/decoding/test_vp9.py.
 """
 
@@ -11,7 +11,7 @@ from fairy.media.decoding.clock import AnyPacket
 
 
 def is_hidden_vp9(packet: AnyPacket) -> bool:
-    """Return whether a packet is VP9 and none of its frames is shown."""
+    """Return whether a packet is VP9 and shows none of its frames."""
     if packet.stream.type != "video" or packet.stream.codec_context is None:
         return False
     if packet.stream.codec_context.codec.canonical_name != "vp9" or not packet.size:
@@ -21,9 +21,9 @@ def is_hidden_vp9(packet: AnyPacket) -> bool:
 
 
 def shows_picture(first_byte: int) -> bool:
-    """Return whether a frame is shown, by the first byte of its header.
+    """Return whether a frame is shown, from the first byte of its header.
 
-    Its bits: marker (2), profile (2; of profile 3 one more), show_existing_frame, frame_type,
+    The bits: marker (2), profile (2; one more for profile 3), show_existing_frame, frame_type,
     show_frame.
     """
     profile = first_byte >> 5 & 1 | first_byte >> 3 & 2
@@ -33,7 +33,7 @@ def shows_picture(first_byte: int) -> bool:
 
 
 def frame_starts(data: memoryview) -> list[int]:
-    """Return where the frames of a packet start: several in a superframe, else one."""
+    """Return the byte offsets of the frames in a packet: several in a superframe, else one."""
     marker = data[-1]
     num_frames, num_bytes = (marker & 7) + 1, (marker >> 3 & 3) + 1
     index_size = 2 + num_frames * num_bytes
