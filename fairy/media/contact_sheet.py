@@ -1,6 +1,6 @@
-"""Pictures for people: a contact sheet of many frames, and two frames side by side.
+"""Combine frames for viewing: a contact sheet of many frames, or two frames side by side.
 
-Shapes: images uint8 (H,W,3) RGB in, one uint8 (H,W,3) out, on white, with labels in PIL's own
+Shapes: images uint8 (H,W,3) RGB in, one uint8 (H,W,3) out, on white, with labels in PIL's default
 font. Tests: tests/media/test_contact_sheet.py.
 """
 
@@ -27,16 +27,16 @@ def contact_sheet(
     column_labels: Sequence[str] = (),
     cell_height: int | None = None,
 ) -> Image:
-    """Return all images on one white sheet, a row for each of `rows` with its label above it.
+    """Return all images on one white sheet, row by row, with a label above each row.
 
     Args:
         rows: images uint8 (H,W,3); rows may differ in length, images in size.
-        labels: one text for each row; a long one is wrapped.
-        column_labels: texts above the first row, one for each column, or none.
-        cell_height: height in pixels to which each image is scaled; the first image's when None.
+        labels: one text per row; long texts are wrapped.
+        column_labels: one text per column, drawn above the first row; may be empty.
+        cell_height: height in pixels that images are scaled to; None: that of the first image.
 
     Raises:
-        ValueError: no image, or not one label for each row.
+        ValueError: there are no images, or the number of labels differs from that of the rows.
     """
     if not rows or not all(len(row) > 0 for row in rows):
         raise ValueError("no images: give at least one row, and at least one image in each")
@@ -56,21 +56,21 @@ def contact_sheet(
 def side_by_side(
     left: Image, right: Image, labels: tuple[str, str] | None = ("source", "edited")
 ) -> Image:
-    """Return two images beside each other on white, `right` scaled to the height of `left`.
+    """Return two images side by side on white, with `right` scaled to the height of `left`.
 
     Args:
         left: uint8 (H,W,3).
         right: uint8 (H,W,3); its size may differ.
-        labels: texts above the two, each clipped to two lines, or None for none.
+        labels: texts above the two images, each clipped to two lines; None: no labels.
 
     Returns:
-        uint8 (H,W,3); height and width are even, so that it can be a frame of a video.
+        uint8 (H,W,3); height and width are even, so that it can be a video frame.
     """
     height = left.shape[0]
     cells = [_scaled(left, height), _scaled(right, height)]
     gap = _gap(height)
     widths = [cell.width for cell in cells]
-    # No letter is narrower than a pixel: the rest has no room
+    # Each letter is at least a pixel wide, so the rest cannot fit in two lines
     short = [text[: 2 * width] for text, width in zip(labels or (), widths, strict=False)]
     texts = _text(short, widths, gap, _font(height), max_lines=2)
     sheet = np.asarray(_stack([part for part in (texts, _strip(cells, gap)) if part.height], gap))
@@ -79,7 +79,7 @@ def side_by_side(
 
 
 def _strip(cells: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
-    """Put images of one height in a row, `gap` pixels apart."""
+    """Place images of equal height in a row, `gap` pixels apart."""
     width = sum(cell.width for cell in cells) + gap * (len(cells) - 1)
     strip = PilImage.new("RGB", (width, cells[0].height), _WHITE)
     x = 0
@@ -90,7 +90,7 @@ def _strip(cells: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
 
 
 def _stack(blocks: Sequence[PilImage.Image], gap: int) -> PilImage.Image:
-    """Put blocks below each other, `gap` pixels apart, with a margin of twice that around."""
+    """Stack blocks vertically, `gap` pixels apart, with a margin of twice that on all sides."""
     margin = 2 * gap
     width = max(block.width for block in blocks) + 2 * margin
     height = sum(block.height + gap for block in blocks) - gap + 2 * margin
@@ -109,7 +109,7 @@ def _text(
     font: ImageFont.FreeTypeFont,
     max_lines: int | None = None,
 ) -> PilImage.Image:
-    """Draw each text, wrapped, in a column of its width; no text at all gives height 0."""
+    """Draw each text, wrapped to its column's width; the height is 0 if there are no texts."""
     lines = [
         _clip(_wrap(text, width, font), width, font, max_lines)
         for text, width in zip(texts, widths, strict=False)
@@ -126,7 +126,7 @@ def _text(
 
 
 def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
-    """Break `text` at spaces into lines at most `width` pixels long, where words allow."""
+    """Break `text` at spaces into lines of at most `width` pixels; longer words stay whole."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -140,7 +140,7 @@ def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
 def _clip(
     lines: list[str], width: int, font: ImageFont.FreeTypeFont, max_lines: int | None
 ) -> list[str]:
-    """Return at most `max_lines` lines (None: all), none too wide; with … for what is left out."""
+    """Keep at most `max_lines` lines and shorten wide ones with "…"; None returns all unchanged."""
     if max_lines is None:
         return lines
     kept = lines[:max_lines]
@@ -170,8 +170,8 @@ def _gap(height: int) -> int:
 
 
 def _font(height: int) -> ImageFont.FreeTypeFont:
-    """Return a font legible beside images of this height: an eighteenth of it, 12 to 40 pixels."""
+    """Return a font that suits images of this height: 1/18 of it, from 12 to 40 pixels."""
     font = ImageFont.load_default(size=min(40, max(12, height // 18)))
-    # A plain bitmap font comes back only where PIL was built without FreeType; its wheels are not.
+    # PIL returns a bitmap font only if it was built without FreeType; its wheels include FreeType.
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font

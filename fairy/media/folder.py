@@ -110,9 +110,9 @@ def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image
 
 
 class PngFolder:
-    """Frames as 000000.png, 000001.png, ...; the timestamps are not kept.
+    """Writes frames as 000000.png, 000001.png, ...; timestamps are lost.
 
-    A manifest beside them names the files, so that only these are ever replaced.
+    A manifest in the same folder lists the files, so that Fairy replaces only its own.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -34,7 +34,7 @@ def to_images(frames: torch.Tensor) -> Image:
 def fit_size(height: int, width: int, *, size: int, multiple: int) -> tuple[int, int]:
     """Return the (height, width) whose longer side is `size`, both rounded to `multiple` pixels.
 
-    Rounding to the nearest multiple keeps the aspect ratio; each side is at least one multiple.
+    The aspect ratio is kept up to that rounding; each side is at least one multiple.
 
     >>> fit_size(720, 1280, size=512, multiple=8)
     (288, 512)

@@ -1,7 +1,7 @@
-"""Names of files: whether two mean the same file, and names beside a file that are not too long.
+"""Compare file names (do two refer to the same file?), and derive names that are not too long.
 
-One file can have many names: by a link, a relative path, or other letters where the file system
-does not tell them apart. Tests: tests/media/test_names.py.
+One file can have many names: links, relative paths, or other spellings on a file system that
+ignores case. Tests: tests/media/test_names.py.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 
 from fairy.errors import MediaError
 
-# Most file systems allow 255 bytes; some, such as eCryptfs, allow less than that
+# Most file systems allow 255 bytes; some, such as eCryptfs, allow fewer
 MAX_NAME_BYTES = 255
-# What file managers leave in folders without being asked
+# Files that file managers create in folders on their own
 _LEFT_BY_OTHERS = {".ds_store", "thumbs.db", "desktop.ini", ".directory"}
 
 
 def real(path: Path) -> Path:
-    """Return the absolute path without links, also of a file that does not exist.
+    """Return the absolute path with links resolved; the file need not exist.
 
     Raises:
-        MediaError: no file can have this name.
+        MediaError: no file can have this name, or the current folder was deleted.
     """
     try:
         return Path(os.path.realpath(path))
@@ -35,7 +35,7 @@ def real(path: Path) -> Path:
 
 
 def identities(path: Path) -> set[object]:
-    """Return what a file or folder has in common with all its other names, if it exists or not."""
+    """Return keys that all names of a file or folder share; it need not exist."""
     found = real(path)
     known: set[object] = {found}
     with suppress(OSError):
@@ -47,19 +47,19 @@ def identities(path: Path) -> set[object]:
 
 
 def is_same(one: Path, other: Path) -> bool:
-    """Return whether two names are, or would be, of the same file or folder."""
+    """Return whether two names refer to the same file or folder, or would if it existed."""
     return not identities(one).isdisjoint(identities(other))
 
 
 def is_inside(inner: Path, outer: Path) -> bool:
-    """Return whether `inner` is, or would be, in the folder `outer` or in one below it."""
+    """Return whether `inner` is, or would be, in the folder `outer` or one of its subfolders."""
     return any(is_same(parent, outer) for parent in real(inner).parents)
 
 
 def beside(path: Path, ending: str, *, hidden: bool = False) -> Path:
-    """Return a name beside `path`: its own with an `ending`, and a dot in front if `hidden`.
+    """Return a path in the same folder: the name plus `ending`, with a leading dot if `hidden`.
 
-    A long name is cut and gets a hash, so that the file system takes it.
+    A name that is too long for the file system is shortened and gets a hash.
 
     >>> beside(Path("clips/out.mp4"), ".part", hidden=True).as_posix()
     'clips/.out.mp4.part'
@@ -74,12 +74,12 @@ def beside(path: Path, ending: str, *, hidden: bool = False) -> Path:
 
 
 def is_left_by_others(path: Path) -> bool:
-    """Return whether a file was left by a file manager, such as `.DS_Store` or `._clip.png`."""
+    """Return whether a file manager created the file, such as `.DS_Store` or `._clip.png`."""
     return path.name.lower() in _LEFT_BY_OTHERS or path.name.startswith("._")
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Return whether a file system takes `A` and `a` for one name."""
+    """Return whether the folder's file system treats `A` and `a` as the same name."""
     for named in (folder, *folder.parents):
         swapped = named.name.swapcase()
         if swapped != named.name:

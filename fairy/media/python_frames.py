@@ -1,4 +1,4 @@
-"""Frames in the forms that Python callers hold, checked and brought to arrays; needs no torch.
+"""Check frames from Python callers and convert them to arrays; does not need torch.
 
 uint8 (T,H,W,3), float (T,H,W,3) or float tensors (T,3,H,W) in [0,1], or PIL images -> for each
 frame uint8 (H,W,3) or float32 (H,W,3). Tests: tests/media/test_python_frames.py.
@@ -21,22 +21,22 @@ Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 """uint8 (H,W,3), or float32 (H,W,3) in [0,1]; in [-1,1] where a whole clip is."""
 
 FORMS = "uint8 (T,H,W,3), PIL images or float tensors (T,3,H,W) in [0,1]"
-# Resizing overshoots by a little; more is another scale
+# Resizing overshoots slightly; a larger excess means another scale
 OVERSHOOT = 0.1
-# Holds 24000/1001, the usual rates of television, exactly
-# Television's rates in the Americas and Japan, as they are rounded: 23.98, 29.97, 59.94
+# TV rates in the Americas and Japan, usually rounded to 23.98, 29.97, 59.94
 NTSC_RATES = tuple(Fraction(1000 * rate, 1001) for rate in (24, 30, 48, 60, 120, 240))
 NTSC_ROUNDING = Fraction(6, 1000)
+# Large enough to represent rates like 24000/1001 exactly
 MAX_RATE_DENOMINATOR = 1001
 
 
 def pictures(frames: Any) -> list[Picture]:
     """Return the frames of a whole clip, all of one size.
 
-    As in diffusers, a clip of floats with a value below 0 is taken to be in [-1,1].
+    As in diffusers, a clip of floats with a value below 0 is assumed to be in [-1,1].
 
     Raises:
-        ValueError: no frames, another form, several sizes, or values that are no colours.
+        ValueError: no frames, an unsupported form, different sizes, or values out of range.
     """
     shown = [picture(frame, index, least=-1.0) for index, frame in enumerate(listed(frames))]
     if not shown:
@@ -52,10 +52,10 @@ def pictures(frames: Any) -> list[Picture]:
 
 
 def listed(frames: Any) -> Iterable[Any]:
-    """Return what to iterate over for a clip's frames; one picture is a clip of one.
+    """Return an iterable over a clip's frames; a single PIL image is a clip of one frame.
 
     Raises:
-        ValueError: no frames at all, such as a path.
+        ValueError: `frames` is not a clip, for example a path.
     """
     if isinstance(frames, str | os.PathLike):
         raise ValueError(
@@ -77,11 +77,11 @@ def picture(frame: Any, index: int = 0, *, least: float = 0.0) -> Picture:
 
     Args:
         frame: uint8 or float (H,W,3), a float tensor (3,H,W), or a PIL image.
-        index: its number, for messages.
-        least: the lowest value that floats may have.
+        index: its number, for error messages.
+        least: the lowest value allowed for floats.
 
     Raises:
-        ValueError: another form, or values that are no colours.
+        ValueError: an unsupported form, or values out of range.
     """
     if isinstance(frame, PIL.Image.Image):
         return np.asarray(frame.convert("RGB"))
@@ -105,20 +105,20 @@ def picture(frame: Any, index: int = 0, *, least: float = 0.0) -> Picture:
 
 
 def to_uint8(shown: Picture) -> Image:
-    """Return a picture (H,W,3) in [0,1], or in levels already, as uint8."""
+    """Convert a picture (H,W,3) in [0,1] to uint8; one that is already uint8 is unchanged."""
     if shown.dtype == np.uint8:
         return np.asarray(shown, np.uint8)
     return np.asarray((shown * 255).round().clip(0, 255), np.uint8)
 
 
 def frame_rate(fps: Any) -> Fraction:
-    """Return frames per second as a fraction: of a float the nearest simple one, or NTSC's.
+    """Return frames per second as a fraction; round others to an NTSC rate or a simple fraction.
 
     >>> frame_rate(29.97), frame_rate(12.5)
     (Fraction(30000, 1001), Fraction(25, 2))
 
     Raises:
-        ValueError: it is no rate above 0.
+        ValueError: `fps` is not a positive number.
     """
     try:
         rate = Fraction(fps)
@@ -129,7 +129,7 @@ def frame_rate(fps: Any) -> Fraction:
     if isinstance(fps, Fraction):
         return rate
     for exact in NTSC_RATES:
-        # 29.97 is how 30000/1001 is written; 30 is another rate
+        # 29.97 means 30000/1001; 30 is a different rate
         if abs(rate - exact) < NTSC_ROUNDING:
             return exact
     return rate.limit_denominator(MAX_RATE_DENOMINATOR)

@@ -1,7 +1,7 @@
-"""Where a clip is cut: the score of FFmpeg's scdet on small pictures, and shots as frame ranges.
+"""Find the cuts in a clip by the score of FFmpeg's scdet on small pictures; list shots as ranges.
 
-A shot is (first frame, frame after the last); a clip's shots follow each other without a gap.
-What the detector was measured against: docs/shots.md. Tests: tests/media/test_shots.py.
+A shot is (first frame, frame after the last); a clip's shots follow each other without gaps.
+docs/shots.md has the detector's measured accuracy. Tests: tests/media/test_shots.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fairy.settings import MediaConfig
 Shot = tuple[int, int]
 """(first frame, frame after the last)."""
 
-# Width at which pictures are compared: cuts are no fine detail.
+# Width at which pictures are compared: finding cuts does not need fine detail.
 WIDTH_PX = 160
 # scdet's score, 0 to 100; measured by benchmarks/quality/shot_detection.py.
 THRESHOLD = 6.0
@@ -34,7 +34,7 @@ MIN_FRAMES = 6
 
 
 def find_shots(path: Path, media: MediaConfig) -> tuple[Shot, ...]:
-    """Return the shots of the clip at `path`; decodes it once, and only shrinks its pictures.
+    """Return the shots of the clip at `path`; decodes it once and compares shrunken pictures.
 
     Raises:
         MediaError: the clip cannot be read.
@@ -46,12 +46,12 @@ def find_shots(path: Path, media: MediaConfig) -> tuple[Shot, ...]:
 
 
 def read_shots(path: Path, num_frames: int) -> tuple[Shot, ...]:
-    """Return the shots that a text file lists: the first frame of each, one per line.
+    """Return the shots listed in a text file: the first frame of each, one per line.
 
-    Blank lines and what follows a `#` are ignored. Frame 0 begins a shot, listed or not.
+    Blank lines and text after a `#` are ignored. Frame 0 always begins a shot, listed or not.
 
     Raises:
-        SettingsError: no such file, not frame numbers, or not in the clip.
+        SettingsError: the file cannot be read, or a line is not the number of a frame in the clip.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -72,13 +72,13 @@ def read_shots(path: Path, num_frames: int) -> tuple[Shot, ...]:
 
 
 class CutFinder:
-    """Finds cuts in frames given one by one.
+    """Finds cuts in frames that are added one by one.
 
     Args:
-        threshold: score, 0 to 100, from which a frame begins a new shot.
+        threshold: lowest score, 0 to 100, at which a frame begins a new shot.
 
     Attributes:
-        num_frames: frames given so far.
+        num_frames: number of frames added so far.
     """
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
@@ -99,10 +99,10 @@ class CutFinder:
         self.num_frames += 1
 
     def _score(self, small: av.VideoFrame) -> float:
-        """Return scdet's score, as FFmpeg's vf_scdet.c computes it (PyAV 16 cannot read it).
+        """Return scdet's score, computed as in FFmpeg's vf_scdet.c (PyAV 16 cannot read it).
 
-        It is the mean difference of luma to the frame before, in percent, or the change of that
-        difference if it is less: motion makes every frame differ, a cut only one.
+        The score is the mean luma difference to the frame before, in percent, or the change in
+        that difference, whichever is smaller: motion changes every frame, a cut only one.
         """
         now = np.asarray(small.to_ndarray()[0], dtype=np.int16)
         if self._last is None:
@@ -126,10 +126,10 @@ class CutFinder:
 def shots_from(starts: Iterable[int], num_frames: int) -> tuple[Shot, ...]:
     """Return the shots of a clip of `num_frames` that begin at the frames `starts`, in any order.
 
-    Frame 0 begins a shot, named or not.
+    Frame 0 always begins a shot, even if it is not in `starts`.
 
     Raises:
-        SettingsError: a frame that is not in the clip.
+        SettingsError: a frame is not in the clip.
     """
     ordered = sorted({*starts})
     if outside := [start for start in ordered if not 0 <= start < num_frames]:
@@ -138,7 +138,7 @@ def shots_from(starts: Iterable[int], num_frames: int) -> tuple[Shot, ...]:
 
 
 def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:
-    """Return the shots of a clip of `num_frames` that is cut before the frames `cuts`.
+    """Return the shots of a clip of `num_frames` with cuts before the frames `cuts`.
 
     >>> shots_between([40, 90], num_frames=120)
     ((0, 40), (40, 90), (90, 120))
@@ -148,7 +148,7 @@ def shots_between(cuts: Sequence[int], num_frames: int) -> tuple[Shot, ...]:
 
 
 def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
-    """Yield the clip's frames as they are coded, stand-ins included."""
+    """Yield the clip's frames for comparison, including copies that replace lost ones."""
     images = clip_images(path)
     if not is_whole(media):
         for frame in read_frames(path, media):

@@ -1,7 +1,7 @@
-"""Sign finished files with C2PA: a record of how they were made, which any later change breaks.
+"""Sign finished files with C2PA: a record of how they were made that any later change invalidates.
 
-The library is c2pa-python, of the extra [c2pa]. It asks nothing of the network: no time stamps, no
-records kept elsewhere. Tests: tests/media/test_signing.py.
+Uses c2pa-python, from the extra [c2pa], without network access: no timestamps and no remote
+records. Tests: tests/media/test_signing.py.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ SIGNED_TYPES = {
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
 }
-# IPTC's vocabulary of where pictures come from, which C2PA uses
+# IPTC's vocabulary for the origin of pictures, which C2PA uses
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TOOL = {"name": "Fairy", "version": fairy.__version__}
-# The algorithms that C2PA has for elliptic curves
+# Elliptic curve -> C2PA's algorithm
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _LIBRARY_SETTINGS = {
     "verify": {"remote_manifest_fetch": False},
-    # By default it keeps files of up to 512 MB in memory
+    # By default, the library keeps files of up to 512 MB in memory
     "core": {"backing_store_memory_threshold_in_mb": 16},
     "builder": {"thumbnail": {"enabled": False}},
 }
 
 
 def check_signable(out: Path) -> None:
-    """Refuse an output whose kind of file holds no C2PA record.
+    """Refuse an output type that cannot hold a C2PA record.
 
     Raises:
-        MediaError: it says which kinds do.
+        MediaError: the type is not supported; the message lists those that are.
     """
     if out.suffix.lower() in SIGNED_TYPES and not out.is_dir():
         return
@@ -63,11 +63,11 @@ class FileSigner:
     """Signs files with a certificate and its private key.
 
     Args:
-        certificate: a PEM file: the signer's certificate, then those that vouch for it.
-        key: a PEM file: the private key, without a passphrase.
+        certificate: a PEM file with the signer's certificate, followed by its issuers'.
+        key: a PEM file with the private key, without a passphrase.
 
     Raises:
-        SettingsError: the library is missing, or the two cannot sign.
+        SettingsError: the library is missing, or the certificate and key cannot sign.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -82,22 +82,22 @@ class FileSigner:
             raise SettingsError(f"{certificate}: cannot sign for C2PA: {_reason(error)}") from error
 
     def sign(self, part: Path, out: Path, edit: Mapping[str, Any], source: Path) -> None:
-        """Sign the finished file `part`, which will be `out`, in place.
+        """Sign the finished file `part` in place, before it is renamed to `out`.
 
         Args:
-            part: the file, of the kind that the name of `out` says.
+            part: the file; its type matches the suffix of `out`.
             out: its final name, which becomes the record's title.
-            edit: the action that made it, as C2PA describes one: "action", "digitalSourceType",
+            edit: the action that made it, in C2PA's form: "action", "digitalSourceType",
                 "parameters".
-            source: what was edited. Its own record, if it has one, becomes part of the new one.
+            source: the clip that was edited. If it has a C2PA record, the new one includes it.
 
         Raises:
-            MediaError: the library cannot sign it.
+            MediaError: the library cannot sign the file.
         """
         kind = SIGNED_TYPES[out.suffix.lower()]
         try:
             builder = self._builder(out.name, kind, edit, source)
-            # No name on the disk: nothing is left behind, however the process ends
+            # An unnamed temporary file: nothing is left behind, even if the process is killed
             with tempfile.TemporaryFile(dir=part.parent) as signed:
                 with part.open("rb") as plain:
                     builder.sign(self._signer, kind, plain, signed)
@@ -108,7 +108,7 @@ class FileSigner:
             raise MediaError(f"{out}: cannot be signed: {_reason(error)}") from error
 
     def _builder(self, title: str, kind: str, edit: Mapping[str, Any], source: Path) -> Any:
-        """Return the library's builder of a record, with the source as what was edited."""
+        """Return the library's builder for a record that names `source` as the edited file."""
         named = {"title": source.name, "relationship": "parentOf"}
         source_kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
         if source.is_file():
@@ -118,7 +118,7 @@ class FileSigner:
                     builder.add_ingredient(named, source_kind, file)
                 return builder
             except self._c2pa.C2paError as error:
-                # After the work, so an odd file must not stop it
+                # The edit is already done, so an unreadable source must not make it fail
                 logger.warning(
                     "%s: cannot be read for C2PA (%s); recorded by its name", source, _reason(error)
                 )
@@ -144,12 +144,12 @@ class FileSigner:
             ],
         }
         builder = self._c2pa.Builder(record, self._context)
-        # The library adds "opened" for what was edited before our own action
+        # The library adds an "opened" action for the source before our own action
         builder.set_intent(self._c2pa.C2paBuilderIntent.EDIT)
         return builder
 
     def _try_out(self) -> None:
-        """Sign one pixel, so that what the certificate lacks is said before any work."""
+        """Sign one pixel, so that an unsuitable certificate fails before any work is done."""
         picture, kind = io.BytesIO(), SIGNED_TYPES[".png"]
         Image.new("RGB", (1, 1)).save(picture, "png")
         picture.seek(0)
@@ -159,7 +159,7 @@ class FileSigner:
 
 
 def _library() -> Any:
-    """Return c2pa-python, or say how to install it."""
+    """Return c2pa-python, or raise an error that explains how to install it."""
     try:
         import c2pa
     except ImportError as error:
@@ -170,7 +170,7 @@ def _library() -> Any:
 
 
 def _credentials(certificate: Path, key: Path) -> tuple[bytes, bytes, str]:
-    """Return the certificates and the key, in the forms the library takes, and the algorithm."""
+    """Return the certificates and key in the library's formats, and the algorithm."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509 import load_pem_x509_certificates
@@ -200,7 +200,7 @@ def _credentials(certificate: Path, key: Path) -> tuple[bytes, bytes, str]:
 
 
 def _algorithm(public: Any, certificate: Path) -> str:
-    """Return C2PA's name of the algorithm that a key signs with."""
+    """Return C2PA's name for the algorithm that a key signs with."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(public, ed25519.Ed25519PublicKey):
@@ -222,6 +222,6 @@ def _read(path: Path) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Return what the library says, in one line and without its kind of error."""
+    """Return the library's error message in one line, without the error type."""
     text = " ".join(str(error).split())
     return text.partition(": ")[2] or text

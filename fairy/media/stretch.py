@@ -1,4 +1,4 @@
-"""The stretch of a clip that is edited: which of its frames, by time or by count.
+"""Select the stretch of a clip to edit, by time or by number of frames.
 
 Tests: tests/media/test_stretch.py.
 """
@@ -23,20 +23,20 @@ Times = Sequence[tuple[int, int]]
 
 
 def is_whole(media: MediaConfig) -> bool:
-    """Return whether the settings leave a clip whole."""
+    """Return whether the settings select the whole clip."""
     return media.start_s is None and media.end_s is None and media.max_frames is None
 
 
 def chosen(times: Times, time_base: Fraction, media: MediaConfig) -> range:
-    """Return the numbers of the frames that are edited; times count from the first frame.
+    """Return the numbers of the frames to edit; times in `media` count from the first frame.
 
     Raises:
-        SettingsError: none is.
+        SettingsError: the settings select no frame.
     """
     if is_whole(media):
         return range(len(times))
     shown_s = [(pts - times[0][0]) * time_base for pts, _ in times]
-    # 0.2 is a fifth, not the float next to it
+    # Read 0.2 as exactly 1/5, not as the nearest float
     start_s = Fraction(media.start_s or 0).limit_denominator(MICROSECONDS)
     end_s = None if media.end_s is None else Fraction(media.end_s).limit_denominator(MICROSECONDS)
     first = next((n for n, time in enumerate(shown_s) if time >= start_s), None)
@@ -55,13 +55,13 @@ def chosen(times: Times, time_base: Fraction, media: MediaConfig) -> range:
 
 
 def span(times: Times, numbers: range, time_base: Fraction) -> tuple[Fraction, Fraction]:
-    """Return when frames `numbers` begin and end, in seconds of the file."""
+    """Return when the frames `numbers` begin and end, in seconds of the file."""
     end = sum(times[-1]) if numbers.stop == len(times) else times[numbers.stop][0]
     return times[numbers.start][0] * time_base, end * time_base
 
 
 def frame_range(path: Path, media: MediaConfig) -> range | None:
-    """Return which frames of the file at `path` are edited; None for all."""
+    """Return which frames of the file at `path` to edit; None for all."""
     if is_whole(media):
         return None
     stat = path.stat()
@@ -70,7 +70,7 @@ def frame_range(path: Path, media: MediaConfig) -> range | None:
 
 
 def start_of(path: Path, numbers: range, media: MediaConfig) -> int:
-    """Return when the first of frames `numbers` is shown, in ticks of the stream."""
+    """Return when the first of the frames `numbers` is shown, in ticks of the stream."""
     stat = path.stat()
     times, _ = _times(path, media.video_stream, stat.st_size, stat.st_mtime_ns)
     return times[numbers.start][0]
@@ -80,7 +80,7 @@ def start_of(path: Path, numbers: range, media: MediaConfig) -> int:
 def _times(
     path: Path, stream_index: int | None, size_bytes: int, modified_ns: int
 ) -> tuple[Times, Fraction]:
-    """Return the times of all frames; decodes the clip where only that can tell."""
+    """Return the times of all frames; decodes the clip if there is no frame index."""
     index = frame_index(path, stream_index)
     with open_video(path, stream_index) as (container, stream):
         assert stream.time_base is not None

@@ -1,8 +1,8 @@
-"""Decoding ahead of the edit and encoding behind it, each in a thread.
+"""Decode ahead of the edit and encode behind it, each in its own thread.
 
-`ReadAhead` runs an iterator and `WriteBehind` a function in a thread, a bounded number of items
-ahead or behind, so that the model does not wait for the codec and memory does not grow. An error in
-the thread is raised in the caller. Tests: tests/media/test_threads.py.
+`ReadAhead` runs an iterator in a thread, and `WriteBehind` a function. The model does not wait for
+the codec, and the number of queued items is bounded, so memory does not grow. An error in the
+thread is raised in the caller. Tests: tests/media/test_threads.py.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-# Frames waiting between two threads: enough to even out a codec's bursts, few enough for 4K.
+# Frames queued between two threads: enough to smooth a codec's bursts, few enough for 4K.
 QUEUE_FRAMES = 8
 
 
 class ReadAhead(Generic[T]):
-    """Iterates over `items`, made by a thread up to `size` items ahead; a context manager.
+    """Context manager that iterates over `items` in a thread, up to `size` items ahead.
 
-    Leaving the block, at the end or before it, waits for the item in work and closes `items`.
+    Leaving the block, early or not, waits for the item in progress and closes `items`.
 
     Attributes:
         busy_s: seconds that the thread has spent in `items`.
@@ -41,7 +41,7 @@ class ReadAhead(Generic[T]):
         self.busy_s = 0.0
 
     def __enter__(self) -> ReadAhead[T]:
-        """Start to read."""
+        """Start reading."""
         self._ahead.extend(self._thread.submit(self._make) for _ in range(self._size))
         return self
 
@@ -50,7 +50,7 @@ class ReadAhead(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        """Return the next item, or raise what the thread met instead."""
+        """Return the next item, or raise the thread's exception."""
         if not self._ahead:
             raise StopIteration
         try:
@@ -77,16 +77,16 @@ class ReadAhead(Generic[T]):
         try:
             return next(self._items)
         except StopIteration:
-            # No future can hold a StopIteration
+            # A future cannot hold a StopIteration
             raise _EndError from None
         finally:
             self.busy_s += time.perf_counter() - began
 
 
 class WriteBehind(Generic[T]):
-    """Calls `work` with each item that is `put`, in order, in a thread; a context manager.
+    """Context manager that calls `work` in a thread, in order, with each item passed to `put`.
 
-    Leaving the block waits until all the work is done; leaving it by an exception drops the rest.
+    Leaving the block waits until all work is done; leaving it with an exception drops the rest.
 
     Attributes:
         busy_s: seconds that the thread has spent in `work`.
@@ -105,7 +105,7 @@ class WriteBehind(Generic[T]):
         return self
 
     def put(self, item: T) -> None:
-        """Pass on one item; waits while `size` are waiting, and raises what earlier work met."""
+        """Queue one item; wait while the queue is full, and raise any error from earlier work."""
         while self._behind and (len(self._behind) > self._size or self._behind[0].done()):
             self._behind.popleft().result()
         self._behind.append(self._thread.submit(self._run, item))
@@ -116,7 +116,7 @@ class WriteBehind(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for the work, or drop it if the block was left by an exception."""
+        """Wait for the work, or drop the rest if the block raised an exception."""
         try:
             if kind is None:
                 for future in self._behind:
