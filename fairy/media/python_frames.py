@@ -112,7 +112,7 @@ def to_uint8(shown: Picture) -> Image:
 
 
 def frame_rate(fps: Any) -> Fraction:
-    """Return frames per second as a fraction; round others to an NTSC rate or a simple fraction.
+    """Return frames per second as a fraction; floats become an NTSC rate or a simple fraction.
 
     >>> frame_rate(29.97), frame_rate(12.5)
     (Fraction(30000, 1001), Fraction(25, 2))
