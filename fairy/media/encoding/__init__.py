@@ -1,1 +1,1 @@
-"""From pictures to a file's packets."""
+"""Encode frames and write them to video files."""

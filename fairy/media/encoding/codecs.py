@@ -16,8 +16,8 @@ from fairy.settings import MediaConfig
 
 Options = dict[str, str]
 
-# Between 320x240 and 1280x720 the quality goes from fine to usual: the fewer pixels, the more
-# each one holds, and the less a file costs.
+# From 320x240 up to 1280x720 the quality goes from fine to normal. In a small picture each pixel
+# carries more detail, and the file stays small anyway.
 SMALL_PIXELS, LARGE_PIXELS = 320 * 240, 1280 * 720
 
 
@@ -27,17 +27,18 @@ LONG_PX = 64
 
 @dataclass(frozen=True)
 class Codec:
-    """A video codec as it is written.
+    """A video codec and its encoder settings.
 
     Attributes:
-        encoder: FFmpeg's.
-        pix_fmt: pixels it stores unless asked otherwise.
-        options: for the encoder; "crf" among them where it has one.
-        max_crf: largest constant rate factor; None where the encoder has none.
-        pads: whether sides must be multiples of what the chroma is thinned by.
-        keeps_aspect: whether the stream itself says how wide its pixels are.
-        max_timescale: most ticks in a second that the encoder takes.
-        thin_px: with a side shorter than this, and a longer one over `LONG_PX`, it never ends.
+        encoder: FFmpeg's name of the encoder.
+        pix_fmt: default pixel format.
+        options: encoder options, including "crf" if the encoder has one.
+        max_crf: largest constant rate factor; None if the encoder has none.
+        pads: whether height and width must be multiples of the chroma subsampling.
+        keeps_aspect: whether the stream itself stores the pixel aspect ratio.
+        max_timescale: largest number of ticks per second that the encoder accepts.
+        thin_px: the encoder hangs if one side is shorter than this and the other is longer than
+            `LONG_PX`.
     """
 
     encoder: str
@@ -51,19 +52,19 @@ class Codec:
 
     @property
     def pix_fmts(self) -> list[str]:
-        """What pixels the encoder can store."""
+        """Pixel formats that the encoder supports."""
         return [known.name for known in av.Codec(self.encoder, "w").video_formats or ()]
 
     def takes_size(self, height: int, width: int) -> bool:
-        """Return whether the encoder comes to an end at this size."""
+        """Return whether the encoder works at this size; at others it hangs."""
         return min(height, width) >= self.thin_px or max(height, width) <= LONG_PX
 
 
 @dataclass(frozen=True)
 class Container:
-    """A file format: FFmpeg's muxer, what goes into it (the usual first), and how sound does.
+    """A file format: FFmpeg's muxer, the codecs it supports (default first), the audio encoder.
 
-    `max_step` is how many ticks from one frame to the next its fields hold.
+    `max_step` is the largest number of ticks between two frames that the format can store.
     """
 
     muxer: str
@@ -75,12 +76,12 @@ class Container:
 
     @property
     def codec(self) -> str:
-        """FFmpeg's encoder of the usual codec."""
+        """FFmpeg's encoder for the default codec."""
         return CODECS[self.codecs[0]].encoder
 
 
-# x264's output depends on the number of its threads, and x265's on that of its frame threads and on
-# whether it has a pool at all. A fixed number gives the same bytes on every machine.
+# The output of x264 depends on its number of threads. That of x265 depends on its number of frame
+# threads, and on whether it has a thread pool. Fixed numbers give the same bytes on every machine.
 THREADS = 4
 _THREADS = {"threads": str(THREADS)}
 _X265 = f"log-level=error:pools={THREADS}:frame-threads=2"
@@ -124,7 +125,7 @@ CONTAINERS = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """A codec in a container, with its pixels and options decided."""
+    """A container, a codec, and the pixel format and options chosen for them."""
 
     container: Container
     codec: Codec
@@ -133,12 +134,12 @@ class Encoding:
 
     @property
     def keeps_aspect(self) -> bool:
-        """Whether pixels that are not square stay so."""
+        """Whether non-square pixels are preserved."""
         return self.container.keeps_aspect or self.codec.keeps_aspect
 
     @property
     def padding(self) -> tuple[int, int]:
-        """What (height, width) must be multiples of."""
+        """The numbers that (height, width) must be multiples of."""
         if not self.codec.pads:
             return 1, 1
         chroma = av.VideoFormat(self.pix_fmt, 64, 64)
@@ -152,16 +153,17 @@ def choose_encoding(
     full_chroma: bool = False,
     num_pixels: int = LARGE_PIXELS,
 ) -> Encoding:
-    """Return how the file `out` is to be encoded, by its suffix and by what is asked for.
+    """Choose how to encode the file `out` from its suffix and the settings.
 
     Args:
         out: the file.
-        media: what is asked for; the usual where it is None.
-        full_chroma: the pictures lose too much with thinned chroma (4:2:0).
-        num_pixels: of a picture; small ones hold more detail in each and are coded finer.
+        media: the settings; None for the defaults.
+        full_chroma: whether the frames lose too much with subsampled chroma (4:2:0).
+        num_pixels: pixels per frame; small frames are encoded at a higher quality.
 
     Raises:
-        MediaError: suffix, codec, pixels and quality do not go together; says what does.
+        MediaError: suffix, codec, pixel format and quality do not fit together; the message says
+            what does.
     """
     media = media or MediaConfig()
     container = CONTAINERS[out.suffix.lower()]
@@ -188,7 +190,7 @@ def check_support(codec: Codec) -> None:
 
 
 def _options(name: str, codec: Codec, crf: int | None, num_pixels: int) -> Options:
-    """Return the encoder's options, with the quality that is asked for or that suits the size."""
+    """Return the encoder's options, with the requested quality or the default for the size."""
     if crf is None:
         return codec.options | _usual_crf(codec, num_pixels)
     if codec.max_crf is None:
@@ -202,7 +204,7 @@ def _options(name: str, codec: Codec, crf: int | None, num_pixels: int) -> Optio
 
 
 def _usual_crf(codec: Codec, num_pixels: int) -> Options:
-    """Return the codec's own rate factor for large pictures, half of it for small ones."""
+    """Return the codec's default rate factor for large frames, down to half of it for small."""
     if "crf" not in codec.options:
         return {}
     size = math.log(max(num_pixels, 1) / SMALL_PIXELS) / math.log(LARGE_PIXELS / SMALL_PIXELS)

@@ -1,7 +1,7 @@
-"""Frames, and the source's other tracks, into one container file through FFmpeg.
+"""Encode frames with FFmpeg and write them, with the source's other tracks, to one file.
 
-Shapes: frames uint8 (H,W,3) RGB. `fairy.media.encoding.codecs` decides how, `fairy.media.write`
-publishes the file. Tests: tests/media/test_write.py.
+`fairy.media.encoding.codecs` chooses codec and options; `fairy.media.write` publishes the file.
+Shapes: frames uint8 (H,W,3) RGB. Tests: tests/media/test_write.py.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from fairy.media.encoding.other_streams import (
 from fairy.media.encoding.tracks import PRE_ROLL_S
 from fairy.media.info import VideoInfo
 
-# Frames between a frame's decoding and its showing, as x265 puts B-frames
+# Frames between decoding and showing a frame, as x265 orders B-frames
 X265_DELAY = 2
-# Titles and other streams that begin first make no clip this late
+# No title or other stream that begins before the video makes a clip begin this late
 LATE_S = 10.0
 
 logger = logging.getLogger(__name__)
@@ -38,20 +38,20 @@ VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 
 
 class VideoEncoder:
-    """Encodes frames at their own timestamps, the source's other tracks beside them.
+    """Encodes frames at their own timestamps and adds the source's other tracks.
 
-    The time base is as fine as the source's, so MP4 and MOV keep its timestamps exactly; MKV and
-    WebM round to milliseconds, GIF to hundredths of a second (and at least two between frames).
+    The time base is as fine as the source's, so MP4 and MOV keep its timestamps exactly. MKV and
+    WebM round to milliseconds. GIF rounds to hundredths of a second, at least two per frame.
     """
 
     def __init__(
         self, path: Path, encoding: Encoding, info: VideoInfo, height: int, width: int, *,
         tracks: bool = True, comment: str | None = None,
     ) -> None:  # fmt: skip
-        """Open `path` for frames of (height, width), tagged and timed like `info`.
+        """Open `path` for frames of (height, width), with the colour tags and timing of `info`.
 
-        With `tracks`, sound, subtitles, chapters and metadata are `info`'s, and `comment` joins
-        the metadata.
+        With `tracks`, sound, subtitles, chapters and metadata are copied from `info`, and
+        `comment` is added to the metadata.
         """
         self._encoding, self._info = encoding, info
         self._size, self._pixel_aspect = _stored_size(encoding, info, height, width)
@@ -61,13 +61,13 @@ class VideoEncoder:
                 "another --codec, such as h264"
             )
         self._pad = _padding(encoding, *self._size)
-        # Once for the file, not for each of its segments
+        # Warn once per file, not once per segment
         if tracks:
             _say_changes(encoding, (height, width), self._size, self._pad)
         self._path = path
         self._is_gif = encoding.codec.encoder == "gif"
         late_s = _late_s(encoding, info)
-        # "file:" keeps a colon in the name from being taken for a protocol
+        # Without "file:", FFmpeg reads a colon in the name as the end of a protocol
         self._file = av.open(
             f"file:{path}", "w", format=encoding.container.muxer,
             container_options=encoding.container.options | _shift(info, late_s),
@@ -82,7 +82,7 @@ class VideoEncoder:
             copy_description(info, self._file, comment, late_s)
             if info.stream_index is not None:
                 self._tracks = CarriedStreams(info, self._file, encoding.container)
-                # Writes the head of the file, which sets the time bases
+                # This writes the file's header, which sets the time bases
                 self._file.start_encoding()
         self._palette = GifPalette(*self._size) if self._is_gif else None
 
@@ -91,7 +91,7 @@ class VideoEncoder:
         self._mux(self.encode(image, pts, time_base, duration), pts * time_base)
 
     def copy(self, packet: VideoPacket) -> None:
-        """Add a packet that another encoder of the same settings made (`encoding.segments`)."""
+        """Add a packet from another encoder with the same settings (`encoding.segments`)."""
         assert packet.pts is not None
         packet.stream = self._video
         self._mux([packet], packet.pts * packet.time_base)
@@ -99,9 +99,9 @@ class VideoEncoder:
     def encode(
         self, image: Image, pts: int, time_base: Fraction, duration: int
     ) -> list[VideoPacket]:
-        """Return the packets that are ready once this frame, as for `write`, is added."""
+        """Encode one frame, as in `write`, and return the packets that are ready."""
         if image.shape[:2] != self._size:
-            # Torch resizes, which reading and writing avoid where they can
+            # This imports torch, which reading and writing avoid where they can
             from fairy.media.frames import resize
 
             image = resize(image, self._size)
@@ -117,7 +117,7 @@ class VideoEncoder:
         return self._video.encode(frame)
 
     def flush(self) -> list[VideoPacket]:
-        """Return the packets that the encoder still holds back; no frame can follow."""
+        """Return the encoder's remaining packets; no frame can be added after this."""
         packets = self._video.encode(None)
         if self._encoding.codec.encoder == "libx265" and self._num_frames <= X265_DELAY:
             for packet in packets:
@@ -125,7 +125,7 @@ class VideoEncoder:
         return packets
 
     def close(self) -> None:
-        """Encode what is still held back, write the rest of the other tracks and end the file."""
+        """Write the remaining packets of all tracks and close the file."""
         self._mux(self.flush(), None)
         if self._tracks is not None:
             self._tracks.close()
@@ -134,19 +134,19 @@ class VideoEncoder:
             say_lost_metadata(self._info, self._path)
 
     def abandon(self) -> None:
-        """Release the file; what it holds is not to be used."""
+        """Close the file without finishing it; its content is not usable."""
         if self._tracks is not None:
             self._tracks.close()
         self._file.close()
 
     def _mux(self, packets: list[VideoPacket], time_s: Fraction | None) -> None:
-        """Write packets, and the other tracks' that start by `time_s` (None: all that are left)."""
+        """Write packets, and those of other tracks that start by `time_s` (None: all the rest)."""
         if self._tracks is not None:
             self._file.mux(list(self._tracks.until(time_s)))
         try:
             self._file.mux(packets)
         except av.error.PatchWelcomeError as error:
-            # B-frames make steps longer: this is what muxers say of them
+            # B-frames lengthen the steps between packets; muxers then raise this error
             raise too_far_apart(self._encoding) from error
 
     def _add_video(self) -> None:
@@ -162,11 +162,11 @@ class VideoEncoder:
         codec.height, codec.width = height + rows, width + columns
         codec.pix_fmt = encoding.pix_fmt
         codec.time_base = stream.time_base = self._time_base
-        # Without this flag the encoder makes up the last frame's duration from the frame rate.
+        # Without this flag the encoder derives the last frame's duration from the frame rate.
         codec.flags |= Flags.frame_duration
         codec.sample_aspect_ratio = self._pixel_aspect
         if encoding.codec.encoder == "libx265" and encoding.container.muxer in ("mp4", "mov"):
-            # Apple's players accept HEVC only with this name.
+            # Apple's players accept HEVC only with this tag.
             codec.codec_tag = "hvc1"
         if not self._is_gif:
             tags = output_tags(info.colours, encoding.pix_fmt)
@@ -175,7 +175,7 @@ class VideoEncoder:
         self._video = stream
 
     def _ticks(self, time_s: Fraction) -> int:
-        """Return the time in ticks of the output, later than the last frame's."""
+        """Return the time in ticks of the output, always later than the last frame's."""
         pts = round(time_s / self._time_base)
         step = GIF_MIN_STEP if self._is_gif else 1
         if self._last_pts is not None and pts < self._last_pts + step:
@@ -187,22 +187,22 @@ class VideoEncoder:
 
 
 def output_time_base(encoding: Encoding, info: VideoInfo) -> Fraction:
-    """Return the seconds of one tick of a clip as it is written."""
+    """Return the length of one tick of the output, in seconds."""
     if encoding.codec.encoder == "gif":
         return GIF_TIME_BASE
     return Fraction(1, min(info.time_base.denominator, encoding.codec.max_timescale))
 
 
 def too_far_apart(encoding: Encoding) -> MediaError:
-    """Return the error for frames between which there are more ticks than the file can say."""
+    """Return the error for two frames with more ticks between them than the file can store."""
     muxer = encoding.container.muxer
     return MediaError(f"two frames lie further apart in time than .{muxer} holds: use .mkv")
 
 
 def _shift(info: VideoInfo, late_s: float) -> Options:
-    """Have a clip that begins before time 0, or late, begin there with all its tracks.
+    """Return options that move a clip that begins before time 0, or late, to begin at 0.
 
-    MP4 and MOV would hide frames before 0.
+    All its tracks move together. MP4 and MOV would hide frames before 0.
     """
     if late_s:
         return {"output_ts_offset": f"{-late_s:.6f}"}
@@ -210,21 +210,23 @@ def _shift(info: VideoInfo, late_s: float) -> Options:
 
 
 def _late_s(encoding: Encoding, info: VideoInfo) -> float:
-    """Return from when on a clip is written as if it began at time 0, in seconds.
+    """Return the time in seconds that becomes time 0 in the output.
 
-    MP4 and MOV would show nothing up to its beginning, which may be hours. Matroska can begin late.
+    MP4 and MOV would show nothing until the clip begins, which may take hours. Matroska files can
+    begin late.
     """
     start_s = float(info.file_start_s)
     if encoding.container.muxer not in ("mp4", "mov") or start_s < LATE_S:
         return 0.0
-    # What sound has before the pictures for its decoder is not heard
+    # Sound shortly before the first frame is only there for its decoder and is not heard
     return info.start_s if info.start_s - start_s < PRE_ROLL_S else start_s
 
 
 def _set_x265_dts(packet: VideoPacket) -> None:
-    """Decode a packet as long before it is shown as x265 has it in longer clips.
+    """Set a packet's decoding time as x265 would in a longer clip.
 
-    It takes that time from the frame X265_DELAY after the first, and tells any number without one.
+    x265 derives it from the frame X265_DELAY after the first. Without such a frame it returns an
+    arbitrary number.
     """
     if packet.pts is not None:
         packet.dts = packet.pts - X265_DELAY * (packet.duration or 0)
@@ -233,7 +235,7 @@ def _set_x265_dts(packet: VideoPacket) -> None:
 def _stored_size(
     encoding: Encoding, info: VideoInfo, height: int, width: int
 ) -> tuple[tuple[int, int], Fraction]:
-    """Return the (height, width) stored and the pixels' aspect: square where it cannot be said."""
+    """Return the stored (height, width) and pixel aspect; square if the file cannot store it."""
     aspect = info.sample_aspect_ratio
     if aspect == 1 or encoding.keeps_aspect:
         return (height, width), aspect
@@ -243,7 +245,7 @@ def _stored_size(
 def _padding(
     encoding: Encoding, height: int, width: int
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the rows and columns to add, before and after, to what is stored."""
+    """Return the rows and columns to add, each as (before, after)."""
     rows, columns = -height % encoding.padding[0], -width % encoding.padding[1]
     return (0, rows), (0, columns)
 
@@ -254,7 +256,7 @@ def _say_changes(
     stored: tuple[int, int],
     pad: tuple[tuple[int, int], tuple[int, int]],
 ) -> None:
-    """Warn of a (height, width) that the file cannot have."""
+    """Warn if the file cannot store the given (height, width)."""
     name, (height, width) = encoding.codec.encoder, stored
     (_, rows), (_, columns) = pad
     if stored != given:

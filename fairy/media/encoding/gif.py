@@ -1,4 +1,4 @@
-"""Pictures as a GIF holds them: 256 colours each, and times in hundredths of a second.
+"""Convert frames for GIF: 256 colours each, times in hundredths of a second.
 
 Shapes: uint8 (H,W,3) -> a palette picture. Tests: tests/media/encoding/test_gif.py.
 """
@@ -12,14 +12,14 @@ import numpy as np
 
 from fairy.media.colours import Image
 
-# A GIF counts time in hundredths of a second, and players slow a step of one down to ten.
+# A GIF counts time in hundredths of a second, and players show a step of 1 as if it were 10.
 GIF_TIME_BASE = Fraction(1, 100)
 GIF_MIN_STEP = 2
 PALETTE_SIDE = 320
 
 
 class GifPalette:
-    """Gives each picture its own 256 colours, dithered, by FFmpeg's palettegen and paletteuse."""
+    """Dithers each frame to its own 256 colours with FFmpeg's palettegen and paletteuse."""
 
     def __init__(self, height: int, width: int) -> None:
         self._graph = graph = av.filter.Graph()
@@ -42,7 +42,7 @@ class GifPalette:
         self._num_pictures = 0
 
     def apply(self, image: Image) -> av.VideoFrame:
-        """Return uint8 (H,W,3) as a palette picture, without a time."""
+        """Convert uint8 (H,W,3) to a palette picture without a timestamp."""
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts, frame.time_base = self._num_pictures, GIF_TIME_BASE
         self._num_pictures += 1
@@ -53,6 +53,6 @@ class GifPalette:
 
 
 def _few_pixels(height: int, width: int) -> tuple[int, int]:
-    """Return the size at which colours are counted: the palette is as good, and done sooner."""
+    """Return a smaller size for counting colours: as good a palette in less time."""
     share = min(1.0, PALETTE_SIDE / max(height, width))
     return max(1, round(height * share)), max(1, round(width * share))

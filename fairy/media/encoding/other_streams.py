@@ -1,7 +1,7 @@
-"""What a clip has beside its pictures: sound, subtitles, fonts, chapters, metadata.
+"""Carry over everything in a clip besides its frames: sound, subtitles, fonts, chapters, metadata.
 
-Packets are copied unchanged where the output takes their codec; other sound is transcoded, and
-what cannot be kept is said. Tests: tests/media/encoding/test_other_streams.py.
+Packets are copied unchanged if the output supports their codec. Other sound is transcoded, and a
+warning names what is lost. Tests: tests/media/encoding/test_other_streams.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A muxer writes these by itself, or they apply only to the source's container.
+# The muxer writes these itself, or they apply only to the source's container.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 _TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
 _COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
@@ -43,8 +43,8 @@ class CarriedStreams:
 
     Args:
         info: the clip.
-        output: the file to add streams to, before anything is written to it.
-        kind: its format.
+        output: the file to add streams to; nothing is written to it yet.
+        kind: the output's format.
     """
 
     def __init__(self, info: VideoInfo, output: OutputContainer, kind: Container) -> None:
@@ -66,7 +66,7 @@ class CarriedStreams:
         self._next: AnyPacket | None = next(self._packets, None)
 
     def until(self, time_s: Fraction | None) -> Iterator[AnyPacket]:
-        """Yield the packets not yet given that start by `time_s` (None: all that are left)."""
+        """Yield the next packets that start by `time_s` (None: all the rest)."""
         while self._next is not None:
             packet = self._next
             start = packet.dts if packet.dts is not None else packet.pts
@@ -85,8 +85,8 @@ class CarriedStreams:
     def _keep(
         self, stream: AudioStream | SubtitleStream, output: OutputContainer, kind: Container
     ) -> None:
-        """Decide what becomes of a stream: copied, transcoded, or left out."""
-        # The stubs say there always is one; FFmpeg makes none for a codec it does not know.
+        """Copy a stream, transcode it or leave it out."""
+        # PyAV's stubs say it is never None, but FFmpeg creates none for an unknown codec.
         codec = stream.codec_context.name if stream.codec_context else "unknown"
         where = f"{output.format.name} cannot hold {codec} {stream.type}"
         if codec in output.supported_codecs and _takes(kind.muxer, self._path, stream.index):
@@ -100,7 +100,7 @@ class CarriedStreams:
     def _keep_picture(
         self, stream: VideoStream, info: VideoInfo, output: OutputContainer, kind: Container
     ) -> None:
-        """Copy a cover picture; say what other pictures are left out."""
+        """Copy a cover picture; warn about other video streams, which are left out."""
         if stream.index == info.stream_index:
             return
         if not stream.disposition & Disposition.attached_pic:
@@ -131,7 +131,7 @@ class CarriedStreams:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
 
     def _is_kept(self, packet: AnyPacket) -> bool:
-        """Return whether a packet starts within the edited stretch; its time then counts there."""
+        """Return whether a packet starts in the edited range; if so, make its times relative."""
         if self._cut_s is None:
             return True
         (start_s, end_s), at = self._cut_s, packet.pts if packet.pts is not None else packet.dts
@@ -144,7 +144,7 @@ class CarriedStreams:
 
 
 def _say_data(source: InputContainer, info: VideoInfo) -> None:
-    """Warn of tracks of data, such as a phone's sensors; timecodes are written again."""
+    """Warn about lost data tracks, such as a phone's sensors; timecodes are kept."""
     num_data = sum(
         "timecode" not in stream.metadata
         and (info.programme is None or stream.index in info.programme)
@@ -155,7 +155,7 @@ def _say_data(source: InputContainer, info: VideoInfo) -> None:
 
 
 def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) -> None:
-    """Copy an attached file, such as a font that the subtitles are written in."""
+    """Copy an attached file, such as a font for the subtitles."""
     name = source.name or "unnamed"
     if kind.muxer == "matroska":
         mimetype = source.mimetype or "application/octet-stream"
@@ -187,15 +187,15 @@ def _takes(muxer: str, path: Path, index: int) -> bool:
 def copy_description(
     info: VideoInfo, output: OutputContainer, comment: str | None, late_s: float = 0.0
 ) -> None:
-    """Give `output`, and its video, the metadata and chapters of the clip; `comment` joins them.
+    """Copy the clip's metadata and chapters to `output` and its video stream; add `comment`.
 
-    Chapters are moved forward by `late_s` seconds.
+    Chapters are moved `late_s` seconds earlier.
     """
     metadata: dict[str, str] = {}
     if info.stream_index is not None:
         with open_container(info.path) as source:
             video = source.streams[info.stream_index]
-            # MOV has it in a track of its own, which FFmpeg shows at the pictures
+            # MOV stores the timecode in its own track; FFmpeg lists it under the video stream
             known = {name: video.metadata[name] for name in video.metadata if name == "timecode"}
             known |= source.metadata
             metadata = {
@@ -213,7 +213,7 @@ def copy_description(
 
 
 def say_lost_metadata(info: VideoInfo, out: Path) -> None:
-    """Warn of the clip's metadata that a finished file does not have: each kind knows its own."""
+    """Warn about metadata missing from a finished file; each format keeps different fields."""
     if info.stream_index is None:
         return
     with open_container(info.path) as source, open_container(out) as file:
@@ -230,7 +230,7 @@ def say_lost_metadata(info: VideoInfo, out: Path) -> None:
 
 
 def _within(chapters: list[Chapter], cut_s: tuple[Fraction, Fraction] | None) -> list[Chapter]:
-    """Return the parts of chapters inside the edited stretch, in its time."""
+    """Return the parts of chapters inside the edited range, in times relative to its start."""
     if cut_s is None:
         return chapters
     kept: list[Chapter] = []
@@ -250,6 +250,6 @@ def _earlier(chapter: Chapter, late_s: float) -> Chapter:
 
 
 def _is_timecode(text: str, fps: Fraction) -> bool:
-    """Return whether a timecode can be written at this frame rate; MP4 and MOV fail otherwise."""
+    """Return whether a timecode is valid at this frame rate; MP4 and MOV fail on others."""
     match, rate = _TIMECODE.fullmatch(text), round(fps)
     return match is not None and 1 <= rate <= 255 and (match[1] == ":" or rate % 30 == 0)

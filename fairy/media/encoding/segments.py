@@ -1,8 +1,8 @@
-"""A part of an encoded video on disk, and parts joined without encoding them again.
+"""Store parts of an encoded video on disk and join them without re-encoding.
 
-A segment is the packets of some frames in a row, from an encoder of its own, so it begins with a
-key frame; no container, so every codec and every time stamp fits. All segments of one video come
-from encoders with the same settings, so their packets in a row are one stream.
+A segment holds the packets of consecutive frames from its own encoder, so it begins with a key
+frame. It has no container, so any codec and any timestamp fits. All segments of one video come
+from encoders with the same settings, so their packets can be concatenated into one stream.
 File: magic, time base as two int64, then each packet as `_PACKET` and its bytes.
 Tests: tests/media/encoding/test_segments.py.
 """
@@ -25,16 +25,16 @@ from fairy.system import write_through
 
 _MAGIC = b"fairy segment 1\n"
 _TIME_BASE = struct.Struct("<qq")
-# pts, dts, duration in ticks; whether it is a key frame; bytes that follow
+# pts, dts, duration in ticks; whether it is a key frame; number of bytes that follow
 _PACKET = struct.Struct("<qqq?I")
 
 
 class SegmentWriter:
-    """Writes one segment; `path` appears when `close` has put it on the disk, whole.
+    """Writes one segment; `path` appears only once `close` has synced the complete file.
 
     Args:
         path: the file to write.
-        encoder: fed with nothing else, and never asked to write a file itself.
+        encoder: used for this segment only, and never to write a file itself.
     """
 
     def __init__(self, path: Path, encoder: VideoEncoder) -> None:
@@ -49,7 +49,7 @@ class SegmentWriter:
         self._keep(self._encoder.encode(image, pts, time_base, duration))
 
     def close(self) -> None:
-        """Encode what is held back, put the file on the disk and give it its name."""
+        """Encode the remaining frames, sync the file to disk and rename it to `path`."""
         self._keep(self._encoder.flush())
         write_through(self._file)
         self._file.close()
@@ -57,7 +57,7 @@ class SegmentWriter:
         self._part.replace(self._path)
 
     def abandon(self) -> None:
-        """Remove what was begun."""
+        """Delete the unfinished file."""
         self._file.close()
         self._encoder.abandon()
         self._part.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
     """Yield the packets of a segment in decoding order.
 
     Raises:
-        MediaError: the file is no segment, or is cut short.
+        MediaError: the file is not a segment, or is truncated.
     """
     for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
         packet = cast("VideoPacket", av.Packet(data))
@@ -88,7 +88,7 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
 def _read(
     path: Path, *, with_data: bool
 ) -> Iterator[tuple[Fraction, tuple[int, int, int, bool, int], bytes]]:
-    """Yield (time base, pts and the other fields of `_PACKET`, bytes or none) of each packet."""
+    """Yield (time base, fields of `_PACKET`, bytes) of each packet; b"" without `with_data`."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise MediaError(f"{path}: not a segment of an edit: use --restart to start over")
@@ -101,10 +101,10 @@ def _read(
 
 
 def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
-    """Yield the packets of segments in a row as one stream: their decoding times made to fit.
+    """Yield the packets of consecutive segments as one stream with new decoding times.
 
-    Each encoder starts its decoding times as many frames before its first picture as it reorders;
-    at an uneven frame rate those of two segments could overlap.
+    Each encoder starts its decoding times before its first frame, by as many frames as it
+    reorders. With a variable frame rate the decoding times of two segments could overlap.
     """
     pts = [fields[0] for path in paths for _, fields, _ in _read(path, with_data=False)]
     packets = (packet for path in paths for packet in read_packets(path))
@@ -114,7 +114,9 @@ def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
 
 
 def decoding_times(pts: Sequence[int]) -> list[int]:
-    """Return growing decoding times, none after its picture's own, for `pts` in decoding order.
+    """Return increasing decoding times, none later than its frame's pts.
+
+    `pts` is in decoding order.
 
     >>> decoding_times([0, 30, 10, 20])
     [-10, 0, 10, 20]

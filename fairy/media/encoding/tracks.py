@@ -1,4 +1,4 @@
-"""A track of sound or subtitles beside the pictures: its packets copied, or transcoded.
+"""Copy or transcode the packets of a sound or subtitle track.
 
 Tests: tests/media/encoding/test_copied_packets.py, tests/media/encoding/test_transcoded.py,
 tests/media/encoding/test_cut_away.py.
@@ -25,18 +25,18 @@ from fairy.media.decoding.clock import AnyPacket
 
 logger = logging.getLogger(__name__)
 
-# FFmpeg's AVFMT_TS_NONSTRICT: several packets of a stream may have one decoding time.
+# FFmpeg's AVFMT_TS_NONSTRICT: packets of a stream may share a decoding time.
 _TS_NONSTRICT = 0x20000
-# Bits per second and channel: no loss that is heard, by the encoders' own listening tests.
+# Bits per second and channel; no audible loss, according to the encoders' own listening tests.
 TRANSCODED_BIT_RATE = 96_000
-# Layouts that every encoder here takes; a file may say "2 channels" and no more.
+# Layouts that every encoder here accepts; a file may give only the number of channels.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-# What a decoder reads before the first sound that is heard: Opus most, 80 ms (RFC 7845, 4.6);
-# AAC two packets, which are longer at low rates
+# What a decoder must read before the first audible sample. Opus needs the most, 80 ms (RFC 7845,
+# 4.6); AAC needs two packets, which are longer at low sample rates
 PRE_ROLL_S, PRE_ROLL_PACKETS = 0.08, 2
 # Matroska counts in milliseconds
 ROUNDING_S = 1e-3
-# Where an Opus header holds how many samples are not to be heard
+# Bytes of an Opus header that hold the number of samples to skip
 _PRE_SKIP = slice(10, 12)
 
 
@@ -44,21 +44,20 @@ CopiedStream: TypeAlias = "AudioStream | SubtitleStream | VideoStream"
 
 
 class Track(Protocol):
-    """Takes a source's packets and gives the output's, which may be ready later."""
+    """Turns a source's packets into the output's, possibly with a delay."""
 
     def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packets that are ready once `packet` is there."""
+        """Take `packet` and yield the packets that are ready."""
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Yield what is left, and say what was lost."""
+        """Yield the remaining packets and warn about lost ones."""
 
 
 class Copied:
-    """Every packet as it is, its times in the output's ticks.
+    """Copies packets unchanged, with their times in the output's ticks.
 
-    Where two packets fall on one tick that the output holds only one on, as in MP4 and MOV, the
-    later one moves to the next. What an edit list of the source cuts away is left out: neither in
-    the output, nor heard.
+    MP4 and MOV allow one packet per tick. If two fall on the same tick, the later one moves to
+    the next tick. Packets that an edit list of the source cuts away are left out.
     """
 
     def __init__(self, source: CopiedStream, output: OutputContainer) -> None:
@@ -70,18 +69,18 @@ class Copied:
         self._cuts = _Cuts(source, output)
 
     def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packet, and the ones before it that its decoder needs."""
+        """Yield the packet, after earlier ones that its decoder needs."""
         for kept in self._cuts.feed(packet):
             self._place(kept)
             yield kept
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Yield nothing: every packet was given at once."""
+        """Yield nothing: `feed` returns every packet at once."""
         self._cuts.say()
         yield from ()
 
     def _place(self, packet: AnyPacket) -> None:
-        # Set by the muxer when it wrote the file's head
+        # The muxer set it when it wrote the file's header
         assert self._stream.time_base is not None
         scale = packet.time_base / self._stream.time_base
         times = [time for time in (packet.dts, packet.pts) if time is not None]
@@ -91,7 +90,7 @@ class Copied:
             dts = dts if self._next_dts is None else max(dts, self._next_dts)
             pts = dts if packet.pts is None else max(round(packet.pts * scale), dts)
             if not duration and self._least_step and self._next_dts is not None:
-                # MP4 and MOV would hide a last packet of no duration: it lasts as the one before
+                # MP4 and MOV hide a last packet without a duration: use the previous one's
                 duration = dts + self._least_step - self._next_dts
             packet.pts, packet.dts = pts, dts
             self._next_dts = dts + self._least_step
@@ -103,9 +102,9 @@ class Copied:
 class _Cuts:
     """Leaves out the packets that an edit list (MP4, MOV) cuts away.
 
-    A few before the first that is heard are kept for its decoder, where the output hides what lies
-    before time 0. Where it does not, a packet that is cut in two would be heard whole, and shift
-    everything to begin with it: it is left out too.
+    If the output hides what comes before time 0, a few packets before the first audible one are
+    kept for the decoder. If it does not, a packet that is only partly cut away would play in full
+    and shift everything to begin with it, so it is left out too.
     """
 
     def __init__(self, source: CopiedStream, output: OutputContainer) -> None:
@@ -117,11 +116,11 @@ class _Cuts:
         self._lost_s = 0.0
 
     def feed(self, packet: AnyPacket) -> list[AnyPacket]:
-        """Return what is to be copied now."""
+        """Return the packets to copy now."""
         if not self._has_edits:
             return [packet]
         if packet.is_discard:
-            # After the first that is heard it would be heard in the place of another
+            # After the first audible packet it would play in place of another
             if not self._has_begun:
                 self._early.append(packet)
             return []
@@ -134,7 +133,7 @@ class _Cuts:
         return needed
 
     def say(self) -> None:
-        """Log how much is left out that was not cut away."""
+        """Warn about sound that is left out although the edit list keeps it."""
         if self._lost_s:
             logger.warning(
                 "the first %.0f ms of sound are left out: %s cannot hide a part of a packet",
@@ -142,7 +141,7 @@ class _Cuts:
             )  # fmt: skip
 
     def _pre_roll(self, first_s: float) -> list[AnyPacket]:
-        """Return what the packet that starts at `first_s` needs, as far as it stays hidden."""
+        """Return the packets that decoding from `first_s` needs, if the output hides them."""
         return [
             packet
             for place, packet in enumerate(self._early, start=-len(self._early))
@@ -153,7 +152,7 @@ class _Cuts:
 
 
 def _hidden_s(source: CopiedStream, output: OutputContainer) -> float:
-    """Return how many seconds before time 0 the output can hold without playing them."""
+    """Return how many seconds before time 0 the output can store without playing them."""
     if output.format.name in ("mp4", "mov"):
         return math.inf
     header = source.codec_context.extradata or b""
@@ -176,9 +175,9 @@ Kind = tuple[str, int, int]
 
 
 class Transcoded:
-    """Sound decoded and encoded again, each sample at its own time.
+    """Decodes sound and encodes it again, each sample at its own time.
 
-    The encoder gets one format from the first packet to the last, also where the source's changes.
+    The encoder gets the same format from first to last, even if the source's format changes.
     """
 
     def __init__(self, source: AudioStream, output: OutputContainer, encoder: str) -> None:
@@ -199,7 +198,7 @@ class Transcoded:
         self._num_refused = 0
 
     def feed(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """Yield the packets that the encoder has ready."""
+        """Decode `packet` and yield the packets that the encoder has ready."""
         try:
             frames = self._decoder.decode(packet)
         except av.error.FFmpegError:
@@ -208,7 +207,7 @@ class Transcoded:
         yield from self._encode(frames)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """Yield what decoder and encoder hold back."""
+        """Yield the remaining packets of the decoder and the encoder."""
         with suppress(av.error.FFmpegError):
             yield from self._encode(self._decoder.decode(None))
         for part in [] if self._resampler is None else self._resampler.resample(None):
@@ -228,7 +227,7 @@ class Transcoded:
                 yield from self._stream.encode(part)
 
     def _change_to(self, kind: Kind) -> Iterator[AnyPacket]:
-        """Yield what is left of the format so far, and make ready for frames of another."""
+        """Yield the rest of the old format and create a resampler for the new one."""
         if self._resampler is not None and self._kind is not None:
             logger.warning(
                 "the sound changes from %s to %s; written as %d channels, %d Hz throughout",
@@ -252,7 +251,7 @@ def _in_words(kind: Kind) -> str:
 
 
 def describe_like(stream: Stream, source: Stream) -> None:
-    """Keep a track's language, title and role."""
+    """Copy a track's language, title and role."""
     for key in ("language", "title", "handler_name"):
         if key in source.metadata:
             stream.metadata[key] = source.metadata[key]
@@ -260,6 +259,6 @@ def describe_like(stream: Stream, source: Stream) -> None:
 
 
 def _encoder_rate(encoder: str, rate: int) -> int:
-    """Return the smallest sample rate of `encoder` that loses nothing, or its largest."""
+    """Return the lowest sample rate of `encoder` that is at least `rate`, or its highest."""
     rates = av.Codec(encoder, "w").audio_rates or [rate]
     return min((known for known in rates if known >= rate), default=max(rates))
