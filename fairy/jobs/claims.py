@@ -1,10 +1,11 @@
-"""Claims on pieces of work by any number of processes, on any machine, with only a folder.
+"""Let any number of processes, on any machines, claim pieces of work through a shared folder.
 
 The attempts at the work NAME are the files `NAME.0`, `NAME.1`, ...; the newest one counts. A
-process claims work by creating the next file exclusively, so one of several gets it. It may do so
-once the newest attempt was given back or its owner is gone: the process has ended (known on its
-own machine), or has not touched its file for a lease. An owner that was only slow loses nothing
-but time, as long as both make the same result.
+process claims work by creating the next file exclusively, so only one of several can get it. This
+is allowed once the newest attempt was given back or its owner is gone. An owner is gone if its
+process has ended (known only on its own machine), or if it has not touched its file for
+`lease_s`. If the owner was only slow, nothing but time is lost, because both processes make the
+same result.
 Tests: tests/jobs/test_claims.py.
 """
 
@@ -25,14 +26,14 @@ import fsspec
 import psutil
 
 LEASE_S = 600.0
-# A file that is still empty: its owner is between creating and filling it, or was killed there
+# How long a file may stay empty: its owner is about to fill it, or was killed before it could
 EMPTY_S = 10.0
 CLOCK = "clock"
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process: its machine, its number there, and when it started (seconds since 1970)."""
+    """A process: its machine, its process ID, and its start time (seconds since 1970)."""
 
     host: str
     pid: int
@@ -45,7 +46,7 @@ class Owner:
 
     @property
     def name(self) -> str:
-        """A name for files: machine, number and start, such as "0a1b2c3d-4711-1796000000"."""
+        """For file names: machine, process ID and start, as in "0a1b2c3d-4711-1796000000"."""
         return f"{zlib.crc32(self.host.encode()):08x}-{self.pid}-{self.started:.0f}"
 
     @property
@@ -55,12 +56,12 @@ class Owner:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is known to have ended; only a process of this machine can be."""
+        """Whether it is known to have ended; always False for processes on other machines."""
         if not self.is_here:
             return False
         try:
             process = psutil.Process(self.pid)
-            # Another process may have got its number since. A zombie does no work
+            # A new process may have reused its ID. A zombie does no work
             same = abs(process.create_time() - self.started) < 2
             return not same or process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
@@ -73,7 +74,10 @@ def _process(pid: int) -> Owner:
 
 
 def may_live(name: str) -> bool:
-    """Return whether a process with this `Owner.name` may run; on other machines it may."""
+    """Return whether the process with this `Owner.name` may still run.
+
+    Always True for processes on other machines.
+    """
     host, pid, started = name.split("-")
     me = Owner.me()
     if host != me.name.partition("-")[0]:
@@ -83,9 +87,9 @@ def may_live(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One claim: its number, from 0, its owner (None: not readable yet), whether it was given back.
+    """One claim: its number from 0, its path as fsspec names it, and its owner.
 
-    `path` is the file's, as its file system names it.
+    The owner is None while the file cannot be read yet.
     """
 
     number: int
@@ -95,12 +99,12 @@ class Attempt:
 
 
 class Claims:
-    """The claims in one folder, which exists; a context manager that gives back what it still has.
+    """The claims in one existing folder; a context manager that gives back its open claims.
 
     Args:
-        root: a folder, or an address that fsspec knows. Its file system must create files
-            exclusively: local disks, NFS 3 and later, S3 (`If-None-Match`).
-        lease_s: how long a claim lasts without a sign of life.
+        root: a folder, or a URL that fsspec supports. The file system must support exclusive
+            creation: local disks, NFS 3 and later, S3 (`If-None-Match`).
+        lease_s: how long a claim lasts if its owner stops touching the file.
     """
 
     def __init__(self, root: Path | str, lease_s: float = LEASE_S) -> None:
@@ -112,11 +116,11 @@ class Claims:
         self._beat: threading.Thread | None = None
 
     def __enter__(self) -> Claims:
-        """Begin without a claim."""
+        """Start without claims."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give back what is left and end the signs of life."""
+        """Give back all open claims and stop the heartbeat thread."""
         self._stop.set()
         for name in list(self._mine):
             self.give_back(name)
@@ -124,7 +128,7 @@ class Claims:
             self._beat.join()
 
     def take(self, name: str) -> int | None:
-        """Claim a piece of work; return the number of the attempt, None if another has it."""
+        """Claim a piece of work; return the attempt's number, or None if another process has it."""
         newest = self.newest(name)
         if newest is not None and not self.is_free(newest):
             return None
@@ -140,16 +144,16 @@ class Claims:
         return number
 
     def give_back(self, name: str) -> None:
-        """Let others claim a piece of this process's work."""
+        """Release a claim so that others can take the work."""
         with self._guard:
             path = self._mine.pop(name, None)
         if path is not None:
-            # The folder is deleted when all is done
+            # The folder is deleted when all work is done
             with suppress(FileNotFoundError):
                 self._fs.pipe_file(path, _record(given_back=True))
 
     def keep(self, name: str) -> None:
-        """Hold a claim for ever: the work is done."""
+        """Keep a claim permanently, because the work is done."""
         with self._guard:
             self._mine.pop(name, None)
 
@@ -158,7 +162,7 @@ class Claims:
         return max(self.attempts(name), key=lambda attempt: attempt.number, default=None)
 
     def attempts(self, name: str) -> list[Attempt]:
-        """Return all attempts at a piece of work; those after number N are made after N."""
+        """Return all attempts at a piece of work, oldest first."""
         found: list[Attempt] = []
         while self._fs.exists(path := f"{self._root}/{name}.{len(found)}"):
             found.append(self._read(len(found), path))
@@ -174,17 +178,17 @@ class Claims:
         return {name: self._read(number, path) for name, (number, path) in found.items()}
 
     def is_free(self, attempt: Attempt) -> bool:
-        """Return whether the work of an attempt can be claimed anew."""
+        """Return whether the work of an attempt can be claimed again."""
         if attempt.given_back:
             return True
         if attempt.owner is None:
             return self._age_s(attempt.path) > EMPTY_S
-        # A process that lives but gives no sign of life is frozen
+        # A process that is alive but stopped touching its file is frozen
         return attempt.owner.has_ended or self._age_s(attempt.path) > self._lease_s
 
     def _paths(self) -> Iterator[str]:
         try:
-            # Object stores remember listings, which must be fresh here
+            # fsspec caches the listings of object stores; this one must be fresh
             self._fs.invalidate_cache(self._root)
             yield from self._fs.ls(self._root, detail=False)
         except FileNotFoundError:
@@ -199,7 +203,7 @@ class Claims:
         return Attempt(number, path, owner, record["given_back"])
 
     def _age_s(self, path: str) -> float:
-        """Return the seconds since a file was touched, both by the file system's own clock."""
+        """Return the seconds since a file was touched, measured by the file system's clock."""
         clock = f"{self._root}/{CLOCK}-{os.getpid()}"
         try:
             self._fs.pipe_file(clock, b"")
@@ -215,7 +219,7 @@ class Claims:
             self._beat.start()
 
     def _touch(self) -> None:
-        """Touch this process's files from time to time, until the end."""
+        """Touch this process's files four times per lease until stopped."""
         while not self._stop.wait(self._lease_s / 4):
             with self._guard:
                 paths = list(self._mine.values())

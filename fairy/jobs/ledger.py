@@ -1,8 +1,8 @@
-"""What has become of each job of a list, as files that any number of machines share.
+"""Record the outcome of each job of a list in files that any number of machines share.
 
-Below the root, on any file system that fsspec knows: `done/AB/ID.json` and `failed/AB/ID.json` hold
-the results, `claims/` says who works on what (`fairy.jobs.claims`). AB are the first two digits of
-the job's ID. There is no other state, so nothing can disagree with it.
+The root is on any file system that fsspec supports. `done/AB/ID.json` and `failed/AB/ID.json` hold
+the results; AB are the first two digits of the job's ID. `claims/` records who works on what
+(`fairy.jobs.claims`). There is no other state that could contradict these files.
 Tests: tests/jobs/test_ledger.py.
 """
 
@@ -29,7 +29,7 @@ STATES: tuple[State, ...] = ("done", "failed")
 
 
 def job_id(job: Job) -> str:
-    """Return what identifies a job: its clip as it is now, instruction, settings and output."""
+    """Return a hash of a job's clip in its present state, instruction, settings and output."""
     files: list[Any] = [str(job.source)]
     with suppress(OSError):
         files = [
@@ -41,15 +41,15 @@ def job_id(job: Job) -> str:
 
 @dataclass(frozen=True)
 class BatchStatus:
-    """How far a list is.
+    """Progress of a list.
 
     Attributes:
-        done: jobs that are finished.
-        failed: jobs that were set aside.
-        running: jobs that a living worker has claimed.
+        done: number of finished jobs.
+        failed: number of jobs that were set aside.
+        running: number of jobs that a live worker has claimed.
         num_frames: frames of the finished jobs.
-        seconds: that they took, added up over workers.
-        failures: the records of the failed jobs.
+        seconds: time that they took, summed over workers.
+        failures: records of the failed jobs.
     """
 
     done: int
@@ -74,8 +74,8 @@ class Ledger:
     """The records of one list.
 
     Args:
-        root: a folder, or an address that fsspec knows; made if it is missing.
-        lease_s: as of `Claims`.
+        root: a folder, or a URL that fsspec supports; created if it is missing.
+        lease_s: as in `Claims`.
     """
 
     def __init__(self, root: str, lease_s: float = LEASE_S) -> None:
@@ -85,10 +85,10 @@ class Ledger:
 
     @classmethod
     def of_existing(cls, root: str, name: str) -> Ledger:
-        """Open the records of a list that was begun.
+        """Open the records of a list that has been started.
 
         Raises:
-            SettingsError: there are none below the folder or address `name`.
+            SettingsError: there are none; the message names the folder or address `name`.
         """
         fs, path = fsspec.core.url_to_fs(root)
         if not fs.exists(f"{path}/claims"):
@@ -96,16 +96,16 @@ class Ledger:
         return cls(root)
 
     def ended(self) -> dict[str, State]:
-        """Return the jobs that are done or set aside, by their IDs."""
+        """Return the state of each job that is done or set aside, by ID."""
         return {_id_of(path): state for state in STATES for path in self._paths(state)}
 
     def num_deaths(self, identity: str) -> int:
-        """Return how many workers have died with a job: attempts that nobody gave back."""
+        """Return how many workers died during a job: ended attempts that were not given back."""
         attempts = self.claims.attempts(identity)
         return sum(self.claims.is_free(one) and not one.given_back for one in attempts)
 
     def record(self, identity: str, state: State, result: Mapping[str, Any]) -> None:
-        """Note how a job has ended."""
+        """Record how a job ended."""
         folder = f"{self._root}/{state}/{identity[:2]}"
         self._fs.makedirs(folder, exist_ok=True)
         content = json.dumps(dict(result), ensure_ascii=False).encode(errors="backslashreplace")
@@ -115,7 +115,7 @@ class Ledger:
         self.claims.keep(identity)
 
     def retry(self, identities: Iterable[str]) -> None:
-        """Forget that jobs have failed, and their attempts."""
+        """Delete the records and attempts of those jobs that failed."""
         failed = {_id_of(path): path for path in self._paths("failed")}
         for identity in failed.keys() & set(identities):
             for attempt in self.claims.attempts(identity):
@@ -123,7 +123,7 @@ class Ledger:
             self._fs.rm_file(failed[identity])
 
     def results(self, identities: Iterable[str]) -> list[JobResult]:
-        """Return how these jobs have ended."""
+        """Return the results of those jobs that have ended."""
         wanted = set(identities)
         return [
             JobResult(**json.loads(self._fs.cat_file(path)))
@@ -133,7 +133,7 @@ class Ledger:
         ]
 
     def status(self) -> BatchStatus:
-        """Return how far the list is."""
+        """Count the list's jobs by state."""
         done, failures = (
             [json.loads(self._fs.cat_file(path)) for path in self._paths(state)] for state in STATES
         )
@@ -165,5 +165,5 @@ def _id_of(path: str) -> str:
 
 
 def is_address(root: str | Path) -> bool:
-    """Return whether a root is an address and no folder of this machine."""
+    """Return whether a root is an address rather than a local folder."""
     return "://" in str(root)

@@ -1,9 +1,9 @@
-"""A list of edits shared by any number of processes, on any machines that see one folder.
+"""Share a list of edits among any number of processes, on any machines that see one folder.
 
-Each takes a job that nobody has, edits it and records the result (`fairy.jobs.ledger`), until every
-job is done or set aside. Nobody hands out work, so nobody is missed: a worker may join, end or be
-killed at any time. A job is set aside if it fails for a reason of its own, or if several workers
-have died with it. Tests: tests/jobs/test_shared_batch.py.
+Each process takes a free job, runs it and records the result (`fairy.jobs.ledger`), until every
+job is done or set aside. No process hands out the work, so a worker may join, end or be killed at
+any time. A job is set aside if it fails, or if several workers died while running it.
+Tests: tests/jobs/test_shared_batch.py.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from fairy.system import end_with_parent
 
 logger = logging.getLogger(__name__)
 
-# The folder below the root that holds the records
+# Folder of the records, below the root
 RECORDS = ".fairy"
 # Exit code of a worker whose job took too long
 TIMED_OUT = 70
-# Deaths of a worker without a finished job in between after which it is not started again
+# A worker that has died this often, with no job finished in between, is not restarted
 MAX_DEATHS_IN_A_ROW = 4
-# Jobs that fail before any is done: then it is the set-up, not the jobs
+# If this many jobs fail before any succeeds, the cause is the set-up, not the jobs
 ALL_FAIL = 20
 
 OnResult = Callable[[JobResult], None]
 
 
 class NoProgressError(FairyError):
-    """Nothing succeeds: the set-up is at fault, not the jobs."""
+    """No job succeeds, so the cause is the set-up, not the jobs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class SharedBatch:
 
     Attributes:
         path: the list.
-        defaults: settings that a line leaves out.
+        defaults: settings for what a line leaves out.
         options: how the jobs are shared.
     """
 
@@ -66,7 +66,7 @@ class SharedBatch:
 
     @property
     def root(self) -> str:
-        """Where outputs and records are: as asked for, or beside the list."""
+        """Folder or address of outputs and records; by default beside the list."""
         return self.options.out or str(self.path.with_name(f"{self.path.name}.fairy"))
 
     def ledger(self) -> Ledger:
@@ -78,10 +78,10 @@ class SharedBatch:
 def run_shared_batch(
     batch: SharedBatch, *, on_result: OnResult, cancel: Cancel | None = None
 ) -> list[JobResult]:
-    """Work on a list, alone or with workers that are started here, until all jobs have ended.
+    """Run a list's jobs, alone or with local workers, until all have ended.
 
     Returns:
-        The results of all jobs, also of those that others made.
+        The results of all jobs, including those that other processes ran.
 
     Raises:
         SettingsError: the list cannot be read.
@@ -101,7 +101,7 @@ def run_shared_batch(
 
 
 def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
-    """Return the jobs that can be run by their IDs, in the order in which to take them."""
+    """Return the valid jobs by ID, in the order in which to run them."""
     jobs = make_jobs(read_lines(batch.path), batch.defaults, refuse, into=batch.options.out)
     if batch.options.order == "longest":
         jobs = sorted(jobs, key=_num_bytes, reverse=True)
@@ -109,14 +109,14 @@ def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
 
 
 def _num_bytes(job: Job) -> int:
-    """Return the size of a job's clip, which grows with its length; 0 if there is none."""
+    """Return the size of a job's clip, a proxy for its length; 0 if there is no clip."""
     with suppress(OSError):
         return sum(file.size_bytes for file in clip_files(job.source))
     return 0
 
 
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:
-    """Take jobs that nobody has until all have ended."""
+    """Take free jobs until all have ended."""
     ledger = batch.ledger()
     last: list[JobResult] = []
     runner = Runner(last.append, cancel)
@@ -153,12 +153,12 @@ def _take_any(
     jobs: dict[str, Job],
     on_result: OnResult,
 ) -> str | None:
-    """Claim the first of these jobs that nobody has; set those aside that workers died with."""
+    """Claim the first free job; set aside jobs with too many dead workers."""
     for name in names:
         num_deaths = ledger.num_deaths(name)
         if ledger.claims.take(name) is None:
             continue
-        # Another may have ended it between the two looks
+        # Another worker may have ended it since `names` was read
         if name in ledger.ended():
             ledger.claims.keep(name)
         elif num_deaths >= max_attempts:
@@ -175,7 +175,7 @@ def _take_any(
 
 @contextmanager
 def _local(job: Job) -> Iterator[Job]:
-    """Give the job with a local output; one with an address is sent there in one piece."""
+    """Yield the job with a local output; upload it afterwards if the output is an address."""
     if not is_address(job.out_name):
         job.out.parent.mkdir(parents=True, exist_ok=True)
         yield job
@@ -190,7 +190,7 @@ def _local(job: Job) -> Iterator[Job]:
 
 @contextmanager
 def _watched(timeout_s: float | None, job: Job) -> Iterator[None]:
-    """End this process if the block takes too long: what hangs cannot be stopped from within."""
+    """End this process if the block takes too long; hanging code cannot be stopped otherwise."""
     if timeout_s is None:
         yield
         return
@@ -211,7 +211,7 @@ def _watched(timeout_s: float | None, job: Job) -> Iterator[None]:
 def _supervise(
     batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel
 ) -> None:
-    """Keep workers at work until all jobs have ended, and report what ends."""
+    """Restart workers that die until all jobs have ended; report each job that ends."""
     ledger, count = batch.ledger(), batch.options.workers
     reported = set(ledger.ended())
     context = multiprocessing.get_context("spawn")
@@ -247,7 +247,7 @@ def _supervise(
 
 
 def _work_in_process(batch: SharedBatch, rank: Rank) -> None:
-    """Work for the process that started this one; ends with it."""
+    """Run jobs in a worker process, and end when the process that started it ends."""
     end_with_parent()
     batch = replace(batch, defaults=rank.config(batch.defaults))
     try:
@@ -261,10 +261,10 @@ def _work_in_process(batch: SharedBatch, rank: Rank) -> None:
 
 
 def check_list(batch: SharedBatch) -> None:
-    """Refuse options that do not go together.
+    """Check that the options fit together.
 
     Raises:
-        SettingsError: an address without workers that share its records.
+        SettingsError: the output is an address, but the list is not shared (`cluster`).
     """
     if batch.options.out and is_address(batch.options.out) and not batch.options.cluster:
         raise SettingsError("-o with an address keeps its records there: add --cluster shared")

@@ -1,9 +1,10 @@
-"""One clip edited by several processes: each takes segments that nobody has, one joins them.
+"""Edit one clip with several processes: each takes free segments, and one joins them all.
 
-Nothing is sent between them. The leader plans, holds the workspace's lock and puts the outputs in
-place; all of them edit segments and leave them in the workspace. Who has which segment is said by
-claims (`fairy.jobs.claims`), so when one is killed another takes over what it had. Each process
-edits the anchors of its shots by itself: that costs less than sending their keys and values.
+The processes send nothing to each other. The leader makes the plan, holds the workspace's lock and
+publishes the outputs. All processes edit segments and store them in the workspace. Claims
+(`fairy.jobs.claims`) record who has which segment, so if one process is killed another takes over
+its segments. Each process edits the anchors of its shots itself, which costs less than sending
+their keys and values.
 Tests: tests/jobs/test_team.py.
 """
 
@@ -39,9 +40,9 @@ from fairy.system import end_with_parent, usable_cores
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
-# For another rank to appear: all of them start at the same time
+# How long to wait for another rank to appear; all ranks start at the same time
 ARRIVAL_S = 60.0
-# For a worker to finish its batch after it was asked to stop
+# How long a worker may take to finish its batch after it was asked to stop
 STOP_S = 60.0
 
 
@@ -50,11 +51,11 @@ class Rank:
     """One of the processes that edit one clip.
 
     Attributes:
-        number: from 0; 0 is the leader.
-        count: how many there are.
-        local_number: among those on this machine.
-        local_count: how many are on this machine.
-        run: a word that all of them know and no other run has.
+        number: counted from 0; 0 is the leader.
+        count: number of ranks.
+        local_number: number among the ranks on this machine.
+        local_count: number of ranks on this machine.
+        run: a name shared by the ranks of this run and by no other run.
     """
 
     number: int
@@ -65,7 +66,7 @@ class Rank:
 
     @classmethod
     def of_torchrun(cls) -> Rank | None:
-        """Return this process's rank; None if torchrun did not start it, or not several."""
+        """Return this process's rank, or None unless torchrun started two or more."""
         numbers = [os.environ.get(name, "") for name in _TORCHRUN]
         if not all(number.isdecimal() for number in numbers) or int(numbers[1]) < 2:
             return None
@@ -75,7 +76,7 @@ class Rank:
         return cls(number, count, local_number, local_count, run)
 
     def config(self, config: EditConfig) -> EditConfig:
-        """Return the settings with this process's GPU, if it is to use one, and share the cores."""
+        """Return the settings with this process's GPU, if any; set its share of CPU threads."""
         torch.set_num_threads(max(1, usable_cores() // self.local_count))
         kind = config.device.partition(":")[0]
         if kind == "cpu" or not torch.cuda.is_available():
@@ -89,12 +90,12 @@ _RUN = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
 
 
 class Team:
-    """The leader's side: what `run_edit` calls to have a clip edited by all.
+    """The leader's side: `run_edit` calls it to edit a clip with all processes.
 
     Args:
-        rank: the leader's.
-        workers: started by this process; none where torchrun starts the ranks.
-        cancel: asks the leader to stop.
+        rank: the leader's rank.
+        workers: the processes that the leader started; empty if torchrun started the ranks.
+        cancel: stops the leader.
     """
 
     def __init__(
@@ -104,14 +105,14 @@ class Team:
 
     @contextmanager
     def announced(self, workspace: Workspace) -> Iterator[None]:
-        """Let the other ranks know that a leader is here."""
+        """Claim the leadership, so that the other ranks see a leader."""
         workspace.claims.mkdir(exist_ok=True)
         with Claims(workspace.claims) as self._claims:
             self._claims.take(f"leader-{self._rank.run}")
             yield
 
     def progress(self, workspace: Workspace, report: Progress | None) -> Progress:
-        """Return a callback that reports the frames of all processes, at most every second."""
+        """Return a callback that reports the frames of all processes, at most once a second."""
         last_s = 0.0
 
         def of_all(done: int, total: int) -> None:
@@ -126,7 +127,7 @@ class Team:
     def edit(
         self, plan: EditPlan, job: ClipJob, outputs: ClipOutputs, workspace: Workspace
     ) -> None:
-        """Edit the clip together with the others, until no segment is missing."""
+        """Edit the clip together with the other processes until no segment is missing."""
         claims = self._claims
         claims.take(f"ready-{self._rank.run}")
         work(claims, self._rank, plan, job, _parts(outputs, plan, workspace), self._cancel)
@@ -136,7 +137,7 @@ class Team:
             self._wait_for_ranks(claims)
 
     def _wait_for_ranks(self, claims: Claims) -> None:
-        """Wait until all ranks have come and gone: one that is late must see that all is done."""
+        """Wait until all ranks have come and gone: a late rank must see that the work is done."""
         names = {f"rank-{number}-{self._rank.run}" for number in range(1, self._rank.count)}
         until = time.monotonic() + ARRIVAL_S
         while time.monotonic() < until:
@@ -151,10 +152,10 @@ class Team:
 def edit_with_others(
     request: EditRequest, *, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> EditReport | None:
-    """Edit a clip as a rank of torchrun, with workers that are started here, or alone.
+    """Edit a clip as a torchrun rank, with local workers, or alone.
 
     Returns:
-        What was done; None where another rank reports it.
+        The report, or None if another rank reports.
 
     Raises:
         FairyError, JobInterrupted: as `run_edit`.
@@ -169,7 +170,7 @@ def edit_with_others(
 def edit_with_workers(
     request: EditRequest, *, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> EditReport:
-    """Edit a clip with several processes on this machine: this one and others that it starts.
+    """Edit a clip with several processes on this machine: this one and the workers it starts.
 
     Raises:
         FairyError, JobInterrupted: as `run_edit`.
@@ -179,7 +180,7 @@ def edit_with_workers(
     ranks = [Rank(i, num_workers, i, num_workers, run) for i in range(num_workers)]
     before = torch.get_num_threads()
     config = ranks[0].config(request.config)
-    # What cannot be done is refused before any process starts
+    # Raise errors in the request before any process starts
     plan_edit(request)
     context = multiprocessing.get_context("spawn")
     workers = [
@@ -206,12 +207,13 @@ def edit_as_rank(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> EditReport | None:
-    """Edit a clip as one of the ranks that torchrun started; None where another rank reports.
+    """Edit a clip as one of torchrun's ranks; return None if another rank reports.
 
-    Ranks that an earlier torchrun left behind go on with their work; these then help them.
+    If ranks of an earlier torchrun are still at work, these ranks help them.
 
     Raises:
-        FairyError, JobInterrupted: as `run_edit`; MediaError if the leader's folder is not seen.
+        FairyError, JobInterrupted: as `run_edit`; MediaError if the leader's folder is not
+            visible here.
     """
     request = replace(request, config=rank.config(request.config))
     if rank.number == 0:
@@ -228,22 +230,22 @@ def edit_as_rank(
 
 
 def help_edit(request: EditRequest, rank: Rank, cancel: Cancel) -> None:
-    """Edit segments of a clip whose leader is another process, until none is missing.
+    """Edit segments of a clip that another process leads, until none is missing.
 
     Raises:
-        MediaError: no leader is seen.
-        SettingsError: the leader's edit is another one.
+        MediaError: no leader appears.
+        SettingsError: the leader runs a different edit.
     """
     workspace = request.workspace
     if not _wait_for_leader(request, rank, cancel):
         return
     editor = load_editor(request.config)
-    # Once the leader has put the outputs in place the folder goes
+    # The leader deletes the folder once it has published the outputs
     with suppress(FileNotFoundError), Claims(workspace.claims) as claims:
         claims.take(f"rank-{rank.number}-{rank.run}")
         if not _wait_until_ready(claims, cancel):
             return
-        # The leader has checked the outputs
+        # The leader has already checked the outputs
         plan = plan_edit(replace(request, overwrite=True))
         size = model_size(plan.info, request.config, editor)
         manifest = replace(plan.manifest(), editor=editor.identity(), size=size)
@@ -260,8 +262,8 @@ def work(
     outputs: ClipOutputs | KeptFrames,
     cancel: Cancel,
 ) -> None:
-    """Edit segments that nobody has, until none is missing."""
-    # A clip with fewer frames than its headers promise has no frames for the last ones
+    """Claim and edit free segments until none is missing."""
+    # If a clip has fewer frames than its headers say, its last segments stay empty
     empty: set[Segment] = set()
     while missing := [one for one in outputs.missing() if one not in empty]:
         cancel.check()
@@ -283,9 +285,9 @@ def work(
 def take_some(
     claims: Claims, rank: Rank, segments: Sequence[Segment], missing: Sequence[Segment]
 ) -> list[Segment]:
-    """Claim segments in a row, a share of what is missing that shrinks as the work does.
+    """Claim consecutive segments: a share of the free ones, so fewer as the work shrinks.
 
-    Each rank begins in a part of the clip of its own, so that few shots are done by several.
+    Each rank begins in its own part of the clip, so that few shots are edited by several ranks.
     """
     held = claims.all()
     free = [
@@ -317,7 +319,7 @@ def _parts(outputs: ClipOutputs, plan: EditPlan, workspace: Workspace) -> ClipOu
 
 
 def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
-    """Wait until a leader is there; return False if one has finished since this process began."""
+    """Wait for a leader; return False if one has finished since this process began."""
     workspace = request.workspace
     until = time.monotonic() + ARRIVAL_S
     while time.monotonic() < until:
@@ -339,7 +341,7 @@ def _is_new(out: Path) -> bool:
 
 
 def _leaders(claims: Claims, rank: Rank) -> list[str]:
-    """Return the runs whose leader is at work: on other machines this run's, here any."""
+    """Return the claims of leaders at work: any on this machine, elsewhere only this run's."""
     return [
         name
         for name, attempt in claims.all().items()
@@ -351,7 +353,7 @@ def _leaders(claims: Claims, rank: Rank) -> list[str]:
 
 
 def _wait_until_ready(claims: Claims, cancel: Cancel) -> bool:
-    """Wait until the leader has checked everything; return False if it has ended instead."""
+    """Wait until the leader has checked everything; return False if it ends before that."""
     while True:
         here = claims.all()
         held = [name for name, attempt in here.items() if not claims.is_free(attempt)]
@@ -364,7 +366,7 @@ def _wait_until_ready(claims: Claims, cancel: Cancel) -> bool:
 
 
 def _help_others(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
-    """Help ranks that an earlier run left behind; return whether this one must lead after them."""
+    """Help ranks of an earlier run; return whether this rank must lead after they end."""
     if not _leaders(Claims(request.workspace.claims), rank):
         raise WorkspaceInUseError(
             f"{request.out}: another process is writing it: wait for it or give another name"
@@ -377,7 +379,7 @@ def _help_others(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
 
 
 def _help(request: EditRequest, rank: Rank) -> None:
-    """Work for the process that started this one; ends with it."""
+    """Help the process that started this one, and end when it ends."""
     end_with_parent()
     logging.getLogger("fairy").setLevel(logging.ERROR)
     try:
@@ -390,7 +392,7 @@ def _help(request: EditRequest, rank: Rank) -> None:
 
 
 def end_all(workers: Sequence[BaseProcess]) -> None:
-    """Ask workers that still run to stop, and see that they do."""
+    """Stop running workers: terminate them, then kill those that are left after STOP_S."""
     ends: list[Callable[[BaseProcess], None]] = [BaseProcess.terminate, BaseProcess.kill]
     for end in ends:
         for worker in workers:
