@@ -1,9 +1,9 @@
 """Settings of an edit: frozen dataclasses whose fields are declared once, as options.
 
-`EditConfig` = `Sampling` (what the picture looks like) + `Compute` (where and how fast it runs) +
+`EditConfig` = `Sampling` (what the result looks like) + `Compute` (where and how fast it runs) +
 `MediaConfig` (files) + `Control` (which part of the clip). Its fields are flat, and it can be
-handed whole to a function that takes one of the four. Names are diffusers'. None means what the
-option's `unset` says; the model's defaults are filled in by `ModelDefaults.fill`.
+passed to any function that takes one of the four. The names are those of diffusers. The option's
+`unset` text explains what None means; `ModelDefaults.fill` fills in the model's defaults.
 Tests: tests/test_settings.py.
 """
 
@@ -24,11 +24,11 @@ ENLARGERS = ("guided", "bicubic", "lanczos", "none")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
 MAX_STEPS = 1000
-# 8K: memory grows with the square of the size, and a typing error must not fill the machine
+# 8K: memory grows with the square of the size, and a typo must not exhaust the machine's memory
 MAX_SIZE = 8192
 # Bounds of torch's generators
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
-# A drawn seed is short enough to be typed again
+# Drawn seeds are short enough to type
 DRAWN_SEEDS = 10**9
 
 # Headings of the options, in the order of `--help`
@@ -76,21 +76,21 @@ _REUSE = Option(
 class Shortcuts(Settings):
     """Faster modes whose result is close to the exact one; the defaults are exact.
 
-    What each costs and saves is measured in docs/speed.md.
+    docs/speed.md shows measurements of what each one costs and saves.
 
     Attributes:
-        guidance_interval: (first, end) as fractions of the steps: guidance is computed from step
-            round(first * steps) up to, not including, round(end * steps); the other steps follow
-            the instruction alone, as at a guidance_scale of 1.
-        reuse: the UNet's lower levels are computed only in every `reuse`-th step, its top level
-            in all.
+        guidance_interval: (first, end) as fractions of the steps. Guidance is computed from step
+            round(first * steps) up to, but not including, round(end * steps). The other steps
+            follow the instruction alone, as at a guidance_scale of 1.
+        reuse: the UNet's lower levels are computed only every `reuse` steps, its top level in
+            every step.
     """
 
     guidance_interval: Annotated[tuple[float, float], _GUIDANCE_INTERVAL] = (0.0, 1.0)
     reuse: Annotated[int, _REUSE] = 1
 
     def __post_init__(self) -> None:
-        """Check that the interval has a beginning before its end."""
+        """Check that the interval begins before it ends."""
         super().__post_init__()
         first, end = self.guidance_interval
         if not 0 <= first < end <= 1:
@@ -119,12 +119,12 @@ class Shortcuts(Settings):
 
     @property
     def quality(self) -> str:
-        """Name of the bundle with these values; "custom" if there is none."""
+        """Name of the bundle with these values, or "custom"."""
         return next((name for name, bundle in QUALITIES.items() if bundle == self), "custom")
 
 
 EXACT = Shortcuts()
-# What measured best for its time (docs/speed.md)
+# The best result for its time, as measured in docs/speed.md
 QUALITIES = {
     "exact": EXACT,
     "balanced": Shortcuts(reuse=2),
@@ -134,9 +134,9 @@ QUALITIES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Settings):
-    """What decides how the edited frames look.
+    """Settings that determine what the edited frames look like.
 
-    A `seed` of None is replaced by one drawn at random, which reports keep.
+    A `seed` of None is replaced by a random one, which reports record.
     """
 
     num_inference_steps: Annotated[
@@ -261,25 +261,25 @@ class Sampling(Settings):
     reuse: Annotated[int | None, _REUSE] = None
 
     def __post_init__(self) -> None:
-        """Draw a seed that is left open, and check what two values say together."""
+        """Draw a seed if there is none, and check settings that depend on each other."""
         super().__post_init__()
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbelow(DRAWN_SEEDS))
         if self.anchor_indices is not None and not self.anchor_indices:
             raise SettingsError("anchor_indices is empty: name at least one frame")
-        # Raises where the interval is not one
+        # Raises if the interval is invalid
         _ = self.shortcuts
 
     @property
     def shortcuts(self) -> Shortcuts:
-        """The bundle `quality`, with `guidance_interval` and `reuse` in its place where set."""
+        """The bundle `quality`; `guidance_interval` and `reuse` override it where set."""
         return Shortcuts.of(
             self.quality, guidance_interval=self.guidance_interval, reuse=self.reuse
         )
 
     @property
     def weighs_anchors(self) -> bool:
-        """Whether the anchors count more or less than the frame's own keys, but not nothing."""
+        """Whether the anchors' weight is neither 0 nor that of the frame's own keys."""
         return self.anchor_strength not in (0, 1)
 
 
@@ -384,7 +384,7 @@ class Compute(Settings):
     ] = False
 
     def __post_init__(self) -> None:
-        """Check the kind of device; whether the machine has it is checked when a model loads."""
+        """Check the device type; loading a model checks whether the machine has it."""
         super().__post_init__()
         where = self.anchor_cache_device
         if where is not None and where.split(":")[0] not in ("cpu", "cuda", "mps"):
@@ -396,7 +396,7 @@ class Compute(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MediaConfig(Settings):
-    """How clips are read and written; the output's container checks the rest with the file."""
+    """How clips are read and written; what depends on the container is checked with the file."""
 
     shots: Annotated[
         str,
@@ -513,7 +513,7 @@ class MediaConfig(Settings):
     ] = False
 
     def __post_init__(self) -> None:
-        """Read `enlarge="none"` as the model's size; check that there is something to sign."""
+        """Treat `enlarge="none"` as the model's size; check that there is something to sign."""
         super().__post_init__()
         if self.c2pa_no_prompt and self.c2pa is None:
             raise SettingsError(
@@ -526,7 +526,7 @@ class MediaConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Control(Settings):
-    """Where and when a clip is edited, and how far."""
+    """Where and when a clip is edited, and how strongly."""
 
     mask: Annotated[
         str | None,
@@ -654,7 +654,7 @@ class Control(Settings):
     ] = 1.0
 
     def __post_init__(self) -> None:
-        """Check what two values say together."""
+        """Check settings that depend on each other."""
         super().__post_init__()
         if self.region is not None and 0 in self.region[2:]:
             raise SettingsError(
@@ -676,7 +676,7 @@ class Control(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(Control, MediaConfig, Compute, Sampling):
-    """How one clip is edited: all settings, flat, as in `EditConfig(seed=7, codec="hevc")`."""
+    """All settings of one clip's edit, flat, as in `EditConfig(seed=7, codec="hevc")`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -746,7 +746,7 @@ class BatchOptions(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Settings):
-    """What one run of an edit writes besides its result, and what it may replace."""
+    """What one run of an edit writes besides its result, and what it may overwrite."""
 
     compare: Annotated[
         Path | None,

@@ -1,7 +1,8 @@
-"""What the finished parts of a job depend on: the clip, the settings, the model, the versions.
+"""Record what a job's finished parts depend on: clip, settings, model and versions.
 
-It is written once, when a job begins, as `manifest.json` among its parts, and remembers what costs
-a pass over the clip: its hash and its shots. Tests: tests/jobs/test_manifest.py.
+The manifest is written once, as `manifest.json` beside the parts, when a job begins. It also keeps
+the clip's hash and shots, because each takes a pass over the clip to compute.
+Tests: tests/jobs/test_manifest.py.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 """A manifest read back from JSON."""
 
-# These change how fast an edit runs, not its result.
+# These change only the speed of an edit, not its result.
 _WITHOUT_EFFECT = ("frame_batch_size", "anchor_cache_device", "anchor_cache", "offload", "compile")
-# These are used when all frames are done.
+# These are used only once all frames are done.
 _AT_THE_END = ("c2pa", "c2pa_no_prompt")
-# What these resolve to is compared instead: the editor, the shots, the shortcuts and the inputs.
+# These are compared by what they resolve to: the editor, the shots, the shortcuts and the inputs.
 _RESOLVED = (
     "model",
     "device",
@@ -45,7 +46,7 @@ _RESOLVED = (
     "keyframe",
     "schedule",
 )
-# These inform a person; the edit does not depend on them.
+# These are for people to read; the edit does not depend on them.
 _NOT_COMPARED = ("source.name", "source.files", "model_name", "shots_setting")
 _KNOWN_ONCE_LOADED = ("editor", "size")
 
@@ -56,17 +57,17 @@ def _computing_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A file of a clip in its present state: after any change it is another `ClipFile`."""
+    """A file of a clip in its present state; any change to the file gives a different value."""
 
     path: Path
     size_bytes: int
     modified_ns: int
-    # When the file system recorded the last change, which no program can set back
+    # When the file system recorded the last change; programs cannot set it back
     changed_ns: int
 
 
 def clip_files(path: Path) -> tuple[ClipFile, ...]:
-    """Return the file of a clip, or the images of its folder."""
+    """Return the clip's file, or the images of its folder."""
     path = real(path)
     files = sorted(list_images(path)) if path.is_dir() else [path]
     stats = [(file, file.stat()) for file in files]
@@ -77,13 +78,13 @@ def clip_files(path: Path) -> tuple[ClipFile, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceIdentity:
-    """Which clip was read: its content decides, not its name or its time.
+    """Identifies a clip by its content, not by its name or time.
 
     Attributes:
-        name: its path.
-        size_bytes: of the file, or of all images of a folder.
+        name: the clip's path.
+        size_bytes: size of the file, or of all images in the folder.
         content: SHA-256 of the file, or of the images and their names.
-        files: SHA-256 of the files' names, sizes and times: if it is the same, so is `content`.
+        files: SHA-256 of the files' names, sizes and times; if it is unchanged, so is `content`.
     """
 
     name: str
@@ -95,7 +96,7 @@ class SourceIdentity:
     def of(cls, path: Path, earlier: Document | None = None) -> SourceIdentity:
         """Return the identity of the clip at `path`.
 
-        Reads the whole clip, unless its files are as they were for the manifest `earlier`.
+        Reads the whole clip, unless its files are unchanged since the manifest `earlier`.
         """
         files = clip_files(path)
         known = earlier is not None and is_source_of(files, earlier)
@@ -108,7 +109,7 @@ class SourceIdentity:
 
 
 def is_source_of(files: tuple[ClipFile, ...], earlier: Document) -> bool:
-    """Return whether the files of a clip have not been touched since the manifest `earlier`."""
+    """Return whether a clip's files are unchanged since the manifest `earlier`."""
     return bool(earlier.get("source", {}).get("files") == _state(files))
 
 
@@ -116,10 +117,10 @@ def _state(files: tuple[ClipFile, ...]) -> str:
     return hashlib.sha256(repr(files).encode(errors="backslashreplace")).hexdigest()
 
 
-# Several instructions for one clip read it once, and what they name besides
+# Several instructions for one clip read the clip and their other input files only once
 @lru_cache(maxsize=4)
 def _content(files: tuple[ClipFile, ...]) -> str:
-    """Return the SHA-256 of the files and, of several, their names."""
+    """Return the SHA-256 of the files; if there are several, also of their names."""
     digest = hashlib.sha256()
     for file in files:
         if len(files) > 1:
@@ -137,15 +138,15 @@ class Manifest:
     Attributes:
         source: the clip.
         instruction: what to change.
-        settings: those of `EditConfig` that affect the result, as they were given.
-        inputs: SHA-256 of what is read besides the clip, by the setting that names it.
+        settings: the `EditConfig` settings that affect the result, as given.
+        inputs: SHA-256 of each other input, keyed by the setting that names it.
         shots: (first frame, frame after the last) of each shot.
         shots_setting: how the shots were chosen: "auto", "off" or a file.
         compare: absolute path of the side-by-side clip, if one is written.
-        model_name: as the user gave it.
+        model_name: the model as the user named it.
         editor: the loaded model; None before it is loaded.
         size: (height, width) at which the model works; None before it is loaded.
-        versions: of Fairy and of the libraries that compute.
+        versions: versions of Fairy and of the libraries that compute.
     """
 
     source: SourceIdentity
@@ -165,9 +166,9 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
     def differences(self, earlier: Document) -> list[str]:
-        """Return in words what differs from an earlier manifest.
+        """Describe each difference from an earlier manifest.
 
-        What is only known once the model is loaded is compared if it is known.
+        Values that are known only once the model is loaded are compared if they are known.
         """
         mine, theirs = (dict(_flat(document)) for document in (json.loads(self.to_json()), earlier))
         unknown = [name for name in _KNOWN_ONCE_LOADED if getattr(self, name) is None]
@@ -179,7 +180,7 @@ class Manifest:
 
 
 def inputs_of(files: Mapping[str, Path]) -> dict[str, str]:
-    """Return the SHA-256 of each file, or of the files of each folder and their names."""
+    """Return the SHA-256 of each file or folder, as `SourceIdentity.content`."""
     return {name: _content(clip_files(path)) for name, path in files.items()}
 
 
@@ -217,7 +218,7 @@ def _flat(document: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _in_words(name: str, before: object, now: object) -> str:
-    """Return one difference for a person; hashes are not shown."""
+    """Describe one difference for people, without hashes."""
     if name in ("source.content", "source.size_bytes"):
         return "the clip's content has changed"
     if name == "editor.weights":
@@ -233,5 +234,5 @@ def _short(value: object) -> str:
 
 
 def join_words(differences: Sequence[str]) -> str:
-    """Return differences as one line, each once."""
+    """Join differences into one line, without repeats."""
     return "; ".join(dict.fromkeys(differences))

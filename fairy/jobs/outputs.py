@@ -1,8 +1,8 @@
 """Write an edit's clips: the result and, if requested, source and result side by side.
 
-Segments are encoded into the job's workspace and joined at the end without encoding them again.
-GIFs and PNGs cannot be joined: they are written in one pass over the clip, and their edited frames
-stay in the workspace until then. Shapes: images uint8 (H,W,3).
+Segments are encoded into the job's workspace and joined at the end without re-encoding. GIFs and
+PNGs cannot be joined, so they are written in one pass over the clip; until then their edited
+frames stay in the workspace. Shapes: images uint8 (H,W,3).
 Tests: tests/jobs/test_outputs.py.
 """
 
@@ -29,7 +29,7 @@ from fairy.media.write import VideoWriter
 
 
 class SegmentOutputs(Protocol):
-    """What takes the edited frames of segments; a context manager."""
+    """Receives the edited frames of segments; a context manager."""
 
     needs_source: bool
 
@@ -39,7 +39,7 @@ class SegmentOutputs(Protocol):
     def write(
         self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
     ) -> None:
-        """Take the edited `image` (H,W,3) of frame `index`, of which `weight` may change."""
+        """Take the edited `image` (H,W,3) of frame `index`; `weight` is how much may change."""
 
     def __enter__(self) -> SegmentOutputs:
         """Begin."""
@@ -54,7 +54,7 @@ class SegmentOutputs(Protocol):
 
 
 class KeptFrames:
-    """Leaves edited frames in the workspace, for outputs that one process writes in one pass."""
+    """Leaves edited frames in the workspace; one process later writes them in one pass."""
 
     needs_source = False
 
@@ -62,7 +62,7 @@ class KeptFrames:
         self._plan, self._workspace = plan, workspace
 
     def missing(self) -> list[Segment]:
-        """Return the segments of which a frame is not edited yet."""
+        """Return the segments with frames that are not edited yet."""
         kept = [range(part.first, part.end) for part in self._workspace.parts("frames")]
         done = {index for frames in kept for index in frames}
         return [one for one in self._plan.segments if not done.issuperset(one.indices)]
@@ -77,7 +77,7 @@ class KeptFrames:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Do nothing: all is on the disk."""
+        """Do nothing: all frames are on disk."""
 
 
 class ClipOutputs:
@@ -87,12 +87,12 @@ class ClipOutputs:
         plan: the edit.
         size: (height, width) of the result.
         comment: how the files were made, for their metadata; None for no comment.
-        workspace: for the segments.
+        workspace: folder of the segments.
 
     Attributes:
         size: (height, width) of the result.
-        needs_source: whether an output is made with the source's pictures.
-        in_segments: whether segments are encoded by themselves, and joined.
+        needs_source: whether an output uses the source's frames.
+        in_segments: whether segments are encoded separately and then joined.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class ClipOutputs:
         return [one for one in segments if (one.first, one.end) not in done]
 
     def __enter__(self) -> ClipOutputs:
-        """Start a thread."""
+        """Start the encoding thread."""
         self._encoded_s += self._encoder.busy_s
         self._encoder = WriteBehind(self._encode)
         self._encoder.__enter__()
@@ -148,11 +148,11 @@ class ClipOutputs:
     def write(
         self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
     ) -> None:
-        """Write the edited `image` (H,W,3), of any size, of frame `index` of a segment.
+        """Write the edited `image` (H,W,3), of any size, for frame `index` of a segment.
 
-        Call this for a segment's frames in order, and for one segment after another. `weight` is
-        how much of the frame may change. A thread encodes them; its errors are raised here for a
-        later frame, or at the end.
+        Call this for a segment's frames in order, one segment after another. `weight` is how much
+        of the frame may change. A thread encodes the frames; its errors are raised by a later call
+        or at the end.
         """
         self._encoder.put((segment, index, frame, image, weight))
 
@@ -250,16 +250,16 @@ def finished(
     crop: Box | None = None,
     by_hand: Image | None = None,
 ) -> Image:
-    """Return a frame as it is written: the edit at full size, and the source where it must stay.
+    """Return the output frame: the edit at full size, and the source where nothing may change.
 
     Args:
-        source: uint8 (H,W,3); any size where it is not looked at.
-        edited: uint8 (h,w,3), at the model's size; any where `weight` is 0.
+        source: uint8 (H,W,3); of any size if it is not used.
+        edited: uint8 (h,w,3), at the model's size; of any size if `weight` is 0.
         weight: how much of the frame may change.
         size: (height, width) of the result.
-        method: of enlarging.
+        method: how to enlarge.
         crop: the part of the frame that was edited.
-        by_hand: the whole frame, as a person edited it, to be used instead of `edited`.
+        by_hand: the whole frame as a person edited it; used instead of `edited`.
     """
     if is_nothing(weight):
         return resize(source, size)
@@ -276,7 +276,7 @@ def finished(
 
 
 class SegmentedOutput:
-    """An output that is written in segments and joined."""
+    """An output that is encoded in segments, then joined."""
 
     def __init__(self, role: str, writer: VideoWriter, workspace: Workspace) -> None:
         self._role, self._writer, self._workspace = role, writer, workspace
@@ -297,7 +297,7 @@ class SegmentedOutput:
             self._segment = None
 
     def publish(self, spans: list[tuple[int, int]]) -> None:
-        """Join the segments (first frame, frame after the last) to the output."""
+        """Join the segments, given as (first frame, frame after the last), into the output."""
         parts = {(part.first, part.end): part.path for part in self._workspace.parts(self._role)}
         # A clip with fewer frames than its headers say lacks the last segments
         with self._writer as writer:
@@ -305,7 +305,7 @@ class SegmentedOutput:
                 writer.copy(packet)
 
     def abandon(self) -> None:
-        """Drop the open segment, if any."""
+        """Delete the open segment, if any."""
         if self._segment is not None:
             self._segment.abandon()
             self._segment = None
@@ -334,7 +334,7 @@ class WholeOutput:
         self._writer.__exit__(None, None, None)
 
     def abandon(self) -> None:
-        """Remove the unfinished output, if it was not published."""
+        """Delete the output unless it was published."""
         if self._is_open:
             self._is_open = False
             self._writer.__exit__(RuntimeError, RuntimeError("abandoned"), None)

@@ -1,4 +1,4 @@
-"""`OUT.fairy`, the folder beside OUT that keeps a job's finished parts until the job is done.
+"""The workspace: a folder `OUT.fairy` beside OUT that keeps finished parts until the job is done.
 
 - `manifest.json`: what the parts depend on (`fairy.jobs.manifest`);
 - `result-A-B.HASH.segment`, `compare-A-B.HASH.segment`: frames A to B - 1, encoded
@@ -7,14 +7,15 @@
   model's size;
 - `anchors-A.HASH.safetensors`: a preview's anchors of the shot that begins at A;
 - `published`: identifies the finished outputs, so that they are not mistaken for other files;
-- `*.part`, and names with a process in the place of HASH: being written;
-- `lock`: held by the process that will put the outputs in place;
-- `claims/`: who works on which segment, where several do (`fairy.jobs.team`).
+- `*.part`, and names with a process instead of HASH: files being written;
+- `lock`: held by the process that will publish the outputs;
+- `claims/`: who works on which segment, if there are several processes (`fairy.jobs.team`).
 
-The names are the only record of what is done, so no list can contradict the files. A part gets its
-final name, which contains the start of its SHA-256, when it is complete and synced to disk. So a
-kill or a power cut loses only the work in progress. A part that was damaged later does not match
-its name; it is deleted on entering and made again. Only files with these names are ever deleted.
+The file names are the only record of what is done, so no list can contradict the files. A part
+gets its final name, with the start of its SHA-256, once it is complete and synced to disk. So a
+kill or a power cut loses only the work in progress. If a part is damaged later, it no longer
+matches its name; `__enter__` deletes it and it is made again. Only files with these names are ever
+deleted.
 Tests: tests/jobs/test_workspace.py.
 """
 
@@ -50,7 +51,7 @@ LOCK = "lock"
 CLAIMS = "claims"
 PUBLISHED = "published"
 SUFFIXES = {"result": "segment", "compare": "segment", "frames": "npy", "anchors": "safetensors"}
-# Role, first frame, frame after the last, hash, who writes it, whether it is being written
+# Role, first frame, frame after the last, hash, the process writing it, ".part" while written
 _PART = re.compile(
     r"(result|compare|frames|anchors)-(\d{8})(?:-(\d{8}))?(?:\.([0-9a-f]{16}))?(?:\.by-([\w-]+))?"
     r"\.(?:segment|npy|safetensors)(\.part)?"
@@ -60,7 +61,7 @@ _UNFINISHED = (f"{MANIFEST}.part", "result.part", "compare.part")
 
 @dataclass(frozen=True)
 class Part:
-    """A complete file with frames `first` to `end` - 1 of a role; `hash` starts its SHA-256."""
+    """A complete file with frames `first` to `end` - 1; `hash` is the start of its SHA-256."""
 
     path: Path
     role: str
@@ -74,7 +75,7 @@ class Workspace:
 
     Args:
         out: the output that the job writes.
-        work_dir: where the folder is; beside `out` when None.
+        work_dir: parent of the folder; None puts it beside `out`.
 
     Attributes:
         path: the folder.
@@ -91,7 +92,7 @@ class Workspace:
         """Create the folder, lock it and delete unfinished and damaged parts.
 
         Raises:
-            MediaError: another process works on the same output, or the folder is not ours.
+            MediaError: another process is writing the same output, or the folder is not Fairy's.
         """
         try:
             self._check_ours()
@@ -111,7 +112,7 @@ class Workspace:
         return self
 
     def _acquire(self) -> None:
-        """Lock the folder, or go on with a warning where the file system has no locks."""
+        """Lock the folder; if the file system has no locks, warn and continue."""
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -140,8 +141,8 @@ class Workspace:
             return
         self.clear()
         shutil.rmtree(self.claims, ignore_errors=True)
-        # Before the release, so that nobody gets a lock that is about to be deleted; Windows
-        # deletes no open file.
+        # Delete the file before releasing the lock, so that no process acquires a lock that is
+        # about to be deleted. Windows cannot delete an open file.
         with suppress(PermissionError):
             (self.path / LOCK).unlink()
         self._lock.release()
@@ -152,11 +153,11 @@ class Workspace:
 
     @contextmanager
     def joined(self, manifest: Manifest) -> Iterator[Workspace]:
-        """Work here beside the process that holds the lock, for the same edit.
+        """Join the same edit in a process that does not hold the lock.
 
         Raises:
-            SettingsError: this edit differs from the one that is done here.
-            FileNotFoundError: none is.
+            SettingsError: the edit in this folder is a different one.
+            FileNotFoundError: there is no edit in this folder.
         """
         self._set_roles(manifest)
         self._joined_text = (self.path / MANIFEST).read_text(encoding="utf-8")
@@ -184,19 +185,19 @@ class Workspace:
 
     @property
     def claims(self) -> Path:
-        """The folder of the claims on segments."""
+        """Folder of the claims on segments."""
         return self.path / CLAIMS
 
     def manifest(self) -> dict[str, Any] | None:
-        """Return the manifest's document, or None if there is no readable one. Needs no lock."""
+        """Return the manifest, or None if there is no readable one. Needs no lock."""
         with suppress(MediaError):
             return read_manifest(self.path / MANIFEST)
         return None
 
     def check(self, manifest: Manifest) -> None:
-        """Check that the finished frames have the same clip and settings.
+        """Check that the finished frames were made from the same clip with the same settings.
 
-        If there are only a preview's anchors, they are deleted instead.
+        If they were not, but there are only a preview's anchors, these are deleted.
 
         Raises:
             SettingsError: something differs; the message says what.
@@ -216,7 +217,7 @@ class Workspace:
         self._roles = ("result",) if manifest.compare is None else ("result", "compare")
 
     def begin(self, manifest: Manifest) -> None:
-        """Write the manifest of a checked job."""
+        """Write the manifest; call `check` first."""
         part = self.path / f"{MANIFEST}.part"
         _write_synced(part, manifest.to_json().encode(errors="backslashreplace"))
         part.replace(self.path / MANIFEST)
@@ -239,15 +240,15 @@ class Workspace:
         ]
 
     def new_path(self, role: str, first: int, end: int | None = None) -> Path:
-        """Return where this process writes a part before it is sealed."""
+        """Return the path to which this process writes a part before sealing it."""
         span = f"{first:08d}" if end is None else f"{first:08d}-{end:08d}"
         return self.path / f"{role}-{span}.by-{Owner.me().name}.{SUFFIXES[role]}"
 
     def seal(self, path: Path) -> None:
-        """Give a whole part, written at `new_path`, the name with its hash.
+        """Rename a complete part from its `new_path` to the name with its hash.
 
         Raises:
-            SettingsError: another edit has begun here since this process joined.
+            SettingsError: a different edit has started here since this process joined.
             FileNotFoundError: the edit has ended.
         """
         joined, now = self._joined_text, self.path / MANIFEST
@@ -261,30 +262,33 @@ class Workspace:
                 other.unlink(missing_ok=True)
 
     def anchors(self, first: int) -> Path | None:
-        """Return the file of the anchors of the shot that begins at `first`, if there is one."""
+        """Return the file with the anchors of the shot that begins at `first`, or None."""
         return next((part.path for part in self.parts("anchors") if part.first == first), None)
 
     def part_of(self, role: str, output: Path) -> Path:
-        """Return where an output is written before it is renamed: here, or else beside it."""
+        """Return a path for writing an output before it is renamed.
+
+        It is in the workspace if that is on the output's file system, otherwise beside the output.
+        """
         if output.parent.stat().st_dev == self.path.stat().st_dev:
             return self.path / f"{role}.part"
         return beside(output, ".fairy.part", hidden=True)
 
     def keep(self, first: int, images: Image) -> None:
-        """Write edited frames, uint8 (F,H,W,3), to disk; `first` is the first one's number."""
+        """Write edited frames, uint8 (F,H,W,3), to disk; `first` is the first one's index."""
         path = self.new_path("frames", first, first + len(images))
-        # When NumPy writes the file itself, a full disk's error has no reason from the system
+        # If NumPy writes the file itself, the error for a full disk lacks the system's reason
         content = io.BytesIO()
         np.save(content, images, allow_pickle=False)
         _write_synced(path, content.getbuffer())
         self.seal(path)
 
     def kept(self, indices: range) -> dict[int, Image]:
-        """Return, by index, the kept edited frames among `indices`, uint8 (H,W,3)."""
+        """Return the kept edited frames among `indices`, uint8 (H,W,3), by index."""
         kept: dict[int, Image] = {}
         for part in self.parts("frames"):
             if part.first < indices.stop and indices.start < part.end:
-                # Another worker may have encoded them in the meantime
+                # Another worker may have encoded and deleted them in the meantime
                 with suppress(FileNotFoundError):
                     images = np.load(part.path, allow_pickle=False)
                     kept |= dict(zip(range(part.first, part.end), images, strict=True))
@@ -303,21 +307,21 @@ class Workspace:
             write_through(file)
 
     def wrote(self, path: Path) -> bool:
-        """Return whether `path` is an output of this job, which was stopped just after that."""
+        """Return whether this job wrote `path`: it may have been stopped just after that."""
         published = self.path / PUBLISHED
         if not published.is_file() or not path.exists():
             return False
         return _identity(path) in published.read_text(encoding="ascii").split()
 
     def clear(self) -> None:
-        """Delete everything that the job has written here, except the lock."""
+        """Delete everything that the job wrote here, except the lock."""
         for path, _ in self._ours():
             _delete(path)
         for name in (PUBLISHED, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 
     def _check_ours(self) -> None:
-        """Refuse a folder of this name that has files but no manifest."""
+        """Raise MediaError for a folder of this name that has files but no manifest."""
         if not self.path.exists():
             return
         if (self.path / MANIFEST).exists():
@@ -331,7 +335,7 @@ class Workspace:
             )
 
     def _delete_unfinished(self, *, of_others: bool = True) -> None:
-        """Delete what this process has not finished, and what nobody will finish any more."""
+        """Delete unfinished files of this process and of processes that have ended."""
         me = Owner.me().name
         for path, match in self._ours():
             if match is not None and match[4] and not match[6]:
@@ -347,7 +351,7 @@ class Workspace:
                 part.path.unlink()
 
     def _ours(self) -> Iterator[tuple[Path, re.Match[str] | None]]:
-        """Yield the files with names of parts, finished or not, and the names' fields."""
+        """Yield each file that is named like a part, finished or not, with its name's fields."""
         for path in sorted(self.path.iterdir()):
             match = _PART.fullmatch(path.name)
             if match is not None or path.name in _UNFINISHED:
@@ -370,7 +374,7 @@ def _hash(path: Path) -> str:
 
 
 def _identity(path: Path) -> str:
-    """Return an identity of a file or folder that stays the same when it is renamed."""
+    """Return an identity of a file or folder that survives renaming."""
     stat = path.stat()
     return f"{stat.st_ino}" if path.is_dir() else f"{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
 

@@ -1,4 +1,4 @@
-"""diffusers' arguments of `FairyPipeline.__call__`: the callback, and those that are refused.
+"""Check and convert diffusers' arguments of `FairyPipeline.__call__`, and reject some.
 
 Tests: tests/editors/ip2p/test_call.py.
 """
@@ -27,7 +27,7 @@ Callback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 _SIDE = Option(min=1, max=MAX_SIZE)
 CALLBACK_TENSORS = ("latents", "prompt_embeds", "image_latents")
 
-# What only stock pipelines have (fairy.editors.stock)
+# Settings that only stock pipelines have (fairy.editors.stock)
 STOCK_OPTIONS = (
     "balance", "anchor_position", "anchor_damping", "anchors_as", "text_from", "anchor_cache",
 )  # fmt: skip
@@ -47,17 +47,17 @@ UNSUPPORTED = {
 def refuse_unsupported(
     others: Mapping[str, Any], prompt: object, negative_prompt: object, generator: object
 ) -> None:
-    """Refuse arguments of diffusers' pipeline that cannot work for a clip.
+    """Reject arguments of diffusers' pipeline that cannot work for a clip.
 
     Args:
-        others: arguments by name that are none of `FairyPipeline.__call__`'s.
+        others: arguments, by name, that `FairyPipeline.__call__` does not have.
         prompt: must be one text.
         negative_prompt: must be one text or None.
         generator: must not be a list.
 
     Raises:
-        TypeError: an argument that diffusers does not know either.
-        ValueError: one that it knows, with the reason.
+        TypeError: diffusers does not have the argument either.
+        ValueError: diffusers has it; the message gives the reason.
     """
     for name, value in others.items():
         if name not in UNSUPPORTED:
@@ -78,10 +78,11 @@ def refuse_unsupported(
 def check_forms(
     prompt: str | None, prompt_embeds: Tensor | None, output_type: object, shortcuts: object
 ) -> None:
-    """Check what no setting's record does.
+    """Check the arguments that are not settings.
 
     Raises:
-        ValueError: an argument of another form; neither instruction nor embeddings, or both.
+        ValueError: an argument is invalid, or there is not exactly one of `prompt` and
+            `prompt_embeds`.
     """
     if output_type not in OUTPUT_TYPES:
         raise ValueError(f"output_type {output_type!r}: use {', '.join(OUTPUT_TYPES)}")
@@ -100,13 +101,13 @@ def call_size(
 
     Args:
         own: (height, width) of the frames.
-        height: asked for; rounded to the grid.
+        height: the requested height; rounded to the grid.
         width: likewise.
-        longest: the model's size: frames with a longer side are shrunk to it.
-        grid: of the model.
+        longest: the model's size; frames with a longer side are shrunk to it.
+        grid: the model's grid.
 
     Raises:
-        SettingsError: a height or width that is none.
+        SettingsError: `height` or `width` is invalid.
     """
     height = checked("height", height, int | None, _SIDE)
     width = checked("width", width, int | None, _SIDE)
@@ -118,10 +119,10 @@ def call_size(
 
 
 def refuse_stock_options(settings: EditConfig) -> None:
-    """Refuse settings that only the editor for stock pipelines has (`fairy.editors.stock`).
+    """Reject settings that only the editor for stock pipelines has (`fairy.editors.stock`).
 
     Raises:
-        SettingsError: one of them is not at its default.
+        SettingsError: one of them differs from its default.
     """
     for name in STOCK_OPTIONS:
         value = getattr(settings, name)
@@ -134,10 +135,10 @@ def refuse_stock_options(settings: EditConfig) -> None:
 def step_callback(
     pipe: object, callback: Callback | None, names: Sequence[str]
 ) -> StepCallback | None:
-    """Return diffusers' `callback`, bound to `pipe` and the tensors that it asks for.
+    """Bind diffusers' `callback` to `pipe` and to the tensors in `names`.
 
     Raises:
-        ValueError: a name that is not in `CALLBACK_TENSORS`, or a `PipelineCallback`.
+        ValueError: a name is not in `CALLBACK_TENSORS`, or `callback` is a `PipelineCallback`.
     """
     if callback is None:
         return None

@@ -1,4 +1,4 @@
-"""The denoising loop: anchors first through all steps, then frame batches. It makes no models.
+"""The denoising loop: all steps for the anchors, then for each frame batch. It loads no models.
 
 image_latents (F,C,h,w) -> latents (F,C,h,w). The UNet's input is rows (G*F,2C,h,w), group-major.
 Tests: tests/editors/ip2p/test_denoise.py.
@@ -47,13 +47,13 @@ class Denoiser:
         noise: the clip's noise.
         backend: how attention is computed.
         cache: filled by `edit_anchors`, read by `edit_frames`.
-        timesteps: those to use instead of the scheduler's own, as in diffusers.
+        timesteps: replace the scheduler's own, as in diffusers.
         sigmas: likewise.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
-        strength: how far the edit goes from the source, 0 to 1.
-        latent_scale: of the latents, where image_latents have 1.
-        levers: what changes the steps, in this order.
+        strength: how far the edit may move from the source, 0 to 1.
+        latent_scale: scale of the latents relative to image_latents.
+        levers: modify the steps, in this order.
         on_step_end: called after every step.
     """
 
@@ -76,13 +76,13 @@ class Denoiser:
 
     @torch.no_grad()
     def edit_anchors(self, image_latents: Tensor, held: Sequence[Held] = ()) -> Tensor:
-        """Return the anchors' latents (A,C,h,w), all edited together; fills the cache."""
+        """Edit all anchors together; return their latents (A,C,h,w) and fill the cache."""
         with not_compiled():
             return self._denoise(image_latents, held, writing=True)
 
     @torch.no_grad()
     def edit_frames(self, image_latents: Tensor, held: Sequence[Held] = ()) -> Tensor:
-        """Return the latents (F,C,h,w) of frames that are not anchors; reads the cache."""
+        """Edit frames that are not anchors with the cache; return their latents (F,C,h,w)."""
         num_frames = image_latents.shape[0]
         if self.guidance.num_groups == 1 or any(lever.drops_branches for lever in self.levers):
             image_latents = avoid_single_row(image_latents)
@@ -123,7 +123,7 @@ class Denoiser:
                     step = lever.at_step(step)
                 state.begin_step(index)
                 rows = scheduler.scale_model_input(step.guidance.expand_latents(latents), timestep)
-                # Where a step has fewer branches, they are the first ones
+                # If a step has fewer branches, they are the first ones
                 rows = torch.cat([rows, conditions[: len(rows)]], dim=1)
                 predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
                 noise_pred = step.guidance.combine(predicted)
@@ -161,7 +161,7 @@ class Denoiser:
         return noise_pred
 
     def _step_kwargs(self, scheduler: Any, num_frames: int) -> dict[str, Any]:
-        """Return this kind of scheduler's arguments besides the prediction."""
+        """Return the extra arguments that this scheduler's `step` accepts."""
         offered = {"eta": self.eta, "generator": self.noise.generators(num_frames)}
         taken = inspect.signature(scheduler.step).parameters
         return {name: value for name, value in offered.items() if name in taken}

@@ -1,7 +1,7 @@
-"""FairyPipeline: diffusers' InstructPix2Pix pipeline, for clips.
+"""FairyPipeline: diffusers' InstructPix2Pix pipeline for clips.
 
-frames (T,H,W,3) + instruction -> edited frames. Components, loading, saving, LoRA and offloading
-are diffusers'; the edit itself is in `session.py` and `denoise.py`.
+frames (T,H,W,3) + instruction -> edited frames. diffusers provides the components, loading,
+saving, LoRA and offloading; the edit itself is in `session.py` and `denoise.py`.
 Tests: tests/editors/ip2p/test_pipeline.py, tests/editors/ip2p/test_call.py.
 """
 
@@ -57,14 +57,14 @@ class FairyPipelineOutput(BaseOutput):  # type: ignore[misc]
 
 
 class FairyPipeline(SafePipeline):
-    """Edits a clip by an instruction, with anchor frames (the Fairy method).
+    """Edits a clip according to an instruction, with anchor frames (the Fairy method).
 
-    An `Editor` (`fairy.editors.base`): the state of an edit is in its session, so edits in several
-    threads can share one pipeline.
+    This is an `Editor` (`fairy.editors.base`). Each edit keeps its state in its session, so edits
+    in several threads can share one pipeline.
 
     Attributes:
-        defaults: the model's values for settings that an edit leaves out (of `SafePipeline`).
-        decoder: a tiny autoencoder to decode with instead of `vae`
+        defaults: the model's values for settings that an edit leaves out (from `SafePipeline`).
+        decoder: a tiny autoencoder that decodes instead of `vae`
             (`fairy.editors.ip2p.levers.tiny_decoder`).
     """
 
@@ -84,8 +84,8 @@ class FairyPipeline(SafePipeline):
 
         Args:
             pretrained_model_name_or_path: the model.
-            device: "auto" or a torch device; the CPU when None, as in diffusers.
-            dtype: "auto", a name or a torch dtype; float32 when None, as in diffusers.
+            device: "auto" or a torch device; None means the CPU, as in diffusers.
+            dtype: "auto", a name or a torch dtype; None means float32, as in diffusers.
             torch_dtype: diffusers' other name for `dtype`.
             **kwargs: passed to diffusers.
 
@@ -107,9 +107,9 @@ class FairyPipeline(SafePipeline):
     def from_pipe(
         cls, pipeline: StableDiffusionInstructPix2PixPipeline, **kwargs: Any
     ) -> FairyPipeline:
-        """Share a loaded pipeline's components, except `kwargs`; nothing is cast or offloaded.
+        """Share a loaded pipeline's components; `kwargs` replace some. Casts or offloads nothing.
 
-        Its model's defaults and its progress bar's settings are kept.
+        Keeps the model's defaults and the progress bar's settings.
         """
         checked = pipeline.config.requires_safety_checker
         fairy = cls(**{**pipeline.components, "requires_safety_checker": checked, **kwargs})
@@ -153,14 +153,14 @@ class FairyPipeline(SafePipeline):
         return encode_images(self.vae, images.to(self.vae.device)).float().cpu()
 
     def identity(self) -> EditorIdentity:
-        """Return what decides, besides the settings, what an edit looks like."""
+        """Identify what determines an edit's result besides the settings."""
         parts = (self.unet, self.vae, self.text_encoder)
         return identity_of(parts, self.scheduler, self.defaults, where=self.unet)
 
     def memory(
         self, settings: EditConfig, *, size: tuple[int, int], num_anchors: int
     ) -> EditMemory:
-        """Return the memory that an edit of these settings needs besides the weights."""
+        """Return the memory that an edit with these settings needs besides the weights."""
         settings = self.defaults.fill(settings)
         if settings.backend == "auto":
             head_dims = self_attention_head_dims(self.unet)
@@ -203,52 +203,52 @@ class FairyPipeline(SafePipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         **unsupported: Any,
     ) -> FairyPipelineOutput:
-        """Edit a clip in memory; `begin` is for clips of any length.
+        """Edit a clip in memory; for clips of any length, use `begin`.
 
         Args:
             frames: uint8 (T,H,W,3), a list of PIL images, or floats in [0,1], as (T,H,W,3) or
-                tensors (T,3,H,W); as in diffusers, floats of which one is below 0 are in [-1,1].
+                tensors (T,3,H,W). As in diffusers, floats are read as [-1,1] if any is below 0.
                 Frames with a side longer than the model's size are edited at that size and
                 enlarged with their own detail.
             prompt: the instruction.
-            num_inference_steps: denoising steps; the model's default when None.
+            num_inference_steps: denoising steps; None means the model's default.
             timesteps: as in diffusers, instead of `num_inference_steps`.
             sigmas: as in diffusers, instead of `num_inference_steps`.
-            guidance_scale: weight of the instruction; the model's default when None.
-            image_guidance_scale: weight of the source; the model's default when None.
+            guidance_scale: weight of the instruction; None means the model's default.
+            image_guidance_scale: weight of the source; None means the model's default.
             negative_prompt: what the edit should avoid.
             num_anchors: anchor frames, spread evenly over each shot.
             anchor_indices: the anchor frames, instead of `num_anchors`.
-            shots: first frames of shots, if the clip has cuts: each shot is edited as a clip of
-                its own, from the same noise.
+            shots: first frames of shots, if the clip has cuts. Each shot is edited as a separate
+                clip, from the same noise.
             anchor_strength: factor on the anchors' weights in the frames' attention; 0 ignores
                 them.
-            frame_batch_size: frames denoised together; from free memory when None.
-            generator: a seed or a torch generator; a random seed when None.
-            latents: the noise (1,C,h,w) that all frames start from; drawn when None.
+            frame_batch_size: frames denoised together; None chooses by free memory.
+            generator: a seed or a torch generator; None draws a random seed.
+            latents: the noise (1,C,h,w) that all frames start from; None draws it.
             prompt_embeds: (1,L,D), instead of `prompt`.
             negative_prompt_embeds: (1,L,D), instead of `negative_prompt`.
             backend: "auto", "triton", "sdpa", "reference", or a `Backend` object.
-            anchor_cache_device: where the anchors' keys and values are kept; the model's device
-                when None.
-            shortcuts: faster ways to a result that is close to the exact one; none.
-            height: at which the model works, rounded to its grid; the result is of that size too.
+            anchor_cache_device: where the anchors' keys and values are kept; None means the
+                model's device.
+            shortcuts: faster modes with a result close to the exact one; none by default.
+            height: height at which the model works, rounded to its grid; also the result's height.
             width: likewise.
             output_type: "np" (uint8), "pt" (float (T,3,H,W) in [0,1]), "pil" or "latent".
             return_dict: return a `FairyPipelineOutput` instead of the tuple (frames,).
             eta: noise of DDIM; other schedulers ignore it.
             cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
             callback_on_step_end: called as in diffusers with (pipeline, step, timestep, tensors)
-                after every step of the anchors and of each batch; the tensors it returns replace
-                these. On the CPU a single frame has two equal rows.
-            callback_on_step_end_tensor_inputs: the names of these tensors, of "latents",
-                "prompt_embeds" and "image_latents".
+                after every step of the anchors and of each batch. The tensors that it returns
+                replace those passed in. On the CPU a single frame has two equal rows.
+            callback_on_step_end_tensor_inputs: names of the tensors to pass: "latents",
+                "prompt_embeds" or "image_latents".
             **unsupported: arguments of diffusers' pipeline that make no sense for a clip; they
-                are refused with the reason.
+                raise an error that gives the reason.
 
         Raises:
-            InstructionError, SettingsError: an empty instruction; settings that cannot be used.
-            ValueError, TypeError: an argument that is not supported, frames that are no clip.
+            InstructionError, SettingsError: an empty instruction; invalid settings.
+            ValueError, TypeError: an unsupported argument; frames that are not a clip.
         """
         refuse_unsupported(unsupported, prompt, negative_prompt, generator)
         check_forms(prompt, prompt_embeds, output_type, shortcuts)
@@ -310,7 +310,7 @@ class FairyPipeline(SafePipeline):
 
 
 def _defaults_of(pipeline: StableDiffusionInstructPix2PixPipeline) -> ModelDefaults:
-    """Return a pipeline's defaults; of a plain one, those beside the folder it was loaded from."""
+    """Return a pipeline's defaults; for a plain one, those in the folder it was loaded from."""
     if isinstance(pipeline, SafePipeline):
         return pipeline.defaults
     folder = Path(str(pipeline.config.get("_name_or_path") or ""), FILE_NAME).parent
@@ -318,7 +318,7 @@ def _defaults_of(pipeline: StableDiffusionInstructPix2PixPipeline) -> ModelDefau
 
 
 def _together(used: Sequence[UsedSettings]) -> UsedSettings:
-    """Return the settings of a clip's shots as one: all anchors, the smallest batch."""
+    """Merge the settings used for a clip's shots: all anchors, the smallest batch size."""
     return replace(
         used[-1],
         anchor_indices=tuple(chain.from_iterable(one.anchor_indices for one in used)),

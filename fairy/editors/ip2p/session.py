@@ -1,4 +1,4 @@
-"""An edit in progress with an InstructPix2Pix-type UNet: its anchors, then any frames, in batches.
+"""An edit in progress with an InstructPix2Pix-type UNet: anchors first, then frames in batches.
 
 images (F,3,H,W) in [-1,1] -> image_latents (F,C,h,w) -> latents (F,C,h,w) -> images (F,3,H,W).
 Tests: tests/editors/ip2p/test_session.py, tests/editors/ip2p/test_pipeline.py.
@@ -49,21 +49,21 @@ ANCHORS_ADVICE = "use a smaller size, fewer anchors, or anchor_cache_device cpu"
 
 @dataclass(frozen=True, kw_only=True)
 class CallOptions:
-    """What a Python caller can choose besides the settings: objects, and diffusers' arguments.
+    """Options for Python callers besides the settings: objects and diffusers' arguments.
 
     Attributes:
-        generator: source of the noise; the settings' seed when None.
-        backend: made by the caller, such as one that records (`fairy.anchors.attention_hooks`);
-            the settings' when None.
+        generator: source of the noise; None uses the settings' seed.
+        backend: a backend object, such as one that records (`fairy.anchors.attention_hooks`);
+            None uses the settings' backend.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
         on_step_end: called after every denoising step of the anchors and of each batch.
-        latents: (1,C,h,w), the noise that all frames start from; drawn when None.
-        prompt_embeds: (1,L,D), in place of the instruction.
-        negative_prompt_embeds: (1,L,D), in place of the negative prompt.
-        timesteps: in place of the scheduler's own; the steps are as many.
+        latents: (1,C,h,w), the noise that all frames start from; None draws it.
+        prompt_embeds: (1,L,D), replaces the instruction.
+        negative_prompt_embeds: (1,L,D), replaces the negative prompt.
+        timesteps: replace the scheduler's own; their number is the number of steps.
         sigmas: likewise.
-        decode: whether results are images; latents otherwise.
+        decode: whether results are images instead of latents.
     """
 
     generator: torch.Generator | None = None
@@ -80,23 +80,23 @@ class CallOptions:
 
     @property
     def num_steps(self) -> int | None:
-        """How many steps `timesteps` or `sigmas` are; None where the settings say it."""
+        """Number of steps from `timesteps` or `sigmas`; None if the settings decide."""
         chosen = self.timesteps if self.timesteps is not None else self.sigmas
         return None if chosen is None else len(chosen)
 
 
 class Ip2pSession(EditSession):
-    """The edit of one shot. Made by `FairyPipeline.begin`, whose arguments it has.
+    """The edit of one shot. `FairyPipeline.begin` creates it with the same arguments.
 
     Args:
         pipe: the model; other sessions may use it at the same time.
         prompt: the instruction.
-        anchors: sorted by index; they are edited at once.
-        settings: None means the model's default.
+        anchors: sorted by index; they are edited right away.
+        settings: a value of None means the model's default.
         size: (height, width) at which the model works.
-        anchor_store: file of the anchors' keys, values and results: read if it exists, otherwise
+        anchor_store: file of the anchors' keys, values and results; read if it exists, otherwise
             written.
-        options: for Python callers.
+        options: options for Python callers.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Ip2pSession(EditSession):
 
     @property
     def batch_size(self) -> int:
-        """Frames that are edited together; falls when memory runs out."""
+        """Number of frames edited together; reduced when memory runs out."""
         return self._batches.size
 
     @property
@@ -194,7 +194,7 @@ class Ip2pSession(EditSession):
         )
 
     def close(self) -> None:
-        """Move a model that is offloaded between uses off the device."""
+        """Move the model off the device if it is offloaded between uses."""
         with turn(self._pipe.unet):
             self._pipe.maybe_free_model_hooks()
 
@@ -203,7 +203,7 @@ class Ip2pSession(EditSession):
         return self._denoiser.prompt_embeds.device
 
     def _fitting_batch(self, settings: EditConfig, num_anchors: int) -> int:
-        """Return how many frames at a time fit into the memory that is free."""
+        """Return how many frames at a time fit into free memory."""
         chosen = replace(settings, backend=self._denoiser.backend.name)
         memory = self._pipe.memory(chosen, size=self._size, num_anchors=num_anchors)
         return choose_frame_batch_size(self._device.type, free_bytes(self._device), memory)
@@ -225,7 +225,7 @@ class Ip2pSession(EditSession):
             latents = self._denoiser.edit_anchors(image_latents, held)
         edited = list(self._batches.run(latents, self._finish))
         if self._decode:
-            # A person's picture comes out as it is, not as the autoencoder would draw it
+            # Return a person's picture unchanged, not as the autoencoder would decode it
             for row, picture in zip(by_hand, pictures, strict=True):
                 edited[row] = picture
         results = {one.index: result for one, result in zip(anchors, edited, strict=True)}
@@ -234,7 +234,7 @@ class Ip2pSession(EditSession):
         return results
 
     def _free(self, masks: Sequence[Tensor | None]) -> Tensor:
-        """Return where latents go their own way, (F,1,h,w): in every cell that a mask touches."""
+        """Return 1 where latents may change, (F,1,h,w): in every cell that a mask touches."""
         h, w = self._denoiser.noise.initial.shape[-2:]
         whole = torch.ones(1, h, w)
         cells = [
@@ -244,24 +244,24 @@ class Ip2pSession(EditSession):
         return torch.stack([cell.to(self._device, torch.float32) for cell in cells])
 
     def _held(self, image_latents: Tensor, free: Tensor) -> tuple[Held, ...]:
-        """Return what keeps latents (F,C,h,w) to the source where they are not `free`."""
+        """Return what holds latents (F,C,h,w) at the source where they are not `free`."""
         if bool((free > 0).all()):
             return ()
         return (Held(image_latents * self._denoiser.latent_scale, free, self._mask_strength),)
 
     def _follow(self, image_latents: Tensor, own: Tensor, rows: list[int]) -> Held:
-        """Return what keeps the latents of `rows` to those of a person's pictures (R,C,h,w)."""
+        """Return what holds the latents of `rows` at those of a person's pictures, (R,C,h,w)."""
         target, free = image_latents.clone(), torch.ones_like(image_latents[:, :1])
         target[rows], free[rows] = own, 0
         return Held(target * self._denoiser.latent_scale, free)
 
     def _edit_images(self, images: Tensor, free: Tensor) -> Tensor:
-        """Return the results of frames (F,3,H,W) or (F,C,h,w), `free` (F,1,h,w), no anchors."""
+        """Edit frames (F,3,H,W) or (F,C,h,w) that are not anchors; `free` is (F,1,h,w)."""
         with turn(self._pipe.unet):
             image_latents = self._encode(images)
             held = self._held(image_latents, free)
             if is_compiled(self._pipe.unet):
-                # It is compiled for one number of frames
+                # The UNet is compiled for one batch size
                 image_latents = filled_up(image_latents, self._batches.size)
             with self._timer("frames"):
                 latents = self._denoiser.edit_frames(image_latents, held)
@@ -269,7 +269,7 @@ class Ip2pSession(EditSession):
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Tensor:
-        """Return image_latents (F,C,h,w) on the device; latents are only moved there."""
+        """Return image_latents (F,C,h,w) on the device; inputs that are latents are only moved."""
         prompt_embeds = self._denoiser.prompt_embeds
         if images.shape[1:] == self._denoiser.noise.initial.shape[1:]:
             return images.to(prompt_embeds)
@@ -289,15 +289,15 @@ class Ip2pSession(EditSession):
 
 
 def without_colour(images: Tensor) -> Tensor:
-    """Return images (F,3,H,W) with their brightness (ITU-R BT.601) in every channel."""
+    """Return images (F,3,H,W) as grey: their brightness (ITU-R BT.601) in every channel."""
     weights = torch.tensor((0.299, 0.587, 0.114))[:, None, None]
     return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 
 def check_safety(pipe: FairyPipeline, images: Tensor) -> Tensor:
-    """Return images (F,3,H,W) in [-1,1], black where the model's safety checker objects.
+    """Return images (F,3,H,W) in [-1,1], with those that the safety checker flags in black.
 
-    Models without a checker: unchanged.
+    Without a safety checker the images are unchanged.
     """
     if pipe.safety_checker is None:
         return images
