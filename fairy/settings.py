@@ -82,7 +82,7 @@ class Shortcuts(Settings):
         guidance_interval: (first, end) as fractions of the steps. Guidance is computed from step
             round(first * steps) up to, but not including, round(end * steps). The other steps
             follow the instruction alone, as at a guidance_scale of 1.
-        reuse: the UNet's lower levels are computed only every `reuse` steps, its top level in
+        reuse: the UNet's lower levels are computed once every `reuse` steps, its top level in
             every step.
     """
 

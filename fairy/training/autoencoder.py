@@ -1,4 +1,4 @@
-"""The autoencoder stage: it computes a linear code and trains the decoder's correction.
+"""The autoencoder stage: compute a linear code and train the decoder's correction.
 
 Images (B,3,H,W) in [-1,1], latents (B,C,h,w). Tests: tests/training/run/test_trainer.py.
 """
@@ -22,7 +22,7 @@ from fairy.training.run.seeding import generator
 
 
 class AutoencoderModel(nn.Module):
-    """Images and noise in, reconstruction out; only the decoder's correction is trained."""
+    """Reconstructs images from noisy latents; only the decoder's correction is trained."""
 
     def __init__(self, autoencoder: PatchAutoencoder, latent_noise: float) -> None:
         super().__init__()

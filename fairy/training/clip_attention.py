@@ -1,9 +1,9 @@
 """Anchor attention for training: pseudo-clips side by side in one batch, with gradients.
 
-In an edit, anchors run first and their keys and values are cached. Here all frames of a clip are at
-the same step of the same batch, so no cache is needed. A batch has P clips with F frames, B = P*F
-rows. The A anchors of each clip attend to all its anchors, the other frames to themselves and the
-anchors. Gradients flow through the anchors' keys and values (SDPA).
+In an edit, anchors run first and their keys and values are cached. In training, all frames of a
+clip are at the same step of the same batch, so no cache is needed. A batch has P clips with F
+frames, B = P*F rows. The A anchors of each clip attend to all its anchors, the other frames to
+themselves and the anchors. Gradients flow through the anchors' keys and values (SDPA).
 The specification is `fairy.anchors.attention`. Tests: tests/training/test_clip_attention.py.
 """
 

@@ -1,4 +1,4 @@
-"""The editor and finetune stages: they learn to edit in the latents of a frozen autoencoder.
+"""The editor and finetune stages: train editing in the latents of a frozen autoencoder.
 
 A batch has D noised copies of P pairs with F frames each: B = D*P*F rows, row (d*P+p)*F+f. All
 frames of a copy share noise, timestep and dropped conditions, as in an edit. For images F is 1.
@@ -206,8 +206,8 @@ class EditorStage:
     ) -> Tensor:
         """Replace latents (B,C,h,w) in some `rows` (B,) by the model's guess from pure noise.
 
-        Sampling gives the model such latents after the first step. A model trained only on true
-        latents was worse with more steps than with one. The rows are whole clips.
+        In sampling, the model gets such latents after the first step. A model trained only on true
+        latents did worse with several steps than with one. The rows are whole clips.
         """
         if not rows.any():
             return latents
@@ -244,7 +244,7 @@ class EditorStage:
         return draws.repeat_interleave(self.config.clip_frames, dim=0).to(self.source.device)
 
     def _drop_texts(self, texts: list[str], drop: Tensor) -> list[str]:
-        """Return the instructions, empty for the copies that lose theirs."""
+        """Return the instructions, with "" for copies whose instruction is dropped."""
         dropped = drop.repeat_interleave(self.config.clip_frames).tolist()
         return ["" if drop else text for drop, text in zip(dropped, texts, strict=True)]
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fairy.training.config import LAST_TIMESTEP
 
-# A block counts as changed from this mean difference of its pixels on, in [-1,1].
+# A block counts as changed if its pixels differ by more than this on average, in [-1,1].
 CHANGED = 0.02
-# No block weighs more than this many times its even share, because a few blocks that a look
-# happens to leave unchanged mean little.
+# No block weighs more than this many times its even share: if an edit of the whole picture happens
+# to leave a few blocks unchanged, they mean little.
 MAX_FOCUS = 8
 # One-to-many edits are not trained below this: the noisy latents already show the choice.
 FIRST_OPEN_TIMESTEP = 100
@@ -30,8 +30,8 @@ def reconstruction_loss(images: Tensor, outputs: Tensor) -> Tensor:
 def draw_timesteps(batch_size: int, power: float, generator: torch.Generator) -> Tensor:
     """Draw t = 999 * u**(1/power), rounded, u uniform on [0,1]; (B,) int64.
 
-    The density rises as t**(power - 1), so high noise is more frequent: there an edit's layout and
-    colours are decided, and few-step samplers spend their steps there.
+    The density rises as t**(power - 1), so high noise is more frequent. High noise decides an
+    edit's layout and colours, and few-step samplers spend their steps there.
     """
     uniform = torch.rand(batch_size, generator=generator, device=generator.device)
     return (LAST_TIMESTEP * uniform ** (1 / power)).round().long()
@@ -100,8 +100,8 @@ def change_weights(
     Otherwise a shape that covers a twentieth of the picture would have a twentieth of the loss. A
     row that changes everywhere, or nowhere, has even weights.
 
-    Where an edit changes some objects and leaves others, half of `share` is for those that it
-    leaves. Without that a model learns to change all of them, whatever the instruction names.
+    If an edit changes some objects and leaves others, half of `share` goes to those that it
+    leaves. Otherwise a model learns to change all of them, whatever the instruction names.
 
     Args:
         source: (B,3,H,W) in [-1,1].
@@ -125,7 +125,7 @@ def change_weights(
 
 
 def _spread(part: Tensor) -> Tensor:
-    """Spread one picture's weight over the blocks of a part (B,1,h,w), as far as that is sound."""
+    """Spread one picture's weight over the blocks of a part (B,1,h,w), up to MAX_FOCUS each."""
     area = part.float().mean((1, 2, 3), keepdim=True)
     return part / area.clamp_min(1 / MAX_FOCUS)
 

@@ -1,4 +1,4 @@
-"""The interface between the trainer and a stage: a model, its loss, its pictures, its export.
+"""The interface between the trainer and a stage: model, loss, validation images, export.
 
 Images (B,3,H,W) in [-1,1]. Tests: tests/training/test_stages.py.
 """
@@ -27,7 +27,7 @@ class Stage(Protocol):
     model: nn.Module
 
     def loss(self, model: nn.Module, step: int, part: int) -> dict[str, Tensor]:
-        """Return scalar losses of a part of a step's batch; "loss" is the one to minimise.
+        """Return scalar losses of one part of a step's batch; "loss" is the one to minimise.
 
         `model` is `self.model` as wrapped for the machine (mixed precision, processes).
         """
@@ -42,7 +42,7 @@ class Stage(Protocol):
         """Write the finished model into `folder`, with its card."""
 
     def close(self) -> None:
-        """Stop what the stage has started, such as worker processes."""
+        """Stop what the stage started, such as worker processes."""
 
 
 def build_stage(config: TrainConfig, device: torch.device, parts: Parts) -> Stage:

@@ -29,7 +29,8 @@ from fairy.media.info import VideoInfo
 
 # Frames between decoding and showing a frame, as x265 orders B-frames
 X265_DELAY = 2
-# No title or other stream that begins before the video makes a clip begin this late
+# Clips that begin later than this are moved to time 0. Titles and other streams that come first
+# cause shorter delays
 LATE_S = 10.0
 
 logger = logging.getLogger(__name__)

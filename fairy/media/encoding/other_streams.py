@@ -131,7 +131,7 @@ class CarriedStreams:
             logger.warning("%s: the sound is damaged; cut there", shown_name(self._source))
 
     def _is_kept(self, packet: AnyPacket) -> bool:
-        """Return whether a packet starts in the edited range; if so, make its times relative."""
+        """Return whether a packet starts in the edited range; if so, subtract the range's start."""
         if self._cut_s is None:
             return True
         (start_s, end_s), at = self._cut_s, packet.pts if packet.pts is not None else packet.dts
@@ -144,7 +144,7 @@ class CarriedStreams:
 
 
 def _say_data(source: InputContainer, info: VideoInfo) -> None:
-    """Warn about lost data tracks, such as a phone's sensors; timecodes are kept."""
+    """Warn about lost data tracks, such as a phone's sensors; timecodes are written separately."""
     num_data = sum(
         "timecode" not in stream.metadata
         and (info.programme is None or stream.index in info.programme)

@@ -3,11 +3,11 @@
 A model that should learn I -> I' is trained on g(I) -> g(I') for random maps g: rotation,
 translation, scale and shear (section 3 of the Fairy paper; its ranges are in the recipes). Then
 both are cropped at the same position. Map and crop are one bilinear sampling, so pictures are
-blurred once.
+blurred only once.
 
 Borders: if the crop reaches outside the picture, both pictures are reflected at their edges. The
-target's border is then the edit of the source's border, so the pair is still correct. The model
-would learn to copy black wedges.
+target's border is then the edit of the source's border, so the pair is still correct. With black
+borders the model would learn to copy black wedges.
 
 Images (B,C,H,W); parameters (B,6), see `PARAMETERS`; theta (B,2,3) maps source to output pixels,
 (x, y) from the centre of the first pixel. Tests: tests/training/data/test_affine.py.
@@ -31,10 +31,10 @@ class AffineRanges:
     """Ranges to draw maps from; the defaults are the identity.
 
     Attributes:
-        rotation_deg: up to this, either way.
-        translation: up to this share of width and height, either way.
-        scale: from, to.
-        shear_deg: up to this along each axis, either way.
+        rotation_deg: largest angle, in either direction.
+        translation: largest share of width and height, in either direction.
+        scale: smallest and largest factor.
+        shear_deg: largest angle along each axis, in either direction.
     """
 
     rotation_deg: float = 0.0

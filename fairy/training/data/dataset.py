@@ -1,4 +1,4 @@
-"""Pairs of a data set by step number, read, decoded and cropped before a step needs them.
+"""Load a data set's pairs by step number; read, decode and crop them ahead of their step.
 
 Images (B,3,H,W) in [-1,1]. Tests: tests/training/data/test_dataset.py.
 """
@@ -78,7 +78,7 @@ class DatasetPairs:
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, wanted: Wanted) -> PairBatch:
-        """Return a batch, which may be ready already, and start to make the next one."""
+        """Return a batch, which may already be loaded, and start loading the next one."""
         batch = self._ahead.pop(wanted, None) or self._reader.submit(self._make, wanted)
         following = self._following(wanted)
         self._ahead = {following: self._reader.submit(self._make, following)}
@@ -114,7 +114,7 @@ class DatasetPairs:
 
 
 class _Blocks:
-    """The most recently used blocks, up to a number of examples."""
+    """A cache of the most recently used blocks, limited by their number of examples."""
 
     def __init__(self, layout: Layout, max_examples: int) -> None:
         self._layout, self._max_examples = layout, max_examples

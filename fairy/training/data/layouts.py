@@ -1,10 +1,10 @@
-"""Data sets of edits on disk or on the hub, in three common layouts.
+"""Read data sets of edits from disk or from the hub, in three common layouts.
 
-Every layout is a list of blocks of examples. It is indexed once, and a block is read when it is
-needed. The names are those of InstructPix2Pix: `original_image`, `edit_prompt`, `edited_image`.
+Every layout is a list of blocks of examples. It is indexed once, and blocks are read when needed.
+The names are those of InstructPix2Pix: `original_image`, `edit_prompt`, `edited_image`.
 
 - Folder: `metadata.jsonl`, one line per example, with image paths relative to it.
-- Parquet, as on the hub: images as bytes; a block is a row group; also read over the network.
+- Parquet, as on the hub: images as bytes; a block is a row group; works over the network too.
 - WebDataset: tar shards with `KEY.original_image.jpg`, `KEY.edit_prompt.txt` and
   `KEY.edited_image.jpg`.
 
@@ -31,13 +31,13 @@ METADATA = "metadata.jsonl"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 # Examples of a tar shard that are read together.
 TAR_BLOCK = 64
-# Footers of parquet files are read in parallel, because each takes a while over a network.
+# Footers of parquet files are read in parallel, because each is slow to read over a network.
 FOOTER_THREADS = 16
 
 
 @dataclass(frozen=True)
 class Example:
-    """One pair as it is stored: two encoded images and the instruction."""
+    """One pair as stored: two encoded images and the instruction."""
 
     source: bytes
     instruction: str
@@ -189,7 +189,7 @@ def _tar_example(
 
 
 def _parse_line(text: str, where: str) -> dict[str, str]:
-    """Read a line of metadata.jsonl; images may have the names that the hub's viewer needs."""
+    """Read a line of metadata.jsonl; images may use the field names of the hub's viewer."""
     try:
         line: dict[str, Any] = json.loads(text)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Training data by step number: any step's batch can be made at any time, from (seed, step).
+"""Make any step's training data from (seed, step) alone.
 
-A step's global batch has parts, one for every process and pass of gradient accumulation. It does
-not matter which process makes a part, so two processes get the same data as one with two passes.
+A step's global batch has one part for each process and each pass of gradient accumulation. A part
+is the same whichever process makes it, so two processes get the same data as one with two passes.
 Results are float (B,3,H,W) in [-1,1], the models' range; scenes, photographs and edits use [0,1].
 Tests: tests/training/data/test_pairs.py.
 """
@@ -145,7 +145,7 @@ class ScenePairs:
         )
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: there are no workers."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def loaded_size(config: TrainConfig, step: int) -> tuple[int, int]:
 
 
 def edited_after_motion(source: Tensor, target: Tensor, names: Sequence[str]) -> Tensor:
-    """Return targets (B,3,H,W); those of `SCREEN_LOOKS` are made again from the moved sources.
+    """Return targets (B,3,H,W); recompute those of `SCREEN_LOOKS` from the moved sources.
 
     Args:
         source: (B,3,H,W) in [-1,1], moved.

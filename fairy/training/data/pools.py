@@ -1,9 +1,9 @@
 """Pools of rendered pairs: worker processes render ahead, and training uses each pool repeatedly.
 
 Rendering a pair takes about as long as a training step on it; using a pool three times cuts that
-to a third. Pool k of a part and the order of each use depend only on (seed, k, part), so a resumed
-run gets the same data as an uninterrupted one. At most the current pool and one per worker are
-in memory, as uint8 (B,3,H,W). Workers end with the process that started them.
+cost to a third. Pool k of a part and the order of each use depend only on (seed, k, part), so a
+resumed run gets the same data as an uninterrupted one. Memory holds at most the current pool and
+one per worker, as uint8 (B,3,H,W). Workers end with the process that started them.
 Tests: tests/training/data/test_pools.py.
 """
 
@@ -34,11 +34,11 @@ from fairy.training.data.pairs import (
 )
 from fairy.training.run.seeding import generator
 
-# Pairs rendered at once: few, so they need little memory compared with the pool.
+# Pairs rendered at once; small, so they need little memory compared with the pool.
 CHUNK = 32
 # Consecutive pairs that share an edit; they are shuffled afterwards.
 ROWS_PER_EDIT = 2
-# A pool takes a minute or two; a worker that was killed never answers.
+# A pool takes a minute or two to render; a killed worker never answers.
 TIMEOUT_S = 3600
 
 
@@ -188,7 +188,7 @@ _sampler: list[MixedSampler] = []
 
 
 def _start_worker(images: Path | None, photo_share: float, clear_share: float) -> None:
-    """Prepare a worker: one thread, and no reaction to Ctrl-C, which the trainer handles."""
+    """Set up a worker: use one thread, and ignore Ctrl-C, which the trainer handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     end_with_parent()

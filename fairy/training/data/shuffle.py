@@ -1,8 +1,8 @@
 """The order in which a data set is read: a function of (seed, position) only.
 
-Blocks are shuffled, consecutive blocks form windows, and the examples of a window are shuffled. So
-files are read block by block, but any position of any epoch can be looked up: a resumed run
-continues exactly, and any number of processes share one order.
+Blocks are shuffled, consecutive blocks form windows, and the examples of a window are shuffled.
+Files are still read block by block, but any position of any epoch can be looked up. So a resumed
+run continues exactly, and any number of processes share one order.
 Tests: tests/training/data/test_shuffle.py.
 """
 
@@ -21,8 +21,8 @@ class ShuffledOrder:
 
     Args:
         block_sizes: examples in each block, in the order of the data set.
-        window: shuffle at least this many examples together, if there are as many.
-        held_out: number of first examples to leave out.
+        window: shuffle at least this many examples together, if there are that many.
+        held_out: leave out this many examples at the start.
         seed: seed of the shuffling.
 
     Raises:
@@ -39,7 +39,7 @@ class ShuffledOrder:
             raise ValueError(f"{held_out} held out of {held_out + self.num_examples} examples")
 
     def at(self, position: int) -> tuple[int, int]:
-        """Return (block, row) of a position, which keeps counting through the epochs."""
+        """Return (block, row) of a position; positions keep counting from epoch to epoch."""
         epoch, within = divmod(position, self.num_examples)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._shuffle(epoch))

@@ -88,5 +88,5 @@ def build_text_encoder(config: TrainConfig, tokenizer: CLIPTokenizer) -> CLIPTex
 
 
 def build_sampler() -> DDPMScheduler:
-    """Build the model's scheduler; trailing spacing wastes no step at few steps."""
+    """Build the model's scheduler; trailing spacing wastes none of a few steps."""
     return DDPMScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing")

@@ -1,4 +1,4 @@
-"""The model card of a run: what was trained, from what, how, and its known limits.
+"""Write a run's model card: what was trained, on what data, how, and its known limits.
 
 Tests: tests/training/model/test_card.py.
 """
@@ -121,7 +121,7 @@ def _what(config: TrainConfig) -> str:
 
 
 def _name(place: str | None) -> str:
-    """Return a hub id unchanged, and of a local folder only the last parts."""
+    """Return a hub id unchanged, and only the last parts of a local folder."""
     return "/".join(Path(place or "").parts[-2:])
 
 

@@ -26,7 +26,7 @@ from fairy.training.model.tokenizer import load_tokenizer, words_of, write_token
 
 logger = logging.getLogger(__name__)
 
-# Hu et al. 2022 and diffusers put a LoRA into the projections of every attention layer.
+# Hu et al. 2022 and diffusers add a LoRA to the projections of every attention layer.
 LORA_LAYERS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
@@ -46,7 +46,7 @@ class EditorParts:
 
 
 def new_editor(config: TrainConfig) -> EditorParts:
-    """Build an editor with random weights in the recipe's sizes; trains UNet and text encoder."""
+    """Build an editor of the recipe's sizes with random weights; UNet and text encoder train."""
     autoencoder = _load_autoencoder(config)
     tokenizer_folder = config.output / "tokenizer"
     # A resumed run keeps its vocabulary.

@@ -31,8 +31,8 @@ def export_pipeline(parts: EditorParts, folder: Path, card: str) -> None:
 
     Args:
         parts: the trained parts.
-        folder: it is replaced, except for a model card in it.
-        card: the model card, if there is none yet.
+        folder: replaced, except for a model card in it.
+        card: the model card; written only if there is none yet.
     """
     kept = folder / "README.md"
     text = kept.read_text(encoding="utf-8") if kept.exists() else card
@@ -79,9 +79,9 @@ def _write_lora(unet: nn.Module, path: Path) -> None:
 def _make_text_encoder_portable(folder: Path) -> None:
     """Rewrite what transformers 5 saves (seen in 5.23) so that every version loads it the same way.
 
-    Its weights lack the prefix `text_model.` of every published CLIPTextModel, so transformers 4
-    would find no names and keep random weights. Its configuration says float16, and transformers 5
-    then loads float16 while diffusers loads the other parts in float32, so they would not match.
+    Its weight names lack the prefix `text_model.` of every published CLIPTextModel, so transformers
+    4 would match none of them and keep random weights. Its configuration says float16, so
+    transformers 5 would load float16 while diffusers loads the other parts in float32.
     """
     path = folder / "model.safetensors"
     weights = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in load_file(path).items()}
@@ -106,7 +106,7 @@ def _drop_settings(folder: Path, pipeline: StableDiffusionInstructPix2PixPipelin
 
 
 def _make_readable(folder: Path) -> None:
-    """Give each file the usual mode; safetensors makes files that only their owner can read."""
+    """Set the usual file permissions; safetensors writes files that only their owner can read."""
     mode = (folder / "README.md").stat().st_mode
     for path in folder.rglob("*.safetensors"):
         path.chmod(mode)

@@ -1,12 +1,12 @@
 """Initial weights for a UNet that returns its source, so training starts from "change nothing".
 
-Residual blocks and transformers add nothing at first (their last layers are zero), and some
+Residual blocks and transformers add nothing at first, because their last layers are zero. Some
 channels of the top level carry the source's latents from `conv_in` through the last skip connection
 to `conv_out`. Local edits, which copy nearly everything, start 1.5 to 2 dB better.
 
-This path has two group norms, which would scale the copies by the spread of their group. So each
-group has two constant channels, +-REFERENCE, which fix that spread. It also has a SiLU, so the
-copies are scaled into its nearly linear range around BETA.
+This path has two group norms, which would scale the copies by the standard deviation of their
+group. So each group has two constant channels, +-REFERENCE, which fix it. The path also has a SiLU,
+so the copies are scaled into its nearly linear range around BETA.
 Tests: tests/training/model/test_identity_init.py.
 """
 
@@ -21,7 +21,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 
-# Much larger than latents of variance 1, so the group's spread hardly depends on them.
+# Much larger than latents of variance 1, so these hardly change the group's standard deviation.
 REFERENCE = 12.0
 # Copies enter the SiLU as GAIN * copy + BETA.
 GAIN, BETA = 0.5, 1.0
@@ -30,7 +30,7 @@ GAIN, BETA = 0.5, 1.0
 def initialise(unet: UNet2DConditionModel) -> None:
     """Make the UNet return its source's latents, if its top level has enough channels.
 
-    If it has not, only the last layers of residual blocks and transformers are set to zero.
+    Otherwise, only set the last layers of residual blocks and transformers to zero.
 
     Args:
         unet: changed in place; its input is (B,2C,h,w), the source's latents last.

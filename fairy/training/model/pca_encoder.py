@@ -1,7 +1,7 @@
 """The linear code in closed form: the principal components of pixel blocks.
 
-Blocks of p x p pixels are projected onto their first C principal components; no linear code of that
-length loses less. Images (B,3,H,W) in [-1,1].
+Blocks of p x p pixels are projected onto their first C principal components. No other linear code
+of that length loses less. Images (B,3,H,W) in [-1,1].
 Tests: tests/training/model/test_pca_encoder.py.
 """
 

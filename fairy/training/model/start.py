@@ -49,7 +49,7 @@ def start_editor(pipeline: StableDiffusionInstructPix2PixPipeline, start: Path) 
 
 
 def start_code(autoencoder: PatchAutoencoder, start: Path) -> None:
-    """Load the start's autoencoder, or only its linear code if it has no more, in place.
+    """Load the start's autoencoder, or its linear code if it has nothing else, in place.
 
     Raises:
         ModelError: there is no such start, or it has no code.
@@ -73,8 +73,8 @@ def carry_over(
     Args:
         embeddings: (V_old,D).
         old: their tokenizer.
-        new: the other tokenizer. Tokens that both know keep their embedding; a new token gets the
-            mean of the pieces that `old` splits it into.
+        new: the other tokenizer. Tokens in both vocabularies keep their embedding; a new token
+            gets the mean embedding of the pieces that `old` splits it into.
         fallback: (V_new,D), for tokens that `old` cannot read.
     """
     known = old.get_vocab()

@@ -1,7 +1,7 @@
 """A CLIP tokenizer whose vocabulary is trained on the edits' phrasings.
 
-Every word of the phrasings is one token; other words are split into letters. It is written as
-`vocab.json` and `merges.txt`, which CLIPTokenizer of transformers 4 and 5 both load.
+Every word of the phrasings is one token; other words are split into letters. The tokenizer is
+written as `vocab.json` and `merges.txt`, which transformers 4 and 5 both load as a CLIPTokenizer.
 Tests: tests/training/model/test_tokenizer.py.
 """
 
@@ -87,7 +87,7 @@ def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:
     """Join every occurrence of a pair in a word, from the left."""
     merged: list[str] = []
     for piece in word:
-        # One merge does not join a new piece again: "aaa" -> "aa", "a".
+        # A piece that was just merged is not merged again: "aaa" -> "aa", "a".
         if merged and (merged[-1], piece) == pair:
             merged[-1] += piece
         else:

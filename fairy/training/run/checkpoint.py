@@ -1,4 +1,4 @@
-"""Checkpoints of a run: a folder per step, written atomically, in safetensors and JSON.
+"""Save and load a run's checkpoints: one folder each, written atomically, safetensors and JSON.
 
 `checkpoint-000500/` has `model.safetensors`, `ema.safetensors`, `optimizer.safetensors` and
 `state.json`. It has no random state, because every step draws from its own seed. Only the newest is
@@ -57,7 +57,7 @@ def save_checkpoint(
 
 
 def _checkpoints(output: Path) -> list[Path]:
-    """Return the checkpoints of a run; a copy that a person named otherwise is none."""
+    """Return the checkpoints of a run; copies under other names do not count."""
     numbered = f"{PREFIX}{'[0-9]' * 6}"
     found = {*output.glob(numbered), *output.glob(f"{numbered}[0-9]*")}
     return [path for path in found if path.name.removeprefix(PREFIX).isdecimal()]

@@ -26,7 +26,7 @@ class MetricsLog:
         active: False on all processes except one; these write nothing.
 
     Attributes:
-        newest: the newest value of every metric, also from before a resume.
+        newest: the newest value of every metric, including those from before a resume.
     """
 
     def __init__(self, folder: Path, step: int, images_per_step: int, *, active: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-# The loss is averaged over this many steps; before that, a rise means nothing.
+# The loss is averaged over SPAN steps; rises in the first WARMUP steps are ignored.
 SPAN = 10
 WARMUP = 20
 

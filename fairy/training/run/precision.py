@@ -1,6 +1,6 @@
 """Choose a run's precision, and keep float32 masters of bf16 weights.
 
-A CPU with AMX or AVX512-BF16 trains about twice as fast in bf16; other CPUs are slower with it.
+A CPU with AMX or AVX512-BF16 trains about twice as fast in bf16; other CPUs are slower in bf16.
 Most updates are too small for bf16 weights and would be lost, so the optimizer and the average use
 float32 masters. Tests: tests/training/run/test_precision.py.
 """

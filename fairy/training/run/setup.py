@@ -1,4 +1,4 @@
-"""What a run settles before its first step: device, batch, checkpoint, changed settings.
+"""Set up a run before its first step: device, batch, checkpoint, changed settings.
 
 Tests: tests/training/run/test_trainer.py.
 """
@@ -69,7 +69,7 @@ def log_changes(checkpoint: Path, config: TrainConfig) -> None:
     """Log which settings differ from those that the checkpoint was made with."""
     before = read_state(checkpoint)["config"]
     now = json.loads(json.dumps(vars(config), default=str))
-    # The checkpoint may be older than a setting, which then had its default.
+    # If the checkpoint is older than a setting, that setting had its default.
     for name in sorted(set(now) & set(before) - FREE_SETTINGS):
         if now[name] != before[name]:
             logger.warning("resumed with %s = %s, was %s", name, now[name], before[name])

@@ -1,4 +1,4 @@
-"""The training loop: one recipe in, a finished model's folder out.
+"""The training loop: train one recipe and write the finished model to a folder.
 
 A run's folder has `checkpoint-*/`, `metrics.jsonl` (a JSON line per `log_every` steps),
 `tensorboard/`, `curves.png`, `validation/*.png` and the finished model (`autoencoder/` or
@@ -124,7 +124,7 @@ class Trainer:
         )
 
     def run(self, progress: OnStep | None = None) -> Path:
-        """Train until `max_steps`, a signal, or the end of the time; then export."""
+        """Train until `max_steps`, a signal, or the end of the time budget; then export."""
         cancel = Cancel()
         with cancel.on_signals(), cancel.held():
             while self.step < self.config.max_steps and not self._must_stop(cancel):
@@ -254,7 +254,7 @@ class Trainer:
         return folder
 
     def _must_stop(self, cancel: Cancel) -> bool:
-        """Whether any process has run out of time or got a signal: all stop after the same step."""
+        """Whether any process ran out of time or got a signal; all stop after the same step."""
         budget = self.config.max_minutes
         late = budget is not None and time.monotonic() - self.started_s >= 60 * budget
         if self.accelerator.num_processes > 1:
