@@ -3,7 +3,7 @@
 #   make demo                                     edit three seconds of Big Buck Bunny four times
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
-#   make test-full                                20 kills of an edit instead of 4
+#   make test-full                                20 kills of an edit instead of 4, and the slowest tests
 #   make test-gpu                                 the tests that need a CUDA device
 #   make test-versions                            each Python here, lowest and newest libraries (five minutes)
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
@@ -42,12 +42,13 @@ demo: $(STAMP)
 	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
 test: lint
-	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu"
+	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu and not slow"
 	$(BIN)/python examples/run_all.py
 
-# The tests whose slim form is part of `make test`, in full
+# The tests whose slim form is part of `make test`, in full, and the slowest ones
 test-full: $(STAMP)
 	FAIRY_KILLS=20 $(BIN)/python -m pytest -q --log-cli-level=INFO tests/jobs/test_kill.py
+	$(BIN)/python -m pytest -q -m slow
 
 # Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)

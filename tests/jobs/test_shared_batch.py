@@ -197,6 +197,7 @@ def test_a_job_that_takes_too_long_ends_its_worker(clip: Path, tmp_path: Path):
     assert worker.exitcode == TIMED_OUT
 
 
+@pytest.mark.slow
 @forks
 def test_workers_are_started(clip: Path, tmp_path: Path):
     jobs = write_list(clip, "a.mp4", "b.mp4")

@@ -63,6 +63,7 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(
         assert difference.mean() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_processes_that_average_agree_now_and_then_and_resume_exactly(
     finetune_config: MakeConfig, tmp_path: Path

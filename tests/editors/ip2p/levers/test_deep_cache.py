@@ -88,6 +88,7 @@ def test_the_top_level_follows_new_input_and_the_lower_ones_do_not(unet):
     assert not torch.allclose(reused, predict(unet, other), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_compiled_unet_notices_when_reuse_begins_and_ends():
     unet = make_unet("DownBlock2D", "DownBlock2D")
     rows, other = make_rows(2), make_rows(2, seed=5)
