@@ -78,7 +78,9 @@ def test_outside_a_mask_a_rendered_clip_is_untouched(source: Path, pipe: FairyPi
     assert_exact_outside(*edit_with_moving_mask(source, pipe, out, EXACT))
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name", [*REAL[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in REAL[2:])]
+)
 def test_outside_a_mask_real_clips_are_untouched(
     clip: Callable[[str], Path], name: str, tmp_path: Path, pipe: FairyPipeline
 ):
