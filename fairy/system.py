@@ -23,6 +23,7 @@ import fairy
 
 VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy", "triton")
 CPU_INFO = Path("/proc/cpuinfo")
+FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 GIB = 2**30
 # What file systems of networks and of users (NFS, FUSE) answer where they cannot do something
 NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -47,6 +48,18 @@ def processor() -> str:
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]} x {len(names)}" if names else platform.processor() or "unknown"
+
+
+def cpu_flags(cpu_info: Path | None = None) -> set[str]:
+    """Return the names of the processor's instruction sets (Linux; elsewhere unknown: none)."""
+    path = cpu_info or CPU_INFO
+    lines = path.read_text().splitlines() if path.exists() else []
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+def has_fast_bf16(cpu_info: Path | None = None) -> bool:
+    """Whether the processor has instructions for bf16 products (Linux; elsewhere unknown: no)."""
+    return bool(FAST_BF16_FLAGS & cpu_flags(cpu_info))
 
 
 def commit() -> str | None:

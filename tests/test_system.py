@@ -10,7 +10,7 @@ import pytest
 
 import fairy
 from fairy import system
-from fairy.system import commit, peak_memory_bytes, processor
+from fairy.system import commit, has_fast_bf16, peak_memory_bytes, processor
 
 
 def test_peak_memory_is_in_bytes_and_includes_an_allocation():
@@ -23,6 +23,16 @@ def test_processor_has_a_name_and_a_count(tmp_path, monkeypatch):
     info.write_text("model name\t: Some CPU\nflags\t: a b\nmodel name\t: Some CPU\n")
     monkeypatch.setattr(system, "CPU_INFO", info)
     assert processor() == "Some CPU x 2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"), [("fpu amx_bf16 amx_int8", True), ("avx512_bf16", True), ("avx512f", False)]
+)
+def test_fast_bf16_is_read_from_the_processors_flags(tmp_path, flags, fast):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor : 0\nflags : {flags}\n")
+    assert has_fast_bf16(info) == fast
+    assert not has_fast_bf16(tmp_path / "nothing")
 
 
 def test_commit_can_be_named_where_there_is_no_git(monkeypatch):

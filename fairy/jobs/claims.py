@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -114,6 +115,9 @@ class Claims:
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._beat: threading.Thread | None = None
+        # Time zone of the file system's times, and how far they are ahead of this machine's
+        self._zone: tzinfo | None = None
+        self._ahead: timedelta | None = None
 
     def __enter__(self) -> Claims:
         """Start without claims."""
@@ -204,14 +208,21 @@ class Claims:
 
     def _age_s(self, path: str) -> float:
         """Return the seconds since a file was touched, measured by the file system's clock."""
-        clock = f"{self._root}/{CLOCK}-{os.getpid()}"
         try:
-            self._fs.pipe_file(clock, b"")
-            age = self._fs.modified(clock) - self._fs.modified(path)
-            self._fs.rm_file(clock)
+            age = self._now() - self._fs.modified(path)
         except FileNotFoundError:
             return 0.0
         return float(age.total_seconds())
+
+    def _now(self) -> datetime:
+        """Return the file system's time; a new file tells once how far this machine's differs."""
+        if self._ahead is None:
+            path = f"{self._root}/{CLOCK}-{Owner.me().name}"
+            self._fs.pipe_file(path, b"")
+            touched: datetime = self._fs.modified(path)
+            self._fs.rm_file(path)
+            self._zone, self._ahead = touched.tzinfo, touched - datetime.now(touched.tzinfo)
+        return datetime.now(self._zone) + self._ahead
 
     def _start_beat(self) -> None:
         if self._beat is None:

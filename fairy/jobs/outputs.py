@@ -8,6 +8,7 @@ Tests: tests/jobs/test_outputs.py.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -28,8 +29,8 @@ from fairy.media.threads import WriteBehind
 from fairy.media.write import VideoWriter
 
 
-class SegmentOutputs(Protocol):
-    """Receives the edited frames of segments; a context manager."""
+class SegmentOutputs(AbstractContextManager["SegmentOutputs"], Protocol):
+    """Receives the edited frames of segments; leaving it finishes what was written."""
 
     needs_source: bool
 
@@ -40,17 +41,6 @@ class SegmentOutputs(Protocol):
         self, segment: Segment, index: int, frame: Frame, image: Image, weight: Weight = 1.0
     ) -> None:
         """Take the edited `image` (H,W,3) of frame `index`; `weight` is how much may change."""
-
-    def __enter__(self) -> SegmentOutputs:
-        """Begin."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Finish what was written."""
 
 
 class KeptFrames:

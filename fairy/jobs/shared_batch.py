@@ -155,9 +155,9 @@ def _take_any(
 ) -> str | None:
     """Claim the first free job; set aside jobs with too many dead workers."""
     for name in names:
-        num_deaths = ledger.num_deaths(name)
         if ledger.claims.take(name) is None:
             continue
+        num_deaths = ledger.num_deaths(name)
         # Another worker may have ended it since `names` was read
         if name in ledger.ended():
             ledger.claims.keep(name)

@@ -102,6 +102,7 @@ class Team:
         self, rank: Rank, workers: Sequence[BaseProcess] = (), cancel: Cancel | None = None
     ) -> None:
         self._rank, self._workers, self._cancel = rank, workers, cancel or Cancel()
+        self._reported_s = -math.inf
 
     @contextmanager
     def announced(self, workspace: Workspace) -> Iterator[None]:
@@ -112,14 +113,15 @@ class Team:
             yield
 
     def progress(self, workspace: Workspace, report: Progress | None) -> Progress:
-        """Return a callback that reports the frames of all processes, at most once a second."""
-        last_s = 0.0
+        """Return a callback that reports the frames of all processes, at most once a second.
+
+        The first report after `edit` is made in any case.
+        """
 
         def of_all(done: int, total: int) -> None:
-            nonlocal last_s
             now_s = time.monotonic()
-            if report is not None and now_s - last_s >= 1:
-                last_s = now_s
+            if report is not None and now_s - self._reported_s >= 1:
+                self._reported_s = now_s
                 report(workspace.num_done, total)
 
         return of_all
@@ -135,6 +137,11 @@ class Team:
             worker.join()
         if not self._workers:
             self._wait_for_ranks(claims)
+        self.report_at_once()
+
+    def report_at_once(self) -> None:
+        """Let the next report be made, however short ago the last one was."""
+        self._reported_s = -math.inf
 
     def _wait_for_ranks(self, claims: Claims) -> None:
         """Wait until all ranks have come and gone: a late rank must see that the work is done."""

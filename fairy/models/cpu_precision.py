@@ -20,12 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fairy.system import CPU_INFO, processor
+from fairy.system import has_fast_bf16, processor
 
 logger = logging.getLogger(__name__)
 
 VARIABLE = "FAIRY_CPU_DTYPE"
-FLAGS = ("amx_bf16", "avx512_bf16")
 # Less is not worth the rounding
 LEAST_SPEED_UP = 1.3
 NUM_RUNS = 5
@@ -37,7 +36,7 @@ def fast_cpu_dtype() -> torch.dtype:
     chosen = os.environ.get(VARIABLE)
     if chosen in ("float32", "bfloat16"):
         return torch.bfloat16 if chosen == "bfloat16" else torch.float32
-    if not has_bfloat16():
+    if not has_fast_bf16():
         return torch.float32
     key = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     speed_up = _remembered(key)
@@ -46,14 +45,6 @@ def fast_cpu_dtype() -> torch.dtype:
         _remember(key, speed_up)
     logger.info("bfloat16 is %.1f times as fast as float32 on this CPU", speed_up)
     return torch.bfloat16 if speed_up >= LEAST_SPEED_UP else torch.float32
-
-
-def has_bfloat16() -> bool:
-    """Return whether the CPU says that it computes in bfloat16."""
-    if not CPU_INFO.exists():
-        return False
-    flags = next((line for line in CPU_INFO.read_text().splitlines() if "flags" in line), "")
-    return any(flag in flags.split() for flag in FLAGS)
 
 
 def measure_speed_up() -> float:

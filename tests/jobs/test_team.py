@@ -15,7 +15,7 @@ from fairy.errors import SettingsError
 from fairy.jobs.claims import Claims
 from fairy.jobs.edit import edit_video
 from fairy.jobs.plan import Segment
-from fairy.jobs.team import Rank, take_some
+from fairy.jobs.team import Rank, Team, take_some
 from fairy.media.read import read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -205,6 +205,21 @@ def test_what_is_done_can_be_kept_elsewhere(clip: Path, shots: Path, alone: Path
 def test_a_loaded_model_cannot_be_shared(clip: Path, tmp_path: Path):
     with pytest.raises(SettingsError, match="leave out `pipeline`"):
         edit_video(clip, "snow", tmp_path / "out.mp4", EditConfig(), pipeline=object(), workers=2)  # type: ignore[arg-type]
+
+
+def test_the_last_report_counts_every_frame():
+    class Done:
+        num_done = NUM_FRAMES
+
+    reports: list[tuple[int, int]] = []
+    team = Team(Rank(0, 2, 0, 2, "a"))
+    report = team.progress(Done(), lambda *counts: reports.append(counts))  # type: ignore[arg-type]
+    report(0, NUM_FRAMES)
+    report(1, NUM_FRAMES)
+    assert len(reports) == 1
+    team.report_at_once()
+    report(1, NUM_FRAMES)
+    assert reports[1:] == [(NUM_FRAMES, NUM_FRAMES)]
 
 
 def segments(count: int) -> list[Segment]:

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from PIL import Image as PilImage
 
 from fairy.media import VideoWriter, probe, read_frames
+from tests.media.copying import copy
 
 Change = Callable[[av.container.OutputContainer], None]
 
@@ -34,14 +35,6 @@ def write_clip(
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return path
-
-
-def copy(source: Path, out: Path) -> Path:
-    info = probe(source)
-    with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
-        for frame in read_frames(source):
-            writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
-    return out
 
 
 def timecode(path: Path) -> str | None:

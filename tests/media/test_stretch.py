@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from fairy.errors import SettingsError
-from fairy.media import VideoWriter, probe, read_frames
+from fairy.media import probe, read_frames
 from fairy.media.read import read_frame_at, read_video
 from fairy.media.shots import find_shots
 from fairy.media.stretch import chosen
 from fairy.media.write import write_video
 from fairy.settings import EditConfig, MediaConfig
+from tests.media.copying import copy
 from tests.tiny import make_frames
 
 RATE = 48_000
@@ -46,14 +47,6 @@ def source(tmp_path: Path) -> Path:
         file.mux(video.encode(None))
         file.mux(stream.encode(None))
     return path
-
-
-def copy(source: Path, out: Path, media: MediaConfig) -> Path:
-    info = probe(source, media)
-    with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
-        for frame in read_frames(source, media):
-            writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
-    return out
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairy import system
 from fairy.models import cpu_precision
 from fairy.models.cpu_precision import fast_cpu_dtype
 from fairy.models.registry import resolve_dtype
@@ -20,7 +21,7 @@ def asked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     info = tmp_path / "cpuinfo"
     info.write_text("model name : Some CPU\nflags : avx2 avx512_bf16 sse\n")
-    monkeypatch.setattr(cpu_precision, "CPU_INFO", info)
+    monkeypatch.setattr(system, "CPU_INFO", info)
     fast_cpu_dtype.cache_clear()
     yield
     fast_cpu_dtype.cache_clear()
@@ -49,7 +50,7 @@ def test_the_check_is_made_once(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_cpu_without_it_is_not_checked(monkeypatch: pytest.MonkeyPatch):
-    cpu_precision.CPU_INFO.write_text("flags : avx2 sse\n")
+    system.CPU_INFO.write_text("flags : avx2 sse\n")
     monkeypatch.setattr(cpu_precision, "measure_speed_up", lambda: 1 / 0)
     assert fast_cpu_dtype() == torch.float32
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from fairy.errors import SettingsError
-from fairy.system import CPU_INFO
+from fairy.system import has_fast_bf16
 from fairy.training.config import TrainConfig
 
 Precision = Literal["float32", "bf16 weights", "bf16 mixed precision"]
-FAST_BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
 def choose_precision(config: TrainConfig, *, on_cuda: bool) -> Precision:
@@ -41,11 +39,6 @@ def choose_precision(config: TrainConfig, *, on_cuda: bool) -> Precision:
     if config.precision == "bf16" or (whole_network and has_fast_bf16()):
         return "bf16 weights"
     return "float32"
-
-
-def has_fast_bf16(cpu_info: Path = CPU_INFO) -> bool:
-    """Whether this processor has instructions for bf16 products; False if unknown (not Linux)."""
-    return cpu_info.exists() and bool(FAST_BF16_FLAGS & set(cpu_info.read_text().split()))
 
 
 class MasterWeights:

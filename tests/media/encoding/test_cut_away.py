@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from fairy.media import VideoWriter, probe, read_frames
+from fairy.media import read_frames
+from tests.media.copying import copy
 
 RATE = 48_000
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
@@ -66,14 +67,6 @@ def trimmed(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
-
-
-def copy(source: Path, out: Path) -> Path:
-    info = probe(source)
-    with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
-        for frame in read_frames(source):
-            writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
-    return out
 
 
 def loud_times(path: Path) -> list[float]:

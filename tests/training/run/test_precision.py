@@ -12,21 +12,9 @@ from torch import nn
 
 from fairy.errors import SettingsError
 from fairy.training.run import precision
-from fairy.training.run.precision import MasterWeights, choose_precision, has_fast_bf16
+from fairy.training.run.precision import MasterWeights, choose_precision
 from fairy.training.run.trainer import train
 from tests.training.conftest import MakeConfig
-
-
-@pytest.mark.parametrize(
-    ("flags", "fast"), [("fpu amx_bf16 amx_int8", True), ("avx512_bf16", True), ("avx512f", False)]
-)
-def test_fast_bf16_is_read_from_the_processors_flags(
-    tmp_path: Path, flags: str, fast: bool
-) -> None:
-    info = tmp_path / "cpuinfo"
-    info.write_text(f"processor : 0\nflags : {flags}\n")
-    assert has_fast_bf16(info) == fast
-    assert not has_fast_bf16(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("fast", [True, False])
