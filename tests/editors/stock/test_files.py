@@ -107,9 +107,7 @@ def test_a_preview_leaves_its_anchors_to_the_edit(cache, clip, tmp_path):
     edit_video(clip, "make it snow", out, settings)
     fresh = tmp_path / "fresh.mp4"
     edit_video(clip, "make it snow", fresh, settings)
-    # A matrix product's last bit can move a level, and that what the encoder chooses
-    difference = np.abs(read_video(out).astype(int) - read_video(fresh).astype(int))
-    assert difference.mean((1, 2, 3)).max() <= 0.5
+    assert np.array_equal(read_video(out), read_video(fresh))
 
 
 def test_several_instructions_share_a_clip(clip, tmp_path):

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from fairy.errors import MediaError
 from fairy.media import VideoWriter, check_output, probe, read_video
 from fairy.media.encoding.codecs import CODECS, CONTAINERS, choose_encoding
 from fairy.media.info import still_info
+from fairy.media.write import write_video
 from fairy.settings import MediaConfig
+from tests.tiny import make_frames
 
 PAIRS = [
     (suffix, codec)
@@ -29,6 +32,16 @@ def write(scene, out, **asked):
         for index in range(3):
             writer.write(scene, index, info.time_base, 1)
     return out
+
+
+def test_h264_has_the_same_bytes_each_time(tmp_path):
+    frames = np.tile(make_frames(14, 32, 48), (1, 10, 10, 1))
+    hashes = set()
+    for number in range(8):
+        out = tmp_path / f"{number}.mp4"
+        write_video(frames, out, fps=10)
+        hashes.add(hashlib.sha256(out.read_bytes()).hexdigest())
+    assert len(hashes) == 1
 
 
 @pytest.mark.parametrize(("suffix", "codec"), PAIRS)
