@@ -25,6 +25,10 @@ from pathlib import Path
 
 import fsspec
 import psutil
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from fairy.errors import SettingsError
 
 LEASE_S = 600.0
 # How long a file may stay empty: its owner is about to fill it, or was killed before it could
@@ -110,6 +114,7 @@ class Claims:
 
     def __init__(self, root: Path | str, lease_s: float = LEASE_S) -> None:
         self._fs, self._root = fsspec.core.url_to_fs(str(root))
+        self._is_local = isinstance(self._fs, LocalFileSystem)
         self._lease_s = lease_s
         self._mine: dict[str, str] = {}
         self._guard = threading.Lock()
@@ -139,13 +144,48 @@ class Claims:
         number = 0 if newest is None else newest.number + 1
         path = f"{self._root}/{name}.{number}"
         try:
-            self._fs.pipe_file(path, _record(given_back=False), mode="create")
+            self._create(path, _record(given_back=False))
         except FileExistsError:
             return None
         with self._guard:
             self._mine[name] = path
         self._start_beat()
         return number
+
+    def check_exclusive(self) -> None:
+        """Check that the file system refuses to create a file that exists.
+
+        Raises:
+            SettingsError: it does not, so two workers could get the same work.
+        """
+        path = f"{self._root}/probe-{Owner.me().name}"
+        # fsspec's own method looks and then writes, which is not exclusive
+        is_exclusive = self._is_local or not _is_generic(self._fs)
+        try:
+            if is_exclusive:
+                self._create(path, b"")
+                self._create(path, b"")
+                is_exclusive = False
+        except FileExistsError:
+            pass
+        finally:
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(path)
+        if not is_exclusive:
+            names = self._fs.protocol
+            name = names if isinstance(names, str) else names[0]
+            raise SettingsError(
+                f"{name}:// cannot create files exclusively, so workers cannot share a list "
+                "there: use a shared folder or an object store such as s3://"
+            )
+
+    def _create(self, path: str, content: bytes) -> None:
+        """Create a file, or raise FileExistsError; of several processes one succeeds."""
+        if not self._is_local:
+            self._fs.pipe_file(path, content, mode="create")
+            return
+        with open(path, "xb") as file:
+            file.write(content)
 
     def give_back(self, name: str) -> None:
         """Release a claim so that others can take the work."""
@@ -238,6 +278,11 @@ class Claims:
                 with suppress(FileNotFoundError):
                     if self._fs.exists(path):
                         self._fs.pipe_file(path, _record(given_back=False))
+
+
+def _is_generic(fs: AbstractFileSystem) -> bool:
+    method = getattr(fs.pipe_file, "__func__", None)
+    return method is AbstractFileSystem.pipe_file
 
 
 def _record(*, given_back: bool) -> bytes:

@@ -88,6 +88,7 @@ def run_shared_batch(
         NoProgressError: the first jobs all fail, or workers die without finishing any.
     """
     ledger, refused = batch.ledger(), list[JobResult]()
+    ledger.claims.check_exclusive()
     jobs = numbered(batch, refused.append)
     for result in refused:
         on_result(result)

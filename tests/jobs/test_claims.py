@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
+from uuid import uuid4
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractFileSystem
 
+from fairy.errors import SettingsError
 from fairy.jobs.claims import Claims, Owner, may_live
 
 WORK = "00000000-00000048"
@@ -39,8 +44,36 @@ def put(folder: Path, owner: Owner, number: int = 0) -> Path:
 def test_one_of_many_gets_it(tmp_path: Path):
     with ExitStack() as stack, ThreadPoolExecutor(8) as threads:
         many = [stack.enter_context(Claims(tmp_path)) for _ in range(8)]
-        taken = list(threads.map(lambda claims: claims.take(WORK), many))
-    assert sorted(taken, key=lambda number: number is None) == [0] + [None] * 7
+        for turn in range(50):
+            start = Barrier(8)
+
+            def take(claims: Claims, name: str = f"work-{turn}", start: Barrier = start):
+                start.wait()
+                return claims.take(name)
+
+            taken = list(threads.map(take, many))
+            assert [number for number in taken if number is not None] == [0]
+
+
+def test_file_systems_that_create_exclusively_are_accepted(tmp_path: Path):
+    for root in (str(tmp_path), f"memory://{uuid4().hex}"):
+        Claims(root).check_exclusive()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_only_looks_before_it_writes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", AbstractFileSystem.pipe_file)
+    with pytest.raises(SettingsError, match=r"^memory:// cannot create files exclusively"):
+        Claims(f"memory://{uuid4().hex}").check_exclusive()
+
+
+def test_a_file_system_that_overwrites_is_refused(monkeypatch: pytest.MonkeyPatch):
+    claims = Claims(f"memory://{uuid4().hex}")
+    monkeypatch.setattr(claims, "_create", lambda path, content: None)
+    with pytest.raises(SettingsError, match=r"^memory:// cannot create files exclusively"):
+        claims.check_exclusive()
 
 
 def test_what_was_given_back_is_the_next_attempt_of_another(claims: Claims, tmp_path: Path):
