@@ -7,9 +7,11 @@ sharp edges differ slightly. Tests: tests/media/test_compat.py.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
@@ -24,6 +26,7 @@ _SWS_709, _SWS_601 = 1, 5
 # From PyAV 17 on, frames have their own primaries and transfer curve
 _FRAMES_HAVE_COLOURS = hasattr(av.VideoFrame, "color_trc")
 _UNSPECIFIED = 2
+_log_level_lock = Lock()
 
 
 def open_input(url: str, options: dict[str, str]) -> InputContainer:
@@ -33,6 +36,22 @@ def open_input(url: str, options: dict[str, str]) -> InputContainer:
     except TypeError:
         # A PyAV without this argument handles such metadata differently
         return av.open(url, options=options)
+
+
+def description(container: InputContainer) -> str:
+    """Return FFmpeg's description of an open file, with side data of streams.
+
+    PyAV gives that side data in no other way, and the description only at this log level.
+    """
+    with _log_level_lock:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.INFO)
+        try:
+            # Missing in PyAV's stubs
+            text: str = container.dumps_format()  # type: ignore[attr-defined]
+            return text
+        finally:
+            av.logging.set_level(level)
 
 
 def index_end(stream: Stream) -> int:

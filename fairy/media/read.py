@@ -25,6 +25,7 @@ from fairy.errors import MediaError
 from fairy.media.colours import Image
 from fairy.media.decoding.clock import clock_of
 from fairy.media.decoding.container import open_video, shown_name, why_undecodable
+from fairy.media.decoding.cropping import Cropping
 from fairy.media.decoding.cursor import PictureCursor
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.index import frame_index
@@ -134,14 +135,15 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
         if first is None:
             return
         # The first picture determines how the whole clip is converted
-        reader = PictureReader(first.frame)
+        reader = PictureReader(first.frame, cursor.cropping)
         offset, start_pts = 0, 0
         if stretch is not None:
             offset, start_pts = stretch.start, start_of(path, stretch, media)
         for number in numbers:
-            if stretch is not None and number >= len(stretch):
-                return
-            picture = first if number + offset == 0 else cursor.at(number + offset)
+            past = stretch is not None and number >= len(stretch)
+            picture = (
+                first if number + offset == 0 else None if past else cursor.at(number + offset)
+            )
             if picture is None:
                 cursor.log_damage()
                 reader.log_changes(str(path))
@@ -210,9 +212,8 @@ def _describe(
 ) -> VideoInfo:
     """Return the info of a clip from its first picture and all (pts, duration) in ticks."""
     assert stream.time_base is not None
-    frame, reader = first.frame, PictureReader(first.frame)
-    orientation = reader.orientation
-    height, width = orientation.size(frame.height, frame.width)
+    frame, reader = first.frame, PictureReader(first.frame, Cropping.of(container, stream))
+    orientation, (height, width) = reader.orientation, reader.size
     pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
     programme = programme_of(container, path, stream.index)
     start, end = times[0][0], sum(times[-1])

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from PIL import Image as PilImage
 
 from fairy.media import VideoWriter, probe, read_frames
+from fairy.settings import MediaConfig
 from tests.media.copying import copy
 
 Change = Callable[[av.container.OutputContainer], None]
@@ -60,23 +61,69 @@ def test_pictures_of_another_size_are_scaled_and_said(failing, caplog):
     assert "20 of 30 pictures have another size, such as 320x240; scaled to" in caplog.text
 
 
-def test_a_change_of_size_is_said_of_h264_too(tmp_path: Path, caplog):
-    pieces = []
-    for size in ((48, 64), (96, 128)):
+def joined(path: Path, *pieces: dict[str, object]) -> Path:
+    """Write a transport stream of pieces of 4 pictures, each with fields of its stream."""
+    content = []
+    for fields in pieces:
         piece = io.BytesIO()
         with av.open(piece, "w", format="mpegts") as file:
-            stream = file.add_stream("libx264", rate=10, options={"bf": "0"})
-            (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
+            stream = file.add_stream("libx264", rate=10)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            for name, value in fields.items():
+                setattr(stream, name, value)
             for index in range(4):
-                frame = av.VideoFrame(size[1], size[0], "yuv420p")
+                frame = av.VideoFrame(stream.width, stream.height, stream.pix_fmt)
+                for plane in frame.planes:
+                    plane.update(bytes([120]) * plane.buffer_size)
                 frame.pts = index
                 file.mux(stream.encode(frame))
             file.mux(stream.encode(None))
-        pieces.append(piece.getvalue())
-    path = tmp_path / "joined.ts"
-    path.write_bytes(b"".join(pieces))
+        content.append(piece.getvalue())
+    path.write_bytes(b"".join(content))
+    return path
+
+
+def test_a_change_of_size_is_said_of_h264_too(tmp_path: Path, caplog):
+    path = joined(tmp_path / "joined.ts", {}, {"height": 96, "width": 128})
     assert {frame.image.shape for frame in read_frames(path)} == {(48, 64, 3)}
     assert "4 of 8 pictures have another size, such as 128x96" in caplog.text
+
+
+def test_a_change_of_pixel_format_is_said(tmp_path: Path, caplog):
+    path = joined(tmp_path / "joined.ts", {}, {"pix_fmt": "yuv422p10le"})
+    assert len(list(read_frames(path))) == 8
+    assert "4 of 8 pictures have another pixel format than the first's, yuv420p" in caplog.text
+
+
+def test_a_change_of_the_pixels_shape_is_said(tmp_path: Path, caplog):
+    pieces = [{"sample_aspect_ratio": Fraction(*ratio)} for ratio in ((16, 15), (64, 45))]
+    path = joined(tmp_path / "joined.ts", *pieces)
+    assert len(list(read_frames(path))) == 8
+    assert "the shape of the pixels changes in the middle: 16:15, 64:45" in caplog.text
+    assert probe(path).sample_aspect_ratio == Fraction(16, 15)
+
+
+@pytest.mark.parametrize("is_hdr_first", [True, False])
+def test_pictures_are_toned_down_where_they_are_hdr(tmp_path: Path, is_hdr_first: bool, caplog):
+    sdr: dict[str, object] = {"color_trc": 1, "color_primaries": 1, "colorspace": 1}
+    hdr: dict[str, object] = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
+    alone = [
+        next(read_frames(joined(tmp_path / f"{n}.ts", one))) for n, one in enumerate((sdr, hdr))
+    ]
+    caplog.clear()
+    pieces = (hdr, sdr) if is_hdr_first else (sdr, hdr)
+    frames = list(read_frames(joined(tmp_path / "joined.ts", *pieces)))
+    halves = [alone[is_hdr_first], alone[not is_hdr_first]]
+    for frame, expected in zip((frames[0], frames[-1]), halves, strict=True):
+        assert np.array_equal(frame.image, expected.image)
+    assert is_hdr_first or "HDR (PQ): toned down to SDR" in caplog.text
+
+
+def test_a_change_is_said_of_a_part_of_a_clip_too(tmp_path: Path, caplog):
+    path = joined(tmp_path / "joined.ts", {}, {"height": 96, "width": 128})
+    frames = list(read_frames(path, MediaConfig(max_frames=6)))
+    assert len(frames) == 6
+    assert "2 of 6 pictures have another size" in caplog.text
 
 
 def caption_sei() -> bytes:

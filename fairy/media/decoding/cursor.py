@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from fairy.media.decoding.clock import AnyPacket
 from fairy.media.decoding.container import open_video
+from fairy.media.decoding.cropping import Cropping
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.deinterlace import deinterlaced
 from fairy.media.decoding.index import Entry, FrameIndex, frame_index
@@ -36,9 +37,11 @@ class PictureCursor:
 
     Attributes:
         time_base: seconds per tick of `Picture.pts`; set once the file is open.
+        cropping: the part of the pictures that is shown; set once the file is open.
     """
 
     time_base: Fraction
+    cropping: Cropping
 
     def __init__(
         self, path: Path, stream_index: int | None = None, *, strict: bool = False
@@ -54,6 +57,7 @@ class PictureCursor:
             MediaError: it cannot be opened, or has no such stream.
         """
         self._decode_from_start()
+        self.cropping = Cropping.of(self._container, self._stream)
         return self
 
     def __exit__(

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -124,6 +125,8 @@ class Pictures:
         self._stood_in: set[int] = set()
         self.num_shown = self.num_lost = self.num_late = 0
         self.is_damaged = False
+        # Width of a pixel divided by its height; None or 0 if the decoder does not know it
+        self._pixel_aspects: list[Fraction | None] = []
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield every picture once, in display order."""
@@ -133,7 +136,7 @@ class Pictures:
         yield from self._rest()
 
     def log_damage(self) -> None:
-        """Log one warning for the pictures lost so far, and one for those that came late."""
+        """Log a warning for pictures lost so far, one for late ones, one for changing pixels."""
         name = shown_name(self._stream.container)
         if self.num_lost:
             logger.warning(
@@ -145,6 +148,12 @@ class Pictures:
                 "%s: %d of %d pictures have a time that is not after the one before; "
                 "shown right after",
                 name, self.num_late, self.num_shown,
+            )  # fmt: skip
+        known = [aspect for aspect in self._pixel_aspects if aspect]
+        if len(known) > 1:
+            logger.warning(
+                "%s: the shape of the pixels changes in the middle: %s; all are shown as the first",
+                name, ", ".join(f"{aspect.numerator}:{aspect.denominator}" for aspect in known),
             )  # fmt: skip
 
     def _decode(self, packet: AnyPacket) -> list[av.VideoFrame]:
@@ -161,6 +170,8 @@ class Pictures:
             self._give_times(packet, frames)
         for frame in frames:
             keep_colours(frame, self._decoder)
+            if (aspect := self._decoder.sample_aspect_ratio) not in self._pixel_aspects:
+                self._pixel_aspects.append(aspect)
             self.is_damaged |= frame.is_corrupt
         return [frame for frame in frames if not self._is_too_early(frame.pts)]
 

@@ -1,7 +1,7 @@
 """Convert a clip's decoded frames to upright RGB images in SDR, all of one size.
 
-Shapes: a decoded frame -> uint8 (H,W,3). The clip's first frame sets the size, the orientation and
-the tone mapping for all frames. Tests: tests/media/test_picture.py.
+Shapes: a decoded frame -> uint8 (H,W,3). The clip's first frame sets size and orientation for all.
+Tests: tests/media/decoding/test_cropping.py, tests/media/test_kept_or_said.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fairy.media.colours import (
     to_rgb16,
     unknown_matrix,
 )
+from fairy.media.decoding.cropping import Cropping
 from fairy.media.decoding.orientation import frame_orientation
 from fairy.media.decoding.side_data import lost_side_data
 from fairy.media.hdr import NAMES, ToneMap, is_hdr, transfer_of
@@ -29,10 +30,15 @@ logger = logging.getLogger(__name__)
 
 # Mean loss in levels of 255. Camera footage loses 0.05 to 0.5; bars and text in pure colours, 2.
 MAX_CHROMA_LOSS = 1.0
+WHOLE = Cropping()
 
 
 class PictureReader:
     """Turns the frames of one clip into images.
+
+    Args:
+        first: the clip's first frame.
+        cropping: the part of the frames that is shown.
 
     Attributes:
         orientation: the steps that bring the clip's pictures upright.
@@ -40,16 +46,22 @@ class PictureReader:
         notes: descriptions of what the conversion changes.
     """
 
-    def __init__(self, first: av.VideoFrame) -> None:
-        self._first = first
+    def __init__(self, first: av.VideoFrame, cropping: Cropping = WHOLE) -> None:
+        self._first, self._cropping = first, cropping
         self._size = first.height, first.width
-        self._tone_map = ToneMap.of(first) if is_hdr(first) else None
-        self._num_scaled, self._num_shown = 0, 0
-        self._other_size = self._size
+        self._tone_map: ToneMap | None = None
+        self._num_shown, self._num_scaled, self._num_converted = 0, 0, 0
+        self._other_size, self._other_format = self._size, first.format.name
         self._lost, self._said = set[str](), lost_side_data(first)
+        self._changes = set[str]()
         self.orientation = frame_orientation(first)
         self.colours = _shown_colours(first)
         self.notes = (*_notes(first), *_not_kept(self._said))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The (height, width) of the images."""
+        return self.orientation.size(*self._cropping.size(*self._size))
 
     @property
     def full_chroma(self) -> bool:
@@ -60,17 +72,27 @@ class PictureReader:
 
     def image(self, frame: av.VideoFrame) -> Image:
         """Return a frame as uint8 (H,W,3), scaled to the first frame's size if it differs."""
+        self._compare(frame)
+        if is_hdr(frame):
+            if self._tone_map is None or self._tone_map.curve != transfer_of(frame):
+                self._tone_map = ToneMap.of(frame)
+            image = self._tone_map.apply(to_rgb16(frame, *self._size))
+        else:
+            image = to_rgb(frame, *self._size)
+        return self.orientation.apply(self._cropping.apply(image))
+
+    def _compare(self, frame: av.VideoFrame) -> None:
+        """Record how a frame differs from the first."""
         self._num_shown += 1
         self._lost |= lost_side_data(frame)
         if (size := (frame.height, frame.width)) != self._size:
-            self._num_scaled += 1
-            self._other_size = size
-        if self._tone_map is None:
-            return self.orientation.apply(to_rgb(frame, *self._size))
-        return self.orientation.apply(self._tone_map.apply(to_rgb16(frame, *self._size)))
+            self._num_scaled, self._other_size = self._num_scaled + 1, size
+        if (name := frame.format.name) != self._first.format.name:
+            self._num_converted, self._other_format = self._num_converted + 1, name
+        self._changes |= set(_notes(frame))
 
     def log_changes(self, name: str) -> None:
-        """Log where later pictures differed from the first: other sizes, lost captions."""
+        """Log where later pictures differed from the first: size, pixel format, lost captions."""
         if self._num_scaled:
             (height, width), (rows, columns) = self._size, self._other_size
             logger.warning(
@@ -78,7 +100,15 @@ class PictureReader:
                 "%dx%d",
                 name, self._num_scaled, self._num_shown, columns, rows, width, height,
             )  # fmt: skip
-        for note in _not_kept(self._lost - self._said):
+        if self._num_converted:
+            logger.warning(
+                "%s: %d of %d pictures have another pixel format than the first's, %s: %s; "
+                "converted",
+                name, self._num_converted, self._num_shown, self._first.format.name,
+                self._other_format,
+            )  # fmt: skip
+        later = sorted(self._changes - set(self.notes))
+        for note in (*later, *_not_kept(self._lost - self._said)):
             logger.warning("%s: %s", name, note)
 
 
