@@ -8,7 +8,7 @@ was switched on, so it is also shifted to start at 0. Tests: tests/media/decodin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -31,6 +31,10 @@ _RECORDINGS = ("mpegts", "mpeg", "flv", "asf")
 _STEADY = ("mov,", "avi", "gif", "image2")
 # Decoding times never go back; this tolerance is larger than any rounding error.
 MAX_BACK_S = 0.05
+# Matroska has no decoding times. There a picture that is no key frame may be shown before pictures
+# that are stored before it, but at most a few pictures before the last key frame
+_WITHOUT_DTS = "matroska,"
+MAX_LEADING_S = 5.0
 # FFmpeg's own limit (dts_delta_threshold) for recordings
 MAX_FORWARD_S = 10.0
 # Elsewhere a picture may be shown for a long time, but a clip with sound does not pause for an hour
@@ -46,7 +50,7 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
     wanted = {stream.index: stream for stream in streams}
     deciding = {index: container.streams[index] for index in clock.shifts_s}
     counts = dict.fromkeys(deciding, 0)
-    shift_s = 0.0
+    shift_s, decoding_time = 0.0, _decoding_times(container)
     for packet in container.demux(list((deciding | wanted).values())):
         # The flush packets have a stream, but no stream index of their own
         index = packet.stream.index
@@ -54,7 +58,7 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
         if index in counts:
             shift_s = clock.shift_s(index, counts[index])
             counts[index] += 1
-        ticks, dts = round(shift_s / packet.time_base), _decoding_time(packet)
+        ticks, dts = round(shift_s / packet.time_base), decoding_time(packet)
         packet.dts = None if dts is None else dts + ticks
         packet.pts = None if packet.pts is None else packet.pts + ticks
         if index in wanted:
@@ -100,7 +104,8 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
         max_forward = MAX_FORWARD_S if is_recording else MAX_PAUSE_S if has_sound else float("inf")
         # Each programme has its own clock
         groups = programmes(container, path) or [{stream.index for stream in streams}]
-        trackers = [(group, _Tracker(max_forward)) for group in groups]
+        time_of = _decoding_times(container)
+        trackers = [(group, _Tracker(max_forward, time_of)) for group in groups]
         try:
             for packet in container.demux(list(streams)):
                 for group, tracker in trackers:
@@ -113,12 +118,13 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
             stream.index: ((0, 0.0),) for stream in streams
         }
     for _, tracker in trackers:
-        shifts |= _shifts(tracker.parts, is_recording)
+        shifts |= _shifts(tracker, is_recording)
     return Clock(shifts)
 
 
-def _shifts(parts: Sequence[_Part], is_recording: bool) -> dict[int, tuple[tuple[int, float], ...]]:
+def _shifts(tracker: _Tracker, is_recording: bool) -> dict[int, tuple[tuple[int, float], ...]]:
     """Return each stream's (first packet number, shift in seconds) pairs."""
+    parts = tracker.parts
     shift_s = -parts[0].shown_s if is_recording and parts[0].starts else 0.0
     shifts = [shift_s]
     for before, after in pairwise(parts):
@@ -129,13 +135,13 @@ def _shifts(parts: Sequence[_Part], is_recording: bool) -> dict[int, tuple[tuple
             default=max(before.ends.values()) - min(after.starts.values()),
         )
         shifts.append(shift_s)
-    placed: dict[int, list[tuple[int, float]]] = {}
-    for part, shift_s in zip(parts, shifts, strict=True):
-        for index, first in part.first.items():
-            earlier = placed.setdefault(index, [])
-            # Packets before a stream's first known time get the same shift
-            earlier.append((first if earlier else 0, shift_s))
-    return {index: tuple(found) for index, found in placed.items()}
+    # Packets before a stream's first known time get the same shift
+    return {
+        index: tuple(
+            (number if place else 0, shifts[part]) for place, (number, part) in enumerate(runs)
+        )
+        for index, runs in tracker.runs.items()
+    }
 
 
 @dataclass
@@ -143,68 +149,92 @@ class _Part:
     """A stretch between two jumps.
 
     Attributes:
-        first, starts, latest, ends: for each stream, the number of its first packet, its earliest
-            and latest decoding times, and its latest end.
+        starts, latest, ends: for each stream, its earliest and latest decoding times, and its
+            latest end.
+        keys: for each stream, the decoding time of its last key frame.
         shown_s: the earliest time at which something is shown or heard.
     """
 
-    first: dict[int, int] = field(default_factory=dict)
     starts: dict[int, float] = field(default_factory=dict)
     latest: dict[int, float] = field(default_factory=dict)
     ends: dict[int, float] = field(default_factory=dict)
+    keys: dict[int, float] = field(default_factory=dict)
     shown_s: float = float("inf")
 
-    def add(self, packet: AnyPacket, number: int) -> None:
-        """Add a stream's packet `number`, whose decoding time is known."""
-        index, start = packet.stream_index, float((_decoding_time(packet) or 0) * packet.time_base)
+    def add(self, packet: AnyPacket, start: float) -> None:
+        """Add a packet with its decoding time in seconds."""
+        index = packet.stream_index
         shown = start if packet.pts is None else float(packet.pts * packet.time_base)
         # Unknown durations: assume the packet lasts as long as the one before
         step = start - self.latest.get(index, start)
         end = start + (float((packet.duration or 0) * packet.time_base) or step)
-        self.first.setdefault(index, number)
         self.starts[index] = min(self.starts.get(index, start), start)
         self.latest[index] = max(self.latest.get(index, start), start)
         self.ends[index] = max(self.ends.get(index, end), end)
         self.shown_s = min(self.shown_s, shown)
+        if packet.is_keyframe or index not in self.keys:
+            self.keys[index] = start
 
-    def fits(self, index: int, time_s: float, max_forward: float) -> bool:
-        """Return whether a stream's packet at this time can belong to this part."""
+    def fits(self, index: int, time_s: float, max_forward: float, *, may_lead: bool) -> bool:
+        """Return whether a stream's packet at this time can belong to this part.
+
+        `may_lead`: it may be shown before packets that are stored before it.
+        """
         if time_s > max(self.ends.values()) + max_forward:
             return False
         earliest = self.latest.get(index, min(self.starts.values()) - MAX_FORWARD_S)
+        if may_lead:
+            return time_s >= self.keys.get(index, earliest) - MAX_LEADING_S
         return time_s >= earliest - MAX_BACK_S
 
 
 class _Tracker:
-    """Splits the packets of one clock, added in file order, into `parts`."""
+    """Splits the packets of one clock, added in file order, into `parts`.
 
-    def __init__(self, max_forward: float) -> None:
-        self._max_forward = max_forward
-        self._in_part: dict[int, int] = {}
+    Attributes:
+        parts: the stretches between jumps.
+        runs: for each stream, pairs in order: the number of a packet, and the index of the part
+            that it and the following ones belong to.
+    """
+
+    def __init__(self, max_forward: float, time_of: DecodingTime) -> None:
+        self._max_forward, self._time_of = max_forward, time_of
         self._counts: dict[int, int] = {}
         self.parts = [_Part()]
+        self.runs: dict[int, list[tuple[int, int]]] = {}
 
     def add(self, packet: AnyPacket) -> None:
         """Add the next packet."""
         index, parts = packet.stream_index, self.parts
         number = self._counts.get(index, 0)
         self._counts[index] = number + 1
-        dts = _decoding_time(packet)
+        dts = self._time_of(packet)
         if dts is None:
             return
-        place = self._in_part.get(index, len(parts) - 1)
+        runs = self.runs.setdefault(index, [])
+        time_s = float(dts * packet.time_base)
+        before = place = runs[-1][1] if runs else len(parts) - 1
         if parts[place].ends:
-            place = self._place(place, index, float(dts * packet.time_base))
+            place = self._place(place, packet, time_s)
         if place == len(parts):
             parts.append(_Part())
-        self._in_part[index] = place
-        parts[place].add(packet, number)
+        if place != before or not runs:
+            runs.append((number, place))
+        parts[place].add(packet, time_s)
 
-    def _place(self, now: int, index: int, time_s: float) -> int:
+    def _place(self, now: int, packet: AnyPacket, time_s: float) -> int:
         """Return the index of a packet's part: its stream's, the newest, or a new one."""
-        newest = len(self.parts) - 1
-        stays = self.parts[now].fits(index, time_s, self._max_forward)
-        if now == newest or not self.parts[newest].fits(index, time_s, self._max_forward):
+        newest, index = len(self.parts) - 1, packet.stream_index
+        may_lead = self._time_of is _presentation_time and not packet.is_keyframe
+
+        def fits(part: int) -> bool:
+            return self.parts[part].fits(index, time_s, self._max_forward, may_lead=may_lead)
+
+        stays = fits(now)
+        if now == newest or not fits(newest):
+            if not stays and may_lead and now > 0 and fits(now - 1):
+                # It is shown before a pause, and stored after a picture that follows the pause
+                return now - 1
             return now if stays else newest + 1
         # It can be the end of one part or the start of the next: choose the nearer one
         start, end = (
@@ -212,6 +242,20 @@ class _Tracker:
             self.parts[now].ends.get(index, time_s),
         )
         return newest if not stays or abs(time_s - start) < abs(time_s - end) else now
+
+
+DecodingTime: TypeAlias = "Callable[[AnyPacket], int | None]"
+
+
+def _decoding_times(container: InputContainer) -> DecodingTime:
+    """Return the function that gives a packet's decoding time, in ticks of its stream."""
+    is_guessed = container.format.name.startswith(_WITHOUT_DTS)
+    return _presentation_time if is_guessed else _decoding_time
+
+
+def _presentation_time(packet: AnyPacket) -> int | None:
+    """Return the packet's pts: FFmpeg's dts is a guess that is wrong around a pause."""
+    return packet.pts
 
 
 def _decoding_time(packet: AnyPacket) -> int | None:

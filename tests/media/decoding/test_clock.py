@@ -141,6 +141,43 @@ def test_an_hour_without_sound_and_pictures_is_a_jump_in_matroska(tmp_path: Path
     assert times == pytest.approx([index / 10 for index in range(20)])
 
 
+@pytest.mark.parametrize("pause_s", [20, 4000])
+@pytest.mark.parametrize("first", [15, 17], ids=["before a reference", "before reordered pictures"])
+def test_a_pause_in_matroska_with_pictures_stored_out_of_order(
+    tmp_path: Path, pause_s: int, first: int, caplog
+):
+    """Shorter than an hour it is kept, longer it is a jump; picture `first` follows it."""
+    path, num_frames = tmp_path / "clip.mkv", 30
+    packets = []
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=10, options={"bf": "3", "b_strategy": "0"})
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        audio = file.add_stream("aac", rate=48_000, layout="mono")
+        for index in range(num_frames):
+            tick = index + 10 * pause_s * (index >= first)
+            image = np.full((48, 64, 3), 8 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, 10)
+            packets += video.encode(frame)
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+            sound.sample_rate, sound.pts = 48_000, 4800 * tick
+            sound.time_base = Fraction(1, 48_000)
+            packets += audio.encode(sound)
+        packets += [*video.encode(None), *audio.encode(None)]
+        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            file.mux(packet)
+    frames = list(read_frames(path))
+    assert [round(frame.image.mean() / 8) for frame in frames] == list(range(num_frames))
+    kept_s = pause_s if pause_s < 3600 else 0
+    expected = [index / 10 + kept_s * (index >= first) for index in range(num_frames)]
+    assert [float(frame.time_s) for frame in frames] == pytest.approx(expected)
+    # The sound pauses where the pictures do
+    sound_s = [float(time) for time in packet_times(path, "audio")]
+    steps = [after - before for before, after in pairwise(sound_s)]
+    assert max(steps) == pytest.approx(kept_s or 0.0213, abs=0.03)
+    assert "cannot be decoded" not in caplog.text
+
+
 @pytest.mark.parametrize(("name", "num_frames"), [("jump.ts", 40), ("flvreset264.flv", 40)])
 def test_real_jumps(failing, name: str, num_frames: int):
     times = [float(frame.time_s) for frame in read_frames(failing(name))]
