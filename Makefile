@@ -4,6 +4,7 @@
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
 #   make test-full                                20 kills of an edit instead of 4, and the slowest tests
+#   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
 #   make test-gpu                                 the tests that need a CUDA device
 #   make test-versions                            each Python here, lowest and newest libraries (five minutes)
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
@@ -24,7 +25,7 @@ OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
 
-.PHONY: venv demo test test-full test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
+.PHONY: venv demo test test-full test-cluster test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
 venv: $(STAMP)
 
@@ -34,7 +35,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	  echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,dev]"
+	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,cluster,dev]"
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -42,13 +43,16 @@ demo: $(STAMP)
 	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
 test: lint
-	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu and not slow"
+	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu and not slow and not cluster"
 	$(BIN)/python examples/run_all.py
 
 # The tests whose slim form is part of `make test`, in full, and the slowest ones
 test-full: $(STAMP)
 	FAIRY_KILLS=20 $(BIN)/python -m pytest -q --log-cli-level=INFO tests/jobs/test_kill.py
 	$(BIN)/python -m pytest -q -m slow
+
+test-cluster: $(STAMP)
+	$(BIN)/python -m pytest -q -m cluster tests/jobs
 
 # Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)

@@ -695,15 +695,47 @@ class BatchOptions(Settings):
     cluster: Annotated[
         str | None,
         Option(
-            help="shared: start the same command as often, and where, you like.",
+            help="shared: start the same command as often, and where, you like. ray: on a Ray "
+            "cluster, or on this machine with Ray.",
             group=SHARING,
-            choices=("shared",),
+            choices=("shared", "ray"),
         ),
     ] = None
     workers: Annotated[
         int,
-        Option(help="Processes on this machine; one a GPU.", group=SHARING, min=1, metavar="N"),
+        Option(
+            help="Processes on this machine, or on the Ray cluster; one a GPU.",
+            group=SHARING,
+            min=1,
+            metavar="N",
+        ),
     ] = 1
+    address: Annotated[
+        str | None,
+        Option(
+            help="Ray cluster, as in auto or ray://HOST:10001; otherwise RAY_ADDRESS, or one "
+            "is started here.",
+            group=SHARING,
+        ),
+    ] = None
+    gpus_per_worker: Annotated[
+        float | None,
+        Option(
+            help="GPUs of a Ray worker, may be a fraction. [default: 1 if the cluster has any]",
+            group=SHARING,
+            min=0,
+            metavar="N",
+        ),
+    ] = None
+    cpus_per_worker: Annotated[
+        float | None,
+        Option(
+            help="CPUs of a Ray worker. [default: an equal share, with a GPU 1]",
+            group=SHARING,
+            min=0.1,
+            metavar="N",
+        ),
+    ] = None
     max_attempts: Annotated[
         int,
         Option(
@@ -716,7 +748,8 @@ class BatchOptions(Settings):
     clip_timeout: Annotated[
         float | None,
         Option(
-            help="Seconds after which a worker gives up a job and starts afresh.",
+            help="Seconds after which a worker gives up a job and starts afresh. [default with "
+            "Ray: 10 times the usual, at least 300]",
             group=SHARING,
             min=0,
             metavar="SECONDS",
@@ -739,6 +772,15 @@ class BatchOptions(Settings):
             choices=("longest", "given"),
         ),
     ] = "longest"
+    stop_after_failures: Annotated[
+        int,
+        Option(
+            help="Stop if so many jobs have failed and none has succeeded.",
+            group=SHARING,
+            min=1,
+            metavar="N",
+        ),
+    ] = 20
     retry_failed: Annotated[
         bool, Option(help="Try the jobs again that were set aside.", group=SHARING)
     ] = False

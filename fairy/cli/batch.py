@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fairy.cli.console import Verbose, logged_to, quiet_libraries, say
+from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say
 from fairy.cli.options import with_options
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
@@ -48,7 +48,8 @@ def batch(
         raise FairyError(f"{root}: give one list of jobs, or `fairy batch status DIR_OR_URL`")
     with logged_to(Console(stderr=True), verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
-        from fairy.jobs.batch import JobResult, run_batch
+        from fairy.jobs.answers import JobResult
+        from fairy.jobs.batch import run_batch
         from fairy.jobs.shared_batch import (
             NoProgressError,
             SharedBatch,
@@ -62,7 +63,11 @@ def batch(
         shared = SharedBatch(path=jobs, defaults=config, options=run)
         check_list(shared)
         try:
-            if run.cluster or run.workers > 1:
+            if run.cluster == "ray":
+                with needs_extra("--cluster ray", "cluster"):
+                    from fairy.jobs.ray_batch import run_ray_batch
+                results = run_ray_batch(shared, on_result=show, cancel=cancel)
+            elif run.cluster or run.workers > 1:
                 results = run_shared_batch(shared, on_result=show, cancel=cancel)
             else:
                 results = run_batch(jobs, config, into=run.out, on_result=show, cancel=cancel)

@@ -8,20 +8,22 @@ Tests: tests/jobs/test_batch.py.
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+
+import torch
 
 from fairy.control.changes import crop_of
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
-from fairy.errors import FairyError
+from fairy.errors import FairyError, WorkspaceInUseError
 from fairy.interrupt import Cancel
+from fairy.jobs.answers import FailureKind, JobResult, result_of
 from fairy.jobs.apart import clashes
 from fairy.jobs.edit import run_edit
 from fairy.jobs.joblist import Job, make_job, read_lines
@@ -35,35 +37,8 @@ from fairy.settings import EditConfig
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, kw_only=True)
-class JobResult:
-    """The result of one job.
-
-    Attributes:
-        line: the job's line in its file.
-        input: the clip.
-        instruction: the instruction.
-        output: the edited clip.
-        state: "done", "kept" (the output existed) or "failed".
-        num_frames: frames of the edited clip; None unless it was made now.
-        seconds: how long the job took, without loading the model.
-        error: the error message, in one line.
-    """
-
-    line: int
-    input: str
-    instruction: str
-    output: str
-    state: Literal["done", "kept", "failed"]
-    num_frames: int | None = None
-    seconds: float = 0.0
-    error: str | None = None
-
-    def to_json(self) -> str:
-        """Return the result as one line of JSON, without entries that are None."""
-        entries = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(entries, ensure_ascii=False)
+# A full disk, a quota, a broken disk: the job's clip and settings have no part in it
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
 
 
 def run_batch(
@@ -133,27 +108,31 @@ class Runner:
             yield
         except Exception as error:
             seconds = round(time.perf_counter() - began, 3)
-            self._add(result_of(job, "failed", seconds=seconds, error=_reason(job, error)))
+            reason, kind = _reason(job, error), failure_kind(error)
+            self._add(result_of(job, "failed", seconds=seconds, error=reason, kind=kind))
 
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
         # Fails before a model is loaded
         check_outputs(job.request)
-        done = run_edit(job.request, editor=self._model(job), cancel=self._cancel, shared=shared)
+        done = run_edit(
+            job.request, editor=self.model(job.config), cancel=self._cancel, shared=shared
+        )
         return done.num_frames_out
 
     def _share(self, job: Job) -> SharedClip:
-        info, editor = probe(job.source, job.config), self._model(job)
+        info, editor = probe(job.source, job.config), self.model(job.config)
         size = model_size(info, job.config, editor)
         frames = read_frames(job.source, job.config)
         if (crop := crop_of(job.config, (info.height, info.width))) is not None:
             frames = (replace(frame, image=frame.image[crop.slices]) for frame in frames)
         return SharedClip(frames, editor, size)
 
-    def _model(self, job: Job) -> Editor:
-        wanted = _model_key(job)
+    def model(self, config: EditConfig) -> Editor:
+        """Return the model of these settings, which stays loaded until another one is needed."""
+        wanted = _model_key(config)
         if self._editor is None or wanted != self._loaded:
             self._editor = None
-            self._editor, self._loaded = load_editor(job.config), wanted
+            self._editor, self._loaded = load_editor(config), wanted
         return self._editor
 
     def _is_missing(self, job: Job) -> bool:
@@ -213,6 +192,7 @@ def _not_made(line: int, entries: Mapping[str, object], reason: str) -> JobResul
         output=out,
         state="failed",
         error=reason,
+        kind="input",
     )
 
 
@@ -226,6 +206,22 @@ def _reason(job: Job, error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def failure_kind(error: Exception) -> FailureKind:
+    """Return what an error that ended a job is about."""
+    cause = error.__cause__ if isinstance(error, FairyError) else error
+    if isinstance(error, WorkspaceInUseError):
+        return "busy"
+    if isinstance(cause, OSError) and cause.errno in STORAGE_ERRORS:
+        return "storage"
+    if isinstance(error, FairyError):
+        return "input"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError) and "CUDA error" in str(error):
+        return "device"
+    return "storage" if isinstance(error, ConnectionError | TimeoutError) else "bug"
+
+
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """Return the jobs grouped by model, then by clip and how it is read, in list order."""
     models: dict[object, dict[object, list[Job]]] = {}
@@ -235,31 +231,9 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
         stretch = (config.start_s, config.end_s, config.max_frames)
         seen = (config.region, config.keep_size, config.mask_grow, config.mask_feather)
         read = (*clip, config.strict, *stretch, seen if config.region else None)
-        models.setdefault(_model_key(job), {}).setdefault(read, []).append(job)
+        models.setdefault(_model_key(job.config), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]
 
 
-def _model_key(job: Job) -> tuple[object, ...]:
-    config = job.config
+def _model_key(config: EditConfig) -> tuple[object, ...]:
     return config.model, config.device, config.dtype, config.fp8, config.compile, config.decoder
-
-
-def result_of(
-    job: Job,
-    state: Literal["done", "kept", "failed"],
-    *,
-    num_frames: int | None = None,
-    seconds: float = 0.0,
-    error: str | None = None,
-) -> JobResult:
-    """Return the result of a job."""
-    return JobResult(
-        line=job.line,
-        input=str(job.source),
-        instruction=job.instruction,
-        output=str(job.out),
-        state=state,
-        num_frames=num_frames,
-        seconds=seconds,
-        error=error,
-    )

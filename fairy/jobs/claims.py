@@ -92,15 +92,23 @@ def may_live(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One claim: its number from 0, its path as fsspec names it, and its owner.
+    """One claim.
 
-    The owner is None while the file cannot be read yet.
+    Attributes:
+        number: from 0.
+        path: its file.
+        owner: None while the file cannot be read yet.
+        given_back: whether the owner released it.
+        died: whether the owner reported that the process doing the work has died.
+        by_coordinator: whether other processes do the work, so the owner's end is no failure of it.
     """
 
     number: int
     path: str
     owner: Owner | None
     given_back: bool = False
+    died: bool = False
+    by_coordinator: bool = False
 
 
 class Claims:
@@ -110,12 +118,15 @@ class Claims:
         root: a folder, or a URL that fsspec supports. The file system must support exclusive
             creation: local disks, NFS 3 and later, S3 (`If-None-Match`).
         lease_s: how long a claim lasts if its owner stops touching the file.
+        coordinator: whether other processes do the work that is claimed here.
     """
 
-    def __init__(self, root: Path | str, lease_s: float = LEASE_S) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(str(root))
+    def __init__(
+        self, root: Path | str, lease_s: float = LEASE_S, *, coordinator: bool = False
+    ) -> None:
+        self._fs, self._root = file_system(root)
         self._is_local = isinstance(self._fs, LocalFileSystem)
-        self._lease_s = lease_s
+        self._lease_s, self._coordinator = lease_s, coordinator
         self._mine: dict[str, str] = {}
         self._guard = threading.Lock()
         self._stop = threading.Event()
@@ -144,7 +155,7 @@ class Claims:
         number = 0 if newest is None else newest.number + 1
         path = f"{self._root}/{name}.{number}"
         try:
-            self._create(path, _record(given_back=False))
+            self._create(path, self._record())
         except FileExistsError:
             return None
         with self._guard:
@@ -187,14 +198,14 @@ class Claims:
         with open(path, "xb") as file:
             file.write(content)
 
-    def give_back(self, name: str) -> None:
-        """Release a claim so that others can take the work."""
+    def give_back(self, name: str, *, died: bool = False) -> None:
+        """Release a claim so that others can take the work; `died` counts it as failed."""
         with self._guard:
             path = self._mine.pop(name, None)
         if path is not None:
             # The folder is deleted when all work is done
             with suppress(FileNotFoundError):
-                self._fs.pipe_file(path, _record(given_back=True))
+                self._fs.pipe_file(path, self._record(given_back=True, died=died))
 
     def keep(self, name: str) -> None:
         """Keep a claim permanently, because the work is done."""
@@ -211,6 +222,11 @@ class Claims:
         while self._fs.exists(path := f"{self._root}/{name}.{len(found)}"):
             found.append(self._read(len(found), path))
         return found
+
+    def names(self) -> set[str]:
+        """Return the work that was ever claimed, by one listing."""
+        paths = (path.rsplit("/", 1)[-1].rpartition(".") for path in self._paths())
+        return {name for name, _, number in paths if number.isdecimal()}
 
     def all(self) -> dict[str, Attempt]:
         """Return the newest attempt of every piece of work, by its name."""
@@ -232,8 +248,6 @@ class Claims:
 
     def _paths(self) -> Iterator[str]:
         try:
-            # fsspec caches the listings of object stores; this one must be fresh
-            self._fs.invalidate_cache(self._root)
             yield from self._fs.ls(self._root, detail=False)
         except FileNotFoundError:
             return
@@ -244,7 +258,8 @@ class Claims:
             owner = Owner(record["host"], record["pid"], record["started"])
         except (ValueError, KeyError, TypeError, FileNotFoundError):
             return Attempt(number, path, None)
-        return Attempt(number, path, owner, record["given_back"])
+        states = (bool(record.get(name)) for name in ("given_back", "died", "by_coordinator"))
+        return Attempt(number, path, owner, *states)
 
     def _age_s(self, path: str) -> float:
         """Return the seconds since a file was touched, measured by the file system's clock."""
@@ -264,6 +279,11 @@ class Claims:
             self._zone, self._ahead = touched.tzinfo, touched - datetime.now(touched.tzinfo)
         return datetime.now(self._zone) + self._ahead
 
+    def _record(self, **states: bool) -> bytes:
+        """Return the content of this process's claims; states that are left out are False."""
+        states |= {"by_coordinator": True} if self._coordinator else {}
+        return json.dumps(asdict(Owner.me()) | {"given_back": False} | states).encode()
+
     def _start_beat(self) -> None:
         if self._beat is None:
             self._beat = threading.Thread(target=self._touch, daemon=True, name="claims")
@@ -277,13 +297,15 @@ class Claims:
             for path in paths:
                 with suppress(FileNotFoundError):
                     if self._fs.exists(path):
-                        self._fs.pipe_file(path, _record(given_back=False))
+                        self._fs.pipe_file(path, self._record())
+
+
+def file_system(root: Path | str) -> tuple[AbstractFileSystem, str]:
+    """Return the file system of a folder or URL, and the path in it; listings are never cached."""
+    fs, path = fsspec.core.url_to_fs(str(root), use_listings_cache=False)
+    return fs, str(path)
 
 
 def _is_generic(fs: AbstractFileSystem) -> bool:
     method = getattr(fs.pipe_file, "__func__", None)
     return method is AbstractFileSystem.pipe_file
-
-
-def _record(*, given_back: bool) -> bytes:
-    return json.dumps(asdict(Owner.me()) | {"given_back": given_back}).encode()

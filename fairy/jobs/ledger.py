@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from fairy.errors import SettingsError
-from fairy.jobs.batch import JobResult
-from fairy.jobs.claims import LEASE_S, Claims
+from fairy.jobs.answers import JobResult
+from fairy.jobs.claims import LEASE_S, Claims, Owner, file_system
 from fairy.jobs.joblist import Job
 from fairy.jobs.manifest import clip_files
 
@@ -76,12 +76,13 @@ class Ledger:
     Args:
         root: a folder, or a URL that fsspec supports; created if it is missing.
         lease_s: as in `Claims`.
+        coordinator: as in `Claims`.
     """
 
-    def __init__(self, root: str, lease_s: float = LEASE_S) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(root)
+    def __init__(self, root: str, lease_s: float = LEASE_S, *, coordinator: bool = False) -> None:
+        self._fs, self._root = file_system(root)
         self._fs.makedirs(f"{self._root}/claims", exist_ok=True)
-        self.claims = Claims(f"{root}/claims", lease_s)
+        self.claims = Claims(f"{root}/claims", lease_s, coordinator=coordinator)
 
     @classmethod
     def of_existing(cls, root: str, name: str) -> Ledger:
@@ -90,7 +91,7 @@ class Ledger:
         Raises:
             SettingsError: there are none; the message names the folder or address `name`.
         """
-        fs, path = fsspec.core.url_to_fs(root)
+        fs, path = file_system(root)
         if not fs.exists(f"{path}/claims"):
             raise SettingsError(f"{name}: no shared list was run there (fairy batch ... -o {name})")
         return cls(root)
@@ -100,18 +101,29 @@ class Ledger:
         return {_id_of(path): state for state in STATES for path in self._paths(state)}
 
     def num_deaths(self, identity: str) -> int:
-        """Return how many workers died during a job: ended attempts that were not given back."""
-        attempts = self.claims.attempts(identity)
-        return sum(self.claims.is_free(one) and not one.given_back for one in attempts)
+        """Return how many workers died during a job, or lost their claim on it."""
+        return sum(
+            one.died or (self.claims.is_free(one) and not one.given_back and not one.by_coordinator)
+            for one in self.claims.attempts(identity)
+        )
+
+    def has_ended(self, identity: str) -> bool:
+        """Return whether a job is done or set aside, without listing the others."""
+        return any(self._fs.exists(self._path(identity, state)) for state in STATES)
 
     def record(self, identity: str, state: State, result: Mapping[str, Any]) -> None:
         """Record how a job ended."""
-        folder = f"{self._root}/{state}/{identity[:2]}"
+        path = self._path(identity, state)
+        folder = path.rpartition("/")[0]
         self._fs.makedirs(folder, exist_ok=True)
         content = json.dumps(dict(result), ensure_ascii=False).encode(errors="backslashreplace")
-        part = f"{folder}/.{identity}.part"
-        self._fs.pipe_file(part, content)
-        self._fs.mv(part, f"{folder}/{identity}.json")
+        if isinstance(self._fs, LocalFileSystem):
+            part = f"{folder}/.{identity}.{Owner.me().name}.part"
+            self._fs.pipe_file(part, content)
+            self._fs.mv(part, path)
+        else:
+            # Object stores have no rename, and show an object only once it is whole
+            self._fs.pipe_file(path, content)
         self.claims.keep(identity)
 
     def retry(self, identities: Iterable[str]) -> None:
@@ -152,9 +164,11 @@ class Ledger:
             failures=tuple(failures),
         )
 
+    def _path(self, identity: str, state: State) -> str:
+        return f"{self._root}/{state}/{identity[:2]}/{identity}.json"
+
     def _paths(self, state: State) -> list[str]:
         folder = f"{self._root}/{state}"
-        self._fs.invalidate_cache()
         if not self._fs.exists(folder):
             return []
         return sorted(path for path in self._fs.find(folder) if path.endswith(".json"))

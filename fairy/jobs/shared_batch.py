@@ -9,22 +9,23 @@ Tests: tests/jobs/test_shared_batch.py.
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import fsspec
-
 from fairy.errors import FairyError, JobInterrupted, SettingsError
 from fairy.interrupt import Cancel
-from fairy.jobs.batch import JobResult, Runner, make_jobs, result_of
+from fairy.jobs.answers import JobResult, result_of
+from fairy.jobs.batch import make_jobs
+from fairy.jobs.clip_worker import RETRIED, ClipWorker
 from fairy.jobs.joblist import Job, read_lines
 from fairy.jobs.ledger import Ledger, is_address, job_id
 from fairy.jobs.manifest import clip_files
@@ -40,8 +41,9 @@ RECORDS = ".fairy"
 TIMED_OUT = 70
 # A worker that has died this often, with no job finished in between, is not restarted
 MAX_DEATHS_IN_A_ROW = 4
-# If this many jobs fail before any succeeds, the cause is the set-up, not the jobs
-ALL_FAIL = 20
+# A listing of the records is used for so many seconds, and so many times as long as it took
+LISTING_S = 10.0
+LISTING_SHARE = 20
 
 OnResult = Callable[[JobResult], None]
 
@@ -69,10 +71,14 @@ class SharedBatch:
         """Folder or address of outputs and records; by default beside the list."""
         return self.options.out or str(self.path.with_name(f"{self.path.name}.fairy"))
 
-    def ledger(self) -> Ledger:
-        """Open the records."""
+    def ledger(self, *, coordinator: bool = False) -> Ledger:
+        """Open the records, for a process that does the work, or for one that hands it out."""
         root = self.root.rstrip("/")
-        return Ledger(f"{root}/{RECORDS}" if self.options.out else root, self.options.lease)
+        return Ledger(
+            f"{root}/{RECORDS}" if self.options.out else root,
+            self.options.lease,
+            coordinator=coordinator,
+        )
 
 
 def run_shared_batch(
@@ -84,21 +90,30 @@ def run_shared_batch(
         The results of all jobs, including those that other processes ran.
 
     Raises:
-        SettingsError: the list cannot be read.
+        SettingsError: the list cannot be read, or its records cannot be shared where they are.
         NoProgressError: the first jobs all fail, or workers die without finishing any.
     """
-    ledger, refused = batch.ledger(), list[JobResult]()
-    ledger.claims.check_exclusive()
-    jobs = numbered(batch, refused.append)
-    for result in refused:
-        on_result(result)
-    if batch.options.retry_failed:
-        ledger.retry(jobs)
+    ledger = batch.ledger()
+    jobs, refused = opened(batch, ledger, on_result)
     if batch.options.workers == 1:
         work(batch, jobs, on_result, cancel or Cancel())
     else:
         _supervise(batch, jobs, on_result, cancel or Cancel())
     return refused + ledger.results(jobs)
+
+
+def opened(
+    batch: SharedBatch, ledger: Ledger, on_result: OnResult
+) -> tuple[dict[str, Job], list[JobResult]]:
+    """Return the valid jobs by ID, and the results of the others, which are reported."""
+    ledger.claims.check_exclusive()
+    refused: list[JobResult] = []
+    jobs = numbered(batch, refused.append)
+    for result in refused:
+        on_result(result)
+    if batch.options.retry_failed:
+        ledger.retry(jobs)
+    return jobs, refused
 
 
 def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
@@ -118,75 +133,117 @@ def _num_bytes(job: Job) -> int:
 
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:
     """Take free jobs until all have ended."""
-    ledger = batch.ledger()
-    last: list[JobResult] = []
-    runner = Runner(last.append, cancel)
-    num_failed, any_done = 0, False
+    ledger, options = batch.ledger(), batch.options
+    worker, breaker = ClipWorker(cancel=cancel), Breaker(options.stop_after_failures)
     with ledger.claims:
-        while left := _left(jobs, ledger):
+        pending = Pending(jobs, ledger)
+        while not pending.is_empty:
             cancel.check()
-            name = _take_any(ledger, left, batch.options.max_attempts, jobs, on_result)
-            if name is None:
+            if (name := pending.take()) is None:
                 time.sleep(POLL_S)
                 continue
-            with _watched(batch.options.clip_timeout, jobs[name]), _local(jobs[name]) as job:
-                runner.run([job])
-            result = replace(last[-1], output=str(jobs[name].out))
-            ledger.record(name, "failed" if result.state == "failed" else "done", asdict(result))
-            on_result(result)
-            any_done |= result.state != "failed"
-            num_failed += result.state == "failed"
-            if num_failed >= ALL_FAIL and not any_done:
-                raise NoProgressError(
-                    f"the first {num_failed} jobs all failed, the last one with: {result.error}"
-                )
+            if (result := worn_out(ledger, name, jobs[name], options.max_attempts)) is None:
+                with _watched(options.clip_timeout, jobs[name]):
+                    result = worker.edit(jobs[name])
+            if settle(ledger, name, result, options.max_attempts):
+                pending.remove(name)
+                on_result(result)
+                breaker.count(result)
 
 
-def _left(jobs: Iterable[str], ledger: Ledger) -> list[str]:
-    ended = ledger.ended()
-    return [name for name in jobs if name not in ended]
+class Pending:
+    """The jobs that have not ended, as far as this process knows.
+
+    The records are listed now and then, not for each job: a list has up to millions of them.
+    """
+
+    def __init__(self, jobs: Iterable[str], ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._open = dict.fromkeys(jobs)
+        self._next: deque[str] = deque()
+        self._listed_s, self._took_s = -math.inf, 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all jobs have ended."""
+        return not self._open
+
+    def remove(self, name: str) -> None:
+        """Forget a job that has ended."""
+        self._open.pop(name, None)
+
+    def take(self) -> str | None:
+        """Claim the next free job; None if all are claimed, or have ended."""
+        valid_s = max(LISTING_SHARE * self._took_s, LISTING_S if self._next else 0.0)
+        if time.monotonic() >= self._listed_s + valid_s:
+            self._list()
+        claims = self._ledger.claims
+        while self._next:
+            name = self._next.popleft()
+            if name not in self._open or claims.take(name) is None:
+                continue
+            # Another worker may have ended it since the listing
+            if not self._ledger.has_ended(name):
+                return name
+            claims.keep(name)
+            self.remove(name)
+        return None
+
+    def _list(self) -> None:
+        """Look which jobs have ended; those that nobody has tried yet come first."""
+        began_s = time.monotonic()
+        for name in self._ledger.ended():
+            self.remove(name)
+        tried = self._ledger.claims.names()
+        self._next = deque(sorted(self._open, key=tried.__contains__))
+        self._listed_s = time.monotonic()
+        self._took_s = self._listed_s - began_s
 
 
-def _take_any(
-    ledger: Ledger,
-    names: Sequence[str],
-    max_attempts: int,
-    jobs: dict[str, Job],
-    on_result: OnResult,
-) -> str | None:
-    """Claim the first free job; set aside jobs with too many dead workers."""
-    for name in names:
-        if ledger.claims.take(name) is None:
-            continue
-        num_deaths = ledger.num_deaths(name)
-        # Another worker may have ended it since `names` was read
-        if name in ledger.ended():
-            ledger.claims.keep(name)
-        elif num_deaths >= max_attempts:
-            error = (
-                f"{num_deaths} workers died with it or took too long; --retry-failed tries again"
+class Breaker:
+    """Stops a list whose first jobs all fail."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._num_failed, self._any_done = limit, 0, False
+
+    def count(self, result: JobResult) -> None:
+        """Note how a job ended.
+
+        Raises:
+            NoProgressError: as many as the limit have failed, and none is done.
+        """
+        self._any_done |= result.state != "failed"
+        self._num_failed += result.state == "failed"
+        if self._num_failed >= self._limit and not self._any_done:
+            raise NoProgressError(
+                f"the first {self._num_failed} jobs all failed, the last one with: {result.error}"
             )
-            result = result_of(jobs[name], "failed", error=error)
-            ledger.record(name, "failed", asdict(result))
-            on_result(result)
-        else:
-            return name
-    return None
 
 
-@contextmanager
-def _local(job: Job) -> Iterator[Job]:
-    """Yield the job with a local output; upload it afterwards if the output is an address."""
-    if not is_address(job.out_name):
-        job.out.parent.mkdir(parents=True, exist_ok=True)
-        yield job
-        return
-    with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
-        out = Path(folder, job.out.name)
-        yield replace(job, out=out)
-        if out.exists():
-            fs, path = fsspec.core.url_to_fs(job.out_name)
-            fs.put(str(out), path, recursive=out.is_dir())
+def worn_out(ledger: Ledger, name: str, job: Job, max_attempts: int) -> JobResult | None:
+    """Return the result of a job that too many workers have died with, or None."""
+    num_deaths = ledger.num_deaths(name)
+    if num_deaths < max_attempts:
+        return None
+    error = f"{num_deaths} workers died with it or took too long; --retry-failed tries again"
+    return result_of(job, "failed", error=error, kind="worker")
+
+
+def settle(ledger: Ledger, name: str, result: JobResult, max_attempts: int) -> bool:
+    """Record a result, or release a job that another try may finish.
+
+    Returns:
+        Whether the job has ended.
+    """
+    if result.kind == "busy":
+        ledger.claims.give_back(name)
+        return False
+    if result.kind in RETRIED and ledger.num_deaths(name) + 1 < max_attempts:
+        logger.warning("%s: %s: trying again", result.input, result.error)
+        ledger.claims.give_back(name, died=True)
+        return False
+    ledger.record(name, "failed" if result.state == "failed" else "done", asdict(result))
+    return True
 
 
 @contextmanager

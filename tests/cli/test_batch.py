@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from fairy.cli.app import app
@@ -43,3 +45,26 @@ def test_options_are_for_the_lines_that_do_not_set_them(clip: Path, model: Path)
     assert result.exit_code == 0, result.output
     settings = json.loads(report.read_text())["settings"]
     assert (settings["num_inference_steps"], settings["seed"], settings["crf"]) == (1, 8, 30)
+
+
+def test_ray_that_is_not_installed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    # As Python does for a module that is not there
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "fairy.jobs.ray_batch", raising=False)
+    jobs = clip.with_name("jobs.csv")
+    jobs.write_text(f"input,instruction,output\n{clip},make it snow,a.mp4\n")
+    result = CliRunner().invoke(app, ["batch", str(jobs), "--cluster", "ray"])
+    assert (result.exit_code, result.stderr) == (
+        2, "fairy: --cluster ray needs the package ray: pip install 'fairy-video[cluster]'\n",
+    )  # fmt: skip
+
+
+def test_a_ray_cluster_that_is_not_there(clip: Path):
+    pytest.importorskip("ray")
+    jobs = clip.with_name("jobs.csv")
+    jobs.write_text(f"input,instruction,output\n{clip},make it snow,a.mp4\n")
+    command = ["batch", str(jobs), "--cluster", "ray", "--address", "auto"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("fairy: the Ray cluster auto cannot be reached: ")
+    assert result.stderr.count("\n") == 1

@@ -13,7 +13,8 @@ import pytest
 import fairy.jobs.batch
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.jobs.batch import JobResult, run_batch
+from fairy.jobs.answers import JobResult
+from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video, run_edit
 from fairy.jobs.plan import EditRequest
 from fairy.jobs.report import EditReport

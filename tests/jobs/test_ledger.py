@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fairy.errors import SettingsError
-from fairy.jobs.batch import JobResult
+from fairy.jobs.answers import JobResult
 from fairy.jobs.claims import Claims
 from fairy.jobs.joblist import make_job
 from fairy.jobs.ledger import Ledger, is_address, job_id

@@ -16,7 +16,7 @@ import fairy.jobs.batch
 import fairy.jobs.shared_batch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
-from fairy.jobs.batch import JobResult
+from fairy.jobs.answers import JobResult
 from fairy.jobs.shared_batch import (
     TIMED_OUT,
     NoProgressError,

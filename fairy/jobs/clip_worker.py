@@ -1,0 +1,129 @@
+"""Run jobs of a list one at a time with a model that stays loaded.
+
+The same object works in a process of `fairy batch --cluster shared` and in an actor of Ray. What
+it returns is small: no frame leaves its process. Tests: tests/jobs/test_clip_worker.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import torch
+
+from fairy.interrupt import Cancel
+from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
+from fairy.jobs.batch import Runner
+from fairy.jobs.joblist import Job
+from fairy.jobs.ledger import is_address
+from fairy.media.read import probe
+from fairy.settings import EditConfig
+from fairy.system import versions
+
+logger = logging.getLogger(__name__)
+
+# How often an upload is tried, and the longest wait before the second try; it doubles each time
+TRIES = 5
+FIRST_WAIT_S = 0.5
+# How long to wait for a worker that has lost its claim but still writes the same output
+BUSY_S = 60.0
+# Exit code of a worker whose GPU fails: only a new process can use it again
+DEVICE_LOST = 70
+# Results of these kinds say nothing about the job: another worker tries it again
+RETRIED = frozenset({"memory", "device", "storage", "busy"})
+
+
+class ClipWorker:
+    """Runs jobs, one at a time.
+
+    Args:
+        threads: CPU threads for torch; None leaves them as they are.
+        cancel: stops a job; its finished frames are kept.
+    """
+
+    def __init__(self, threads: int | None = None, cancel: Cancel | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._results: list[JobResult] = []
+        self._cancel = cancel or Cancel()
+        self._runner = Runner(self._results.append, self._cancel)
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        """Load the model of these settings and say what this worker is.
+
+        Raises:
+            FairyError: the model cannot be loaded here.
+        """
+        model = self._runner.model(config).identity()
+        return WorkerIdentity(
+            socket.gethostname(), versions(), f"{model.weights[:16]} {model.dtype}"
+        )
+
+    def num_frames(self, job: Job) -> int:
+        """Return how many frames a job's clip has; 0 if that cannot be read."""
+        try:
+            return probe(job.source, job.config).num_frames
+        except Exception:
+            return 0
+
+    def edit(self, job: Job) -> JobResult:
+        """Run a job; errors are in the result."""
+        try:
+            result = self._finished(job)
+        except OSError as error:
+            result = result_of(job, "failed", error=f"{job.out_name}: {error}", kind="storage")
+        if result.kind == "device":
+            logger.error("%s: %s: the worker ends", job.source, result.error)
+            os._exit(DEVICE_LOST)
+        if result.kind == "memory":
+            # A fresh model, without what the failed edit left on the device
+            self._runner = Runner(self._results.append, self._cancel)
+        return replace(result, output=job.out_name)
+
+    def _finished(self, job: Job) -> JobResult:
+        until = time.monotonic() + BUSY_S
+        while True:
+            with local_output(job) as local:
+                self._runner.run([local])
+            result = self._results.pop()
+            if result.kind != "busy" or time.monotonic() > until:
+                return result
+            self._cancel.check()
+            time.sleep(1)
+
+
+@contextmanager
+def local_output(job: Job) -> Iterator[Job]:
+    """Yield the job with a local output; upload it afterwards if the output is an address."""
+    if not is_address(job.out_name):
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        yield job
+        return
+    with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
+        out = Path(folder, job.out.name)
+        yield replace(job, out=out)
+        if out.exists():
+            fs, path = fsspec.core.url_to_fs(job.out_name)
+            with_retries(lambda: fs.put(str(out), path, recursive=out.is_dir()))
+
+
+def with_retries(call: Callable[[], object]) -> None:
+    """Call something that writes to a storage; try again if it fails, later and later."""
+    for number in range(TRIES):
+        try:
+            call()
+            return
+        except OSError as error:
+            if number == TRIES - 1:
+                raise
+            logger.warning("%s: trying again", error)
+            time.sleep(FIRST_WAIT_S * 2**number * random.uniform(0.5, 1))

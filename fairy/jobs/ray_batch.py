@@ -1,0 +1,470 @@
+"""Run a list of edits on a Ray cluster: this process hands out the jobs, plain actors do them.
+
+Each actor has one job at a time, so its death is charged to that job alone. Ray restarts and
+retries nothing: this loop counts attempts and deadlines, tells a dead worker from a dead machine,
+and hires replacements. What has ended is in the ledger (`fairy.jobs.ledger`), so that the same
+command continues after this process was killed. Tests: tests/jobs/test_ray_batch.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import statistics
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import AuthenticationError, RayActorError, RayError
+
+from fairy import __version__
+from fairy.errors import SettingsError
+from fairy.interrupt import Cancel
+from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
+from fairy.jobs.clip_worker import ClipWorker
+from fairy.jobs.joblist import Job
+from fairy.jobs.ledger import Ledger
+from fairy.jobs.shared_batch import (
+    MAX_DEATHS_IN_A_ROW,
+    Breaker,
+    NoProgressError,
+    OnResult,
+    SharedBatch,
+    opened,
+    settle,
+    worn_out,
+)
+from fairy.settings import BatchOptions, EditConfig
+
+logger = logging.getLogger(__name__)
+
+# How long one look for finished calls may take
+LOOK_S = 0.5
+# When a worker is lost, Ray may learn only seconds later that its machine is
+NODE_DEATH_S = 3.0
+# How long to wait for an answer of a machine
+CONNECT_S = 2.0
+# The first job waits so long for further workers, to compare all of them before anything is done
+COMPARE_S = 10.0
+# Deadline of a job without `clip_timeout`: so many times the usual, at least so many seconds
+USUAL_TIMES, MIN_DEADLINE_S = 10, 300.0
+# Say what the cluster lacks if no worker starts in this time
+NO_ROOM_S = 60.0
+# When all jobs that are left are claimed elsewhere, try them again after this time
+RETRY_S = 5.0
+
+
+def run_ray_batch(
+    batch: SharedBatch,
+    *,
+    on_result: OnResult,
+    cancel: Cancel | None = None,
+    worker_class: type = ClipWorker,
+) -> list[JobResult]:
+    """Run a list's jobs on a Ray cluster until all have ended.
+
+    Args:
+        batch: the list.
+        on_result: called with each result.
+        cancel: stops the list.
+        worker_class: what the actors are: a class with the methods of `ClipWorker`.
+
+    Raises:
+        SettingsError: the list cannot be read, the cluster cannot be reached, or its workers differ
+            in their versions or their model.
+        NoProgressError: the first jobs all fail, or no worker stays alive.
+    """
+    cancel, ledger = cancel or Cancel(), batch.ledger(coordinator=True)
+    jobs, refused = opened(batch, ledger, on_result)
+    with connected(batch.options), cancel.on_signals(), ledger.claims:
+        driver = Driver(batch, ledger, jobs, worker_class, on_result, cancel)
+        try:
+            driver.run()
+        finally:
+            driver.dismiss_all()
+    return refused + ledger.results(jobs)
+
+
+@contextmanager
+def connected(options: BatchOptions) -> Iterator[None]:
+    """Connect to the cluster, or start Ray on this machine; does nothing if that is done.
+
+    Raises:
+        SettingsError: the cluster cannot be reached.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    own = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **own)
+    except AuthenticationError as error:
+        raise SettingsError(
+            f"the Ray cluster {address} wants a token: `ray get-auth-token` there prints it, "
+            "RAY_AUTH_TOKEN here takes it"
+        ) from error
+    except (ConnectionError, RuntimeError, RayError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SettingsError(
+            f"the Ray cluster {address or 'on this machine'} cannot be reached: {reason}"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster: its ID, and where Ray's process there listens, if we can reach it.
+
+    Ray itself may need many seconds to learn that a machine is lost.
+    """
+
+    id: str
+    address: tuple[str, int] | None = None
+
+    @classmethod
+    def of(cls, name: str) -> Node:
+        """Return the machine with this ID."""
+        one = next((one for one in ray.nodes() if one["NodeID"] == name), None)
+        if one is None:
+            return cls(name)
+        address = one["NodeManagerAddress"], one["NodeManagerPort"]
+        return cls(name, address if _answers(address) else None)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has left the cluster, or does not answer any more."""
+        if self.address is not None and not _answers(self.address):
+            return True
+        return not any(one["NodeID"] == self.id and one["Alive"] for one in ray.nodes())
+
+
+def _answers(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass
+class Slot:
+    """The place of one worker, which is filled again when its worker is lost.
+
+    Attributes:
+        actor: the worker; None while there is none.
+        call: what it is doing: its first answer, or a job.
+        length: the number of frames of its job, as soon as that is known.
+        name: its job.
+        node: its machine, once it has answered.
+        deaths: workers lost here since a job last ended, without those that a job is suspected of.
+        deadline_s: when its job has taken too long.
+    """
+
+    actor: Any = None
+    call: Any = None
+    length: Any = None
+    name: str | None = None
+    node: Node | None = None
+    deaths: int = 0
+    began_s: float = 0.0
+    deadline_s: float = math.inf
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A lost worker: its slot, its job and its machine, when, and whether its job was too late."""
+
+    slot: Slot
+    name: str | None
+    node: Node | None
+    at_s: float
+    late: bool
+
+
+class Driver:
+    """Hands out the jobs of a list to actors.
+
+    Args:
+        batch: the list.
+        ledger: its records.
+        jobs: its jobs by ID, in the order in which to run them.
+        worker_class: what the actors are.
+        on_result: called with each result.
+        cancel: stops the list.
+    """
+
+    def __init__(
+        self,
+        batch: SharedBatch,
+        ledger: Ledger,
+        jobs: dict[str, Job],
+        worker_class: type,
+        on_result: OnResult,
+        cancel: Cancel,
+    ) -> None:
+        self._options, self._ledger, self._jobs = batch.options, ledger, jobs
+        self._on_result, self._cancel = on_result, cancel
+        ended = ledger.ended()
+        self._queue = deque(name for name in jobs if name not in ended)
+        self._hire, self._resources = hiring(worker_class, batch.options)
+        count = min(batch.options.workers, len(self._queue))
+        self._slots = [Slot() for _ in range(count)]
+        self._lost: list[Loss] = []
+        self._breaker = Breaker(batch.options.stop_after_failures)
+        self._seconds_per_frame: deque[float] = deque(maxlen=100)
+        self._identity: WorkerIdentity | None = None
+        self._first_s: float | None = None
+        self._retry_s = -math.inf
+        self._warn_s = time.monotonic() + NO_ROOM_S
+
+    def run(self) -> None:
+        """Hand out jobs until all have ended.
+
+        Raises:
+            SettingsError: the workers differ.
+            NoProgressError: the first jobs all fail, or no worker stays alive.
+        """
+        while self._queue or self._lost or any(slot.name for slot in self._slots):
+            self._cancel.check()
+            self._hire_workers()
+            self._collect()
+            self._judge_losses()
+            self._end_late()
+            self._hand_out()
+
+    def _hire_workers(self) -> None:
+        """Fill empty slots as long as there is work for them; dismiss idle workers otherwise.
+
+        Workers that wait for a machine are the demand that a cluster grows by, and one that is not
+        needed would keep its machine.
+        """
+        left = len(self._queue) + len(self._lost)
+        for slot in self._slots:
+            if slot.actor is None and left and slot.deaths < MAX_DEATHS_IN_A_ROW:
+                self._fill(slot)
+            elif slot.actor is not None and slot.name is None and not left:
+                self._dismiss(slot)
+            left -= slot.actor is not None and slot.name is None
+        if not any(slot.actor for slot in self._slots) and not self._lost:
+            raise NoProgressError(
+                f"each worker was lost {MAX_DEATHS_IN_A_ROW} times in a row: run it with one "
+                "worker, or without --cluster, to see why"
+            )
+
+    def dismiss_all(self) -> None:
+        """End all workers."""
+        for slot in self._slots:
+            self._dismiss(slot)
+
+    def _fill(self, slot: Slot) -> None:
+        """Hire a worker; its first answer shows that it is ready."""
+        slot.actor = self._hire()
+        config = next(iter(self._jobs.values())).config
+        slot.call = slot.actor.__ray_call__.remote(_introduce, config)
+
+    def _dismiss(self, slot: Slot) -> None:
+        if slot.actor is not None:
+            with suppress(RayError, ValueError):
+                ray.kill(slot.actor)
+        slot.actor = slot.call = slot.length = slot.name = slot.node = None
+        slot.deadline_s = math.inf
+
+    def _collect(self) -> None:
+        """Take the answers that have come, waiting a moment for the first."""
+        by_call = {slot.call: slot for slot in self._slots if slot.call is not None}
+        by_length = {slot.length: slot for slot in self._slots if slot.length is not None}
+        calls = [*by_call, *by_length]
+        if not calls:
+            time.sleep(LOOK_S)
+            return
+        ray.wait(calls, num_returns=1, timeout=LOOK_S, fetch_local=False)
+        come, _ = ray.wait(calls, num_returns=len(calls), timeout=0, fetch_local=False)
+        for call in come:
+            if (slot := by_length.get(call)) is not None and slot.length is call:
+                self._set_deadline(slot)
+            elif (slot := by_call.get(call)) is not None and slot.call is call:
+                self._answered(slot)
+
+    def _answered(self, slot: Slot) -> None:
+        call, slot.call = slot.call, None
+        try:
+            answer = ray.get(call)
+        except RayActorError as error:
+            # `preempted`: somebody drained the machine before
+            self._lose(slot, preempted=bool(getattr(error, "preempted", False)))
+            return
+        except RayError as error:
+            reason = str(getattr(error, "cause", error)).partition("\n")[0]
+            if slot.name is None:
+                # The model cannot be loaded, or the code there is not the one here
+                raise SettingsError(f"a worker cannot begin: {reason}") from error
+            self._finished(
+                slot, result_of(self._jobs[slot.name], "failed", error=reason, kind="bug")
+            )
+            return
+        if isinstance(answer, JobResult):
+            self._finished(slot, answer)
+        else:
+            node, identity = answer
+            self._compare(identity)
+            slot.node = Node.of(node)
+            self._first_s = self._first_s or time.monotonic()
+
+    def _compare(self, identity: WorkerIdentity) -> None:
+        """Check that a worker is like the others, before it gets a job."""
+        if self._identity is None:
+            self._identity = identity
+            if (version := identity.versions.get("fairy")) != __version__:
+                raise SettingsError(
+                    f"the workers have Fairy {version}, this machine {__version__}: install the "
+                    "same version everywhere"
+                )
+        if (difference := self._identity.difference(identity)) is not None:
+            raise SettingsError(f"the workers differ: {difference}: install the same everywhere")
+
+    def _finished(self, slot: Slot, result: JobResult) -> None:
+        name, took_s = slot.name, time.monotonic() - slot.began_s
+        assert name is not None
+        slot.name, slot.length, slot.deadline_s = None, None, math.inf
+        if settle(self._ledger, name, result, self._options.max_attempts):
+            slot.deaths = 0
+            if result.num_frames:
+                self._seconds_per_frame.append(took_s / result.num_frames)
+            self._on_result(result)
+            self._breaker.count(result)
+        else:
+            self._queue.append(name)
+
+    def _lose(self, slot: Slot, *, late: bool = False, preempted: bool = False) -> None:
+        """Replace a lost worker; what became of its job is judged a little later."""
+        if not preempted:
+            self._lost.append(Loss(slot, slot.name, slot.node, time.monotonic(), late))
+        elif slot.name is not None:
+            self._requeue(slot.name)
+        self._dismiss(slot)
+
+    def _judge_losses(self) -> None:
+        """Charge a lost worker to its job, unless its machine was lost."""
+        for loss in list(self._lost):
+            is_machine = not loss.late and loss.node is not None and loss.node.is_lost
+            if not (is_machine or loss.late or time.monotonic() > loss.at_s + NODE_DEATH_S):
+                continue
+            self._lost.remove(loss)
+            if is_machine and loss.name is not None:
+                logger.warning("%s: its machine was lost", self._jobs[loss.name].source)
+                self._requeue(loss.name)
+            elif not is_machine:
+                suspected = loss.name is not None and self._ledger.num_deaths(loss.name) > 0
+                loss.slot.deaths += not suspected
+                if loss.name is not None:
+                    self._charge(loss.name)
+
+    def _requeue(self, name: str) -> None:
+        """Put a job first again; it is not to blame."""
+        self._ledger.claims.give_back(name)
+        self._queue.appendleft(name)
+
+    def _charge(self, name: str) -> None:
+        """Put a job last, because a worker has died with it."""
+        self._ledger.claims.give_back(name, died=True)
+        self._queue.append(name)
+
+    def _set_deadline(self, slot: Slot) -> None:
+        """Set the deadline of a job whose number of frames is known."""
+        length, slot.length = slot.length, None
+        with suppress(RayError):
+            slot.deadline_s = slot.began_s + self._allowed_s(ray.get(length))
+
+    def _allowed_s(self, num_frames: int) -> float:
+        """Return how long a job of so many frames may take."""
+        if self._options.clip_timeout is not None:
+            return self._options.clip_timeout
+        if not self._seconds_per_frame:
+            return math.inf
+        usual_s = num_frames * statistics.median(self._seconds_per_frame)
+        return max(MIN_DEADLINE_S, USUAL_TIMES * usual_s)
+
+    def _end_late(self) -> None:
+        for slot in self._slots:
+            if slot.name is not None and time.monotonic() > slot.deadline_s:
+                source = self._jobs[slot.name].source
+                logger.warning("%s: takes too long: its worker is replaced", source)
+                self._lose(slot, late=True)
+
+    def _hand_out(self) -> None:
+        """Give each idle worker a job."""
+        now_s = time.monotonic()
+        if self._first_s is None:
+            self._warn_if_no_room(now_s)
+            return
+        starting = any(slot.call is not None and slot.node is None for slot in self._slots)
+        if (starting and now_s < self._first_s + COMPARE_S) or now_s < self._retry_s:
+            return
+        for slot in self._slots:
+            if slot.node is None or slot.call is not None:
+                continue
+            if (name := self._next_job()) is None:
+                return
+            job = self._jobs[name]
+            slot.name, slot.began_s = name, now_s
+            slot.length = slot.actor.num_frames.remote(job)
+            slot.call = slot.actor.edit.remote(job)
+            slot.deadline_s = now_s + (self._options.clip_timeout or math.inf)
+
+    def _next_job(self) -> str | None:
+        """Claim the next job that no other process has; None if there is none now."""
+        for _ in range(len(self._queue)):
+            name = self._queue.popleft()
+            if self._ledger.claims.take(name) is None:
+                if not self._ledger.has_ended(name):
+                    self._queue.append(name)
+                continue
+            if self._ledger.has_ended(name):
+                self._ledger.claims.keep(name)
+                continue
+            job, limit = self._jobs[name], self._options.max_attempts
+            if (result := worn_out(self._ledger, name, job, limit)) is None:
+                return name
+            settle(self._ledger, name, result, limit)
+            self._on_result(result)
+            self._breaker.count(result)
+        self._retry_s = time.monotonic() + (RETRY_S if self._queue else 0)
+        return None
+
+    def _warn_if_no_room(self, now_s: float) -> None:
+        if now_s > self._warn_s:
+            logger.warning("no worker has started yet: each needs %s", self._resources)
+            self._warn_s = math.inf
+
+
+def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
+    """Return a function that hires an actor, and in words what each takes of the cluster."""
+    cluster = ray.cluster_resources()
+    num_gpus = options.gpus_per_worker
+    if num_gpus is None:
+        num_gpus = float(cluster.get("GPU", 0) > 0)
+    num_cpus = options.cpus_per_worker
+    if num_cpus is None:
+        share = int(cluster.get("CPU", 1)) // options.workers
+        num_cpus = 1.0 if num_gpus else float(max(1, share))
+    actor = ray.remote(worker_class).options(
+        num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0, max_task_retries=0
+    )
+    threads = None if num_gpus else max(1, int(num_cpus))
+    words = f"{num_cpus:g} CPUs" + (f" and {num_gpus:g} GPUs" if num_gpus else "")
+    return lambda: actor.remote(threads), words
+
+
+def _introduce(worker: ClipWorker, config: EditConfig) -> tuple[str, WorkerIdentity]:
+    """Return the machine that a worker is on, as Ray names it, and what the worker is."""
+    return ray.get_runtime_context().get_node_id(), worker.identity(config)

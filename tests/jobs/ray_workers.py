@@ -1,0 +1,82 @@
+"""Workers for tests of Ray: they note what they do, and some die, freeze or lie on purpose.
+
+`StandIn` edits nothing, so that an actor starts quickly; its results are files with one word.
+What a job's output is called says what happens to its worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
+from fairy.jobs.joblist import Job
+from fairy.settings import EditConfig
+from fairy.system import versions
+
+NUM_FRAMES = 6
+
+
+def notes(folder: Path) -> list[list[str]]:
+    """Return what workers noted: (output, process ID) for each time that a job was begun."""
+    path = folder / "begun.txt"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+class StandIn:
+    """A worker that is done at once, or kills, freezes or delays itself."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._versions = versions()
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        return WorkerIdentity("here", self._versions, "stand-in")
+
+    def num_frames(self, job: Job) -> int:
+        return NUM_FRAMES
+
+    def edit(self, job: Job) -> JobResult:
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        with (job.out.parent / "begun.txt").open("a") as file:
+            file.write(f"{job.out.name} {os.getpid()}\n")
+        begun = sum(name == job.out.name for name, _ in notes(job.out.parent))
+        word, _, _ = job.out.stem.partition("-")
+        if word == "poison" or (word == "once" and begun == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if word == "freeze" and begun == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if word == "slow":
+            time.sleep(3)
+        if word == "memory":
+            return result_of(job, "failed", error="out of memory", kind="memory")
+        return self.finish(job)
+
+    def finish(self, job: Job) -> JobResult:
+        job.out.write_text("done")
+        return result_of(job, "done", num_frames=NUM_FRAMES, seconds=0.1)
+
+
+class Other(StandIn):
+    """A worker whose library differs from that of every other worker."""
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        mine = self._versions | {"torch": f"2.{os.getpid()}"}
+        return replace(super().identity(config), versions=mine)
+
+
+class Real(StandIn):
+    """A worker that really edits, and may kill itself before that."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        from fairy.jobs.clip_worker import ClipWorker
+
+        self._worker = ClipWorker(threads)
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        return self._worker.identity(config)
+
+    def finish(self, job: Job) -> JobResult:
+        return self._worker.edit(job)

@@ -1,0 +1,133 @@
+"""One worker of a list: what failed, what is tried again, and what must be the same for all."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pytest
+import torch
+from fsspec.implementations.memory import MemoryFileSystem
+
+import fairy.jobs.batch
+import fairy.jobs.clip_worker
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import FairyError, MediaError, WorkspaceInUseError
+from fairy.jobs.answers import WorkerIdentity
+from fairy.jobs.batch import failure_kind
+from fairy.jobs.clip_worker import TRIES, ClipWorker, with_retries
+from fairy.jobs.joblist import make_job
+from fairy.jobs.workspace import Workspace
+from fairy.media.write import write_video
+from fairy.settings import EditConfig
+from tests.tiny import make_frames
+
+CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="off")
+ME = WorkerIdentity("one", {"fairy": "1", "torch": "2", "platform": "Linux-1"}, "a")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(4, 32, 48), path, fps=10)
+    return path
+
+
+@pytest.fixture
+def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.jobs.clip_worker, "FIRST_WAIT_S", 0.0)
+    return ClipWorker()
+
+
+def caused(error: FairyError, cause: Exception) -> FairyError:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MediaError("damaged"), "input"),
+        (caused(MediaError("no room"), OSError(errno.ENOSPC, "full")), "storage"),
+        (caused(MediaError("no such folder"), OSError(errno.ENOENT, "none")), "input"),
+        (WorkspaceInUseError("busy"), "busy"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "memory"),
+        (MemoryError(), "memory"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "device"),
+        (ConnectionResetError(), "storage"),
+        (ZeroDivisionError(), "bug"),
+    ],
+)
+def test_what_failed(error: Exception, kind: str):
+    assert failure_kind(error) == kind
+
+
+def test_workers_on_other_machines_of_the_same_kind_are_alike():
+    assert ME.difference(replace(ME, host="two", versions={**ME.versions, "platform": "b"})) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (WorkerIdentity("two", {**ME.versions, "torch": "3"}, "a"), "torch 2 on one, 3 on two"),
+        (WorkerIdentity("two", {"fairy": "1"}, "a"), "torch 2 on one, None on two"),
+        (WorkerIdentity("two", ME.versions, "b"), "model a on one, b on two"),
+    ],
+)
+def test_what_differs_between_workers(other: WorkerIdentity, message: str):
+    assert ME.difference(other) == message
+
+
+def test_a_result_is_uploaded_again_if_the_storage_fails(
+    clip: Path, worker: ClipWorker, monkeypatch: pytest.MonkeyPatch
+):
+    put, calls = MemoryFileSystem.put, []
+
+    def flaky(*args: object, **options: object) -> None:
+        calls.append(args)
+        if len(calls) < 3:
+            raise OSError("503 Slow Down")
+        put(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "put", flaky)
+    entries = {"input": str(clip), "instruction": "make it snow", "output": "a.mp4"}
+    result = worker.edit(make_job(1, entries, CONFIG, into="memory://clip-worker"))
+    assert (result.state, result.output) == ("done", "memory://clip-worker/a.mp4")
+    assert fsspec.filesystem("memory").size("/clip-worker/a.mp4") > 0
+
+
+def test_an_upload_that_keeps_failing_is_the_storages_fault(worker: ClipWorker):
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise OSError("503 Slow Down")
+
+    with pytest.raises(OSError, match="503"):
+        with_retries(fail)
+    assert len(calls) == TRIES
+
+
+def test_a_worker_waits_for_another_that_still_writes_the_output(
+    clip: Path, worker: ClipWorker, monkeypatch: pytest.MonkeyPatch
+):
+    entries = {"input": str(clip), "instruction": "make it snow", "output": str(clip) + "-a.mp4"}
+    job = make_job(1, entries, CONFIG)
+    with ExitStack() as other:
+        other.enter_context(Workspace(job.out))
+        monkeypatch.setattr(fairy.jobs.clip_worker.time, "sleep", lambda seconds: other.close())
+        assert worker.edit(job).state == "done"
+
+
+def test_what_never_becomes_free_is_reported(
+    clip: Path, worker: ClipWorker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fairy.jobs.clip_worker, "BUSY_S", 0.0)
+    entries = {"input": str(clip), "instruction": "make it snow", "output": str(clip) + "-a.mp4"}
+    job = make_job(1, entries, CONFIG)
+    with Workspace(job.out):
+        assert worker.edit(job).kind == "busy"

@@ -1,0 +1,208 @@
+"""A list on Ray, with real actors: whoever dies or hangs, every job ends, and none is begun twice.
+
+One death and one poison job are part of `make test`; the rest are run by `make test-cluster`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fairy.errors import SettingsError
+from fairy.jobs.answers import JobResult
+from fairy.jobs.ledger import Ledger
+from fairy.jobs.shared_batch import RECORDS, SharedBatch, run_shared_batch
+from fairy.media.read import read_video
+from fairy.media.write import write_video
+from fairy.settings import BatchOptions, EditConfig
+from tests.jobs.ray_workers import NUM_FRAMES, Other, Real, StandIn, notes
+from tests.tiny import make_frames
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairy-video[cluster]'")
+from fairy.jobs import ray_batch  # noqa: E402
+from fairy.jobs.ray_batch import run_ray_batch  # noqa: E402
+
+CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
+SMALL = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[None]:
+    """Ray on this machine, with two workers' places."""
+    ray.init("local", num_cpus=2, logging_level="error", **SMALL)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(NUM_FRAMES, 32, 48), path, fps=10)
+    return path
+
+
+def make_list(clip: Path, *names: str) -> Path:
+    jobs = [{"input": str(clip), "instruction": "make it snow", "output": name} for name in names]
+    path = clip.with_name("jobs.jsonl")
+    path.write_text("\n".join(json.dumps(job) for job in jobs))
+    return path
+
+
+def batch_of(clip: Path, *names: str, **options: object) -> SharedBatch:
+    made = BatchOptions(cluster="ray", out=str(clip.with_name("out")), order="given", **options)  # type: ignore[arg-type]
+    return SharedBatch(path=make_list(clip, *names), defaults=CONFIG, options=made)
+
+
+def run(batch: SharedBatch, worker: type) -> dict[str, JobResult]:
+    results = run_ray_batch(batch, on_result=lambda result: None, worker_class=worker)
+    return {Path(result.output).name: result for result in results}
+
+
+def times_begun(batch: SharedBatch) -> Counter[str]:
+    return Counter(name for name, _ in notes(Path(batch.root)))
+
+
+def test_a_killed_worker_costs_one_more_try_and_the_files_are_those_of_one_process(
+    started: None, clip: Path
+):
+    batch = batch_of(clip, "a.mp4", "once.mp4", "b.mp4")
+    results = run(batch, Real)
+    assert {name: result.state for name, result in results.items()} == {
+        "a.mp4": "done", "once.mp4": "done", "b.mp4": "done",
+    }  # fmt: skip
+    assert times_begun(batch) == {"a.mp4": 1, "once.mp4": 2, "b.mp4": 1}
+    alone = SharedBatch(path=batch.path, defaults=CONFIG, options=BatchOptions(out=f"{clip}-alone"))
+    run_shared_batch(alone, on_result=lambda result: None)
+    for name in results:
+        made = [Path(root, name).read_bytes() for root in (batch.root, alone.root)]
+        assert made[0] == made[1]
+    assert len(read_video(Path(batch.root, "once.mp4"))) == NUM_FRAMES
+
+
+def test_a_poison_job_is_set_aside_and_harms_no_other(started: None, clip: Path):
+    others = [f"{number}.mp4" for number in range(6)]
+    batch = batch_of(clip, "poison.mp4", *others, workers=2, max_attempts=2)
+    results = run(batch, StandIn)
+    poison = results.pop("poison.mp4")
+    assert (poison.state, poison.kind) == ("failed", "worker")
+    assert poison.error is not None
+    assert poison.error.startswith("2 workers died with it")
+    assert {result.state for result in results.values()} == {"done"}
+    assert times_begun(batch) == {"poison.mp4": 2} | dict.fromkeys(others, 1)
+
+
+@pytest.mark.cluster
+def test_what_has_ended_is_not_begun_again(started: None, clip: Path):
+    batch = batch_of(clip, "a.mp4", "b.mp4")
+    run(batch, StandIn)
+    before = times_begun(batch)
+    assert {result.state for result in run(batch, StandIn).values()} == {"done"}
+    assert times_begun(batch) == before == {"a.mp4": 1, "b.mp4": 1}
+
+
+@pytest.mark.cluster
+def test_a_failure_that_is_not_the_jobs_is_tried_again(started: None, clip: Path):
+    batch = batch_of(clip, "memory.mp4", "a.mp4", max_attempts=3)
+    result = run(batch, StandIn)["memory.mp4"]
+    assert (result.state, result.kind) == ("failed", "memory")
+    assert times_begun(batch) == {"memory.mp4": 3, "a.mp4": 1}
+
+
+@pytest.mark.cluster
+def test_a_frozen_worker_ends_by_its_deadline(started: None, clip: Path):
+    batch = batch_of(clip, "freeze.mp4", "a.mp4", clip_timeout=4.0)
+    began = time.monotonic()
+    results = run(batch, StandIn)
+    assert {result.state for result in results.values()} == {"done"}
+    assert times_begun(batch)["freeze.mp4"] == 2
+    assert time.monotonic() - began < 64
+    frozen = next(int(pid) for name, pid in notes(Path(batch.root)) if name == "freeze.mp4")
+    with pytest.raises(ProcessLookupError):
+        os.kill(frozen, 0)
+
+
+@pytest.mark.cluster
+def test_workers_of_other_versions_are_refused_before_the_first_job(started: None, clip: Path):
+    batch = batch_of(clip, "a.mp4", "b.mp4", workers=2)
+    with pytest.raises(SettingsError, match=r"^the workers differ: torch 2\.\d+ on here, 2\.\d+"):
+        run(batch, Other)
+    assert times_begun(batch) == {}
+
+
+@pytest.mark.cluster
+def test_a_worker_that_never_lives_stops_the_list(started: None, clip: Path):
+    class Dies(StandIn):
+        def identity(self, config: EditConfig) -> None:  # type: ignore[override]
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ray_batch.NoProgressError, match="was lost 4 times in a row"):
+        run(batch_of(clip, "a.mp4"), Dies)
+
+
+DRIVE = """
+import sys
+from tests.jobs.test_ray_batch import StandIn, batch_of, run
+from pathlib import Path
+run(batch_of(Path(sys.argv[1]), *sys.argv[2:], workers=2), StandIn)
+"""
+
+
+@pytest.mark.cluster
+def test_a_killed_driver_has_no_finished_job_begun_again(clip: Path):
+    names = [f"slow-{number}.mp4" for number in range(6)]
+    command = [sys.executable, "-c", DRIVE, str(clip), *names]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    driver = subprocess.Popen(command, env=environment)
+    batch, until = batch_of(clip, *names, workers=2), time.monotonic() + 120
+    while len(ended := Ledger(f"{batch.root}/{RECORDS}").ended()) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    driver.kill()
+    driver.wait()
+    before = times_begun(batch)
+    assert subprocess.run(command, env=environment, timeout=120).returncode == 0
+    after = times_begun(batch)
+    records = Ledger(f"{batch.root}/{RECORDS}").status()
+    assert (records.done, records.failed) == (len(names), 0)
+    # Only those that were in work may have been begun twice
+    assert sum((after - before).values()) <= len(names) - len(ended)
+
+
+@pytest.mark.cluster
+def test_a_lost_machine_is_not_charged_to_its_job(clip: Path):
+    from ray.cluster_utils import Cluster
+
+    if ray.is_initialized():
+        ray.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **MACHINE})
+    try:
+        doomed = cluster.add_node(num_cpus=1, **MACHINE)
+        cluster.add_node(num_cpus=1, **MACHINE)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        names = [f"slow-{number}.mp4" for number in range(8)]
+        batch = batch_of(clip, *names, workers=2, max_attempts=1)
+
+        def lose_machine(result: JobResult) -> None:
+            if len(cluster.worker_nodes) == 2:
+                cluster.remove_node(doomed, allow_graceful=False)
+
+        results = run_ray_batch(batch, on_result=lose_machine, worker_class=StandIn)
+        assert len(cluster.worker_nodes) == 1
+        # One death would have set it aside
+        assert [result.state for result in results] == ["done"] * len(names)
+        assert sum(times_begun(batch).values()) <= len(names) + 1
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+MACHINE = {"include_dashboard": False, "object_store_memory": 100 * 2**20}
