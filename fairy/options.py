@@ -12,13 +12,22 @@ import math
 import operator
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
 from numbers import Real
 from pathlib import Path
 from types import NoneType
-from typing import Any, NamedTuple, SupportsIndex, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    SupportsIndex,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from fairy.errors import SettingsError
 
@@ -48,6 +57,9 @@ class Option:
         metavar: placeholder for the value in `--help`.
         is_time: whether the number is of seconds, and may be typed as 1:30 or 0:01:30.5.
         many: whether it can be given several times on the command line.
+        file: whether the value names files to be "read" or "written"; checks that no output
+            replaces an input, or another output, go by this.
+        paths: the files that a text names, if it is more than a path.
     """
 
     help: str = ""
@@ -63,6 +75,8 @@ class Option:
     metavar: str | None = None
     is_time: bool = False
     many: bool = False
+    file: Literal["read", "written"] | None = None
+    paths: Callable[[str], Iterable[Path]] = lambda text: (Path(text),)
 
 
 class OptionField(NamedTuple):
@@ -92,6 +106,12 @@ class OptionField(NamedTuple):
             return "on" if self.default else "off"
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
+    def files(self, value: Any) -> list[Path]:
+        """Return the files and folders that a value of this field names."""
+        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        named = [[one] if isinstance(one, Path) else self.option.paths(one) for one in values]
+        return [path for paths in named for path in paths]
+
 
 class Settings:
     """Base of frozen dataclasses whose fields are checked and converted by their `Option`."""
@@ -114,6 +134,24 @@ def options_of(settings: Any) -> tuple[OptionField, ...]:
         TypeError: a field has neither an `Option` with a help nor an entry in the docstring.
     """
     return _options_of(settings if isinstance(settings, type) else type(settings))
+
+
+def named_files(
+    settings: type[Settings], values: Any, use: Literal["read", "written"]
+) -> dict[str, Path]:
+    """Return the files and folders to be read or written, by their role in messages.
+
+    Args:
+        settings: a class with options.
+        values: an object with its fields.
+        use: which files.
+    """
+    found: dict[str, Path] = {}
+    for field in options_of(settings):
+        if field.option.file == use:
+            paths = field.files(getattr(values, field.name))
+            found |= {field.flag if len(paths) == 1 else f"{field.flag} {p}": p for p in paths}
+    return found
 
 
 @cache

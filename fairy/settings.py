@@ -9,7 +9,9 @@ Tests: tests/test_settings.py.
 
 from __future__ import annotations
 
+import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +43,32 @@ CLIP = "Clip"
 OUTPUT = "Output"
 SHARING = "Sharing the work"
 GROUPS = (MODEL, EDIT, ANCHORS, WHERE, QUALITY, CLIP, OUTPUT)
+
+
+BUNDLED_MODEL = "mini"
+
+
+def _if_here(name: str) -> Iterator[Path]:
+    """Yield a name that may also be one of a hub, if such a file exists."""
+    if name != BUNDLED_MODEL and os.path.exists(name):
+        yield Path(name)
+
+
+def _lora_if_here(lora: str) -> Iterator[Path]:
+    """Yield the file of FILE or FILE:SCALE."""
+    yield from _if_here(lora)
+    yield from _if_here(lora.rpartition(":")[0])
+
+
+def _shots_file(shots: str) -> Iterator[Path]:
+    if shots not in ("auto", "off"):
+        yield Path(shots)
+
+
+def _after_equals(entry: str) -> Iterator[Path]:
+    """Yield the file of N=FILE."""
+    yield Path(entry.partition("=")[2].strip())
+
 
 SEED = Option(
     help="Seed of the noise: the same seed gives the same video.",
@@ -292,8 +320,10 @@ class Compute(Settings):
         Option(
             help='"mini" (bundled), a folder in diffusers format, a .safetensors file or a hub id.',
             group=MODEL,
+            file="read",
+            paths=_if_here,
         ),
-    ] = "mini"
+    ] = BUNDLED_MODEL
     device: Annotated[str, Option(help="auto, cpu, cuda, cuda:1 or mps.", group=MODEL)] = "auto"
     dtype: Annotated[
         str,
@@ -339,6 +369,8 @@ class Compute(Settings):
             help="Decode with a tiny autoencoder: a folder or a hub id, as madebyollin/taesd.",
             group=QUALITY,
             unset="the model's own",
+            file="read",
+            paths=_if_here,
         ),
     ] = None
     lora: Annotated[
@@ -349,6 +381,8 @@ class Compute(Settings):
             group=MODEL,
             form="names with factors, as in style.safetensors:0.8",
             metavar="PATH[:SCALE],...",
+            file="read",
+            paths=_lora_if_here,
         ),
     ] = ()
     quantize: Annotated[
@@ -404,6 +438,8 @@ class MediaConfig(Settings):
             help="auto (each shot of a clip with cuts gets its own anchors), off, or a text file "
             "of the frame numbers at which shots begin.",
             group=CLIP,
+            file="read",
+            paths=_shots_file,
         ),
     ] = "auto"
     start_s: Annotated[
@@ -502,6 +538,7 @@ class MediaConfig(Settings):
             form="two files, the certificate and its key",
             metavar="CERT KEY",
             unset="not signed",
+            file="read",
         ),
     ] = None
     c2pa_no_prompt: Annotated[
@@ -535,6 +572,7 @@ class Control(Settings):
             group=WHERE,
             metavar="PATH",
             unset="the whole frame",
+            file="read",
         ),
     ] = None
     mask_invert: Annotated[
@@ -589,6 +627,7 @@ class Control(Settings):
             "and come out as they are.",
             group=ANCHORS,
             unset="none",
+            file="read",
         ),
     ] = None
     keyframe: Annotated[
@@ -600,6 +639,8 @@ class Control(Settings):
             metavar="N=FILE",
             many=True,
             unset="none",
+            file="read",
+            paths=_after_equals,
         ),
     ] = ()
     edit_from: Annotated[
@@ -640,6 +681,7 @@ class Control(Settings):
             "INSTRUCTION holds before the first.",
             group=WHERE,
             unset="INSTRUCTION everywhere",
+            file="read",
         ),
     ] = None
     strength: Annotated[
@@ -792,15 +834,27 @@ class RunOptions(Settings):
 
     compare: Annotated[
         Path | None,
-        Option(help="Also write source and result side by side to this file.", group=OUTPUT),
+        Option(
+            help="Also write source and result side by side to this file.",
+            group=OUTPUT,
+            file="written",
+        ),
     ] = None
     report: Annotated[
         Path | None,
-        Option(help="Also write settings, versions, times and memory as JSON.", group=OUTPUT),
+        Option(
+            help="Also write settings, versions, times and memory as JSON.",
+            group=OUTPUT,
+            file="written",
+        ),
     ] = None
     save_masks: Annotated[
         Path | None,
-        Option(help="Also write the masks as they are used to this folder.", group=OUTPUT),
+        Option(
+            help="Also write the masks as they are used to this folder.",
+            group=OUTPUT,
+            file="written",
+        ),
     ] = None
     overwrite: Annotated[bool, Option(help="Replace outputs that exist.", group=OUTPUT)] = False
     force: Annotated[

@@ -33,6 +33,7 @@ def batch(
     root: Annotated[
         str | None, typer.Argument(metavar="[DIR_OR_URL]", help="For `fairy batch status`.")
     ] = None,
+    settings_file: Path | None = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -60,7 +61,7 @@ def batch(
         def show(result: JobResult) -> None:
             say(Console(), result.to_json())
 
-        shared = SharedBatch(path=jobs, defaults=config, options=run)
+        shared = SharedBatch(path=jobs, defaults=config, options=run, settings_file=settings_file)
         check_list(shared)
         try:
             if run.cluster == "ray":
@@ -70,7 +71,10 @@ def batch(
             elif run.cluster or run.workers > 1:
                 results = run_shared_batch(shared, on_result=show, cancel=cancel)
             else:
-                results = run_batch(jobs, config, into=run.out, on_result=show, cancel=cancel)
+                results = run_batch(
+                    jobs, config, into=run.out, settings_file=settings_file, on_result=show,
+                    cancel=cancel,
+                )  # fmt: skip
         except NoProgressError as error:
             say(Console(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_NO_PROGRESS) from error

@@ -16,7 +16,7 @@ from fairy.cli.console import Clip, Verbose, frame_progress, logged_to, quiet_li
 from fairy.cli.options import with_options
 from fairy.interrupt import Cancel
 from fairy.jobs.settings_file import save_settings
-from fairy.options import Option
+from fairy.options import Option, named_files
 from fairy.settings import OUTPUT, EditConfig, RunOptions
 
 OUT = typer.Option("--out", "-o", help="A file or a folder of PNGs.", rich_help_panel=OUTPUT)
@@ -32,7 +32,8 @@ class EditRun(RunOptions):
         Option(help="Only draw N edited frames on a contact sheet.", group=OUTPUT, metavar="N"),
     ] = None
     save_settings: Annotated[
-        Path | None, Option(help="Write the settings as JSON, for --settings.", group=OUTPUT)
+        Path | None,
+        Option(help="Write the settings as JSON, for --settings.", group=OUTPUT, file="written"),
     ] = None
 
 
@@ -45,6 +46,7 @@ def edit(
     out: Annotated[Path, OUT],
     config: EditConfig,
     run: EditRun,
+    settings_file: Path | None = None,
     verbose: Verbose = False,
 ) -> None:
     """Edit the clip IN as INSTRUCTION says and write it to OUT.
@@ -55,21 +57,24 @@ def edit(
     from fairy.media.decoding.stdin import clip_from
 
     source, console = context.with_resource(clip_from(source)), Console(stderr=True)
-    if run.save_settings is not None:
-        save_settings(config, run.save_settings, overwrite=run.overwrite)
     with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
-        from fairy.jobs.plan import EditRequest
+        from fairy.jobs.plan import EditRequest, check_files_apart
         from fairy.jobs.preview import preview_video
         from fairy.jobs.team import edit_with_others
 
         request, options = (source, instruction, out, config), vars(RunOptions.part_of(run))
+        asked = EditRequest.of(*request, **options)
+        check_files_apart(
+            asked, read={"--settings": settings_file}, written=named_files(EditRun, run, "written")
+        )
+        if run.save_settings is not None:
+            save_settings(config, run.save_settings, overwrite=run.overwrite)
         if run.preview is not None:
             sheet = preview_video(*request, num_frames=run.preview, **options)
             say(Console(), f"{sheet}: continue with the same command without --preview")
             return
         with frame_progress(console, f"{source.name}: {instruction}") as progress:
-            asked = EditRequest.of(*request, **options)
             done = edit_with_others(asked, progress=progress, cancel=cancel)
     if console.is_terminal and done is not None:
         say(console, done.summary)

@@ -15,7 +15,7 @@ from rich.console import Console
 from fairy.cli.console import Overwrite, Verbose, logged_to, needs_extra, quiet_libraries, say
 from fairy.cli.options import with_options
 from fairy.errors import SettingsError
-from fairy.options import Option, Settings
+from fairy.options import Option, Settings, named_files
 from fairy.settings import EditConfig
 
 EXIT_REGRESSION = 1
@@ -27,10 +27,12 @@ SUITE = "A suite of clips"
 class EvalOptions(Settings):
     """What to judge or compare."""
 
-    source: Annotated[Path | None, Option(help="The clip it was made from.", group=PAIR)] = None
-    target: Annotated[Path | None, Option(help="The exact result, if it is known.", group=PAIR)] = (
-        None
-    )
+    source: Annotated[
+        Path | None, Option(help="The clip it was made from.", group=PAIR, file="read")
+    ] = None
+    target: Annotated[
+        Path | None, Option(help="The exact result, if it is known.", group=PAIR, file="read")
+    ] = None
     captions: Annotated[
         tuple[str, str] | None,
         Option(
@@ -63,11 +65,12 @@ class EvalOptions(Settings):
             choices=("quick", "open", "full", "ablation"),
         ),
     ] = None
-    clips: Annotated[Path | None, Option(help="A folder of clips for the suite.", group=SUITE)] = (
-        None
-    )
+    clips: Annotated[
+        Path | None, Option(help="A folder of clips for the suite.", group=SUITE, file="read")
+    ] = None
     instructions: Annotated[
-        Path | None, Option(help="Their instructions: one a line, or a CSV.", group=SUITE)
+        Path | None,
+        Option(help="Their instructions: one a line, or a CSV.", group=SUITE, file="read"),
     ] = None
     workers: Annotated[
         int, Option(help="Processes that share the clips, on a CPU.", group=SUITE, min=1)
@@ -120,7 +123,8 @@ def evaluate(
     name = f"{edited.stem}-eval" if edited is not None else f"eval-{what.suite or 'quick'}"
     report = out or Path(f"{name}.html")
     with logged_to(Console(stderr=True), verbose=verbose):
-        check_report(report, overwrite=overwrite)
+        read = [*filter(None, [edited]), *named_files(EvalOptions, what, "read").values()]
+        check_report(report, overwrite=overwrite, read=read)
         results, views = (
             _run_suite(config, what, also or []) if edited is None else _pair(edited, config, what)
         )

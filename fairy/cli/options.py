@@ -46,21 +46,27 @@ def with_options(
         only: the fields that the command has; all when None.
         build: makes the parameter's value from the given options, as keywords; the class itself
             when None. `dict` keeps them as text.
-        from_file: add `--settings FILE`.
+        from_file: add `--settings FILE`; a parameter `settings_file` of the command receives it.
     """
     fields = [field for field in options_of(settings) if only is None or field.name in only]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(command, eval_str=True).parameters
+        takes_file = from_file and "settings_file" in own
+
         @functools.wraps(command)
         def wrapped(**words: Any) -> Any:
             given = {field.name: words.pop(field.name) for field in fields}
             given = {name: value for name, value in given.items() if value not in (None, [])}
-            if from_file and (path := words.pop("settings")):
+            path = words.pop("settings") if from_file else None
+            if path is not None:
                 given = read_settings(path, settings) | given
+            if takes_file:
+                words["settings_file"] = path
             return command(**words, **{into: (build or settings)(**given)})
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [parameter for parameter in own if parameter.name != into]
+        hidden = {into, "settings_file"} if takes_file else {into}
+        parameters = [parameter for name, parameter in own.items() if name not in hidden]
         parameters += [_parameter(field, from_file, build is None) for field in fields]
         if from_file:
             parameters.append(_keyword("settings", Annotated[Path | None, FROM_FILE]))

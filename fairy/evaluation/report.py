@@ -7,7 +7,7 @@ Tests: tests/evaluation/test_report.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -30,18 +30,19 @@ SUFFIXES = (".html", ".json", ".csv")
 ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 
 
-def check_report(out: Path, *, overwrite: bool) -> None:
+def check_report(out: Path, *, overwrite: bool, read: Collection[Path] = ()) -> None:
     """Check that a report can be written; call it before any work is done.
 
     Raises:
         SettingsError: the name does not end in .html.
         MediaError: the folder does not exist.
-        OutputExistsError: the page, its JSON or its CSV exists, and `overwrite` is False.
+        OutputExistsError: the page, its JSON or its CSV exists and `overwrite` is False, or is one
+            of the files in `read`.
     """
     if out.suffix.lower() != ".html":
         raise SettingsError(f"{out}: a report is an HTML file: use a name that ends in .html")
     for path in report_paths(out):
-        check_new_file(path, overwrite=overwrite)
+        check_new_file(path, overwrite=overwrite, read=read)
 
 
 def report_paths(out: Path) -> list[Path]:

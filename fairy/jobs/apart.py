@@ -5,14 +5,14 @@ Tests: tests/jobs/test_apart.py.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
 
 from fairy.errors import SettingsError
-from fairy.jobs.workspace import Workspace
 from fairy.media.decoding.stdin import STDIN
-from fairy.media.folder import clip_images
 from fairy.media.names import identities, is_inside, is_same, real
 
 
@@ -34,17 +34,20 @@ def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None
         for taken, other in inputs.items():
             if other != STDIN:
                 _check_pair(role, path, taken, other)
-                _check_pair(f"the folder of work for {role}", Workspace(path).path, taken, other)
                 _check_links(role, path, taken, other)
     for (first, one), (second, other) in combinations(outputs.items(), 2):
         _check_pair(second, other, first, one)
 
 
-def clashes(jobs: Mapping[int, tuple[Mapping[str, Path], Mapping[str, Path]]]) -> dict[int, str]:
+def clashes(
+    jobs: Mapping[int, tuple[Mapping[str, Path], Mapping[str, Path]]],
+    read: Mapping[str, Path] = MappingProxyType({}),
+) -> dict[int, str]:
     """Return, by line, why a job cannot be in the same list as another; a list has no fixed order.
 
     Args:
         jobs: by line, (inputs, outputs) as for `check_apart`.
+        read: files that are read for all jobs, such as the list, by their role in messages.
     """
     writers: dict[object, int] = {}
     found: dict[int, str] = {}
@@ -53,9 +56,16 @@ def clashes(jobs: Mapping[int, tuple[Mapping[str, Path], Mapping[str, Path]]]) -
             for known in identities(path):
                 first = writers.setdefault(known, line)
                 if first != line:
-                    found[line] = f"{path}: line {first} writes it; give it another name"
+                    found.setdefault(line, f"{path}: line {first} writes it; give it another name")
+        try:
+            check_apart(read, outputs)
+        except SettingsError as error:
+            found.setdefault(line, str(error))
     readers: dict[object, int] = {}
-    for line, (inputs, _) in jobs.items():
+    for line, (inputs, outputs) in jobs.items():
+        for path in outputs.values():
+            for first in _others(path, writers, line):
+                found.setdefault(line, f"{path}: line {first} writes a folder that this is in")
         for path in inputs.values():
             readers |= dict.fromkeys(identities(path), line)
             for writer in _others(path, writers, line):
@@ -93,8 +103,9 @@ def _check_pair(role: str, path: Path, taken: str, other: Path) -> None:
 
 
 def _check_links(role: str, path: Path, taken: str, folder: Path) -> None:
-    """Check that an output is not a link to one of the pictures in a folder."""
-    if not path.exists() or not folder.is_dir():
+    """Check that an output is not a link to one of the files in a folder."""
+    # Unlike `Path.exists`, false of names that are too long
+    if not os.path.exists(path) or not folder.is_dir():
         return
-    if any(is_same(path, picture) for picture in clip_images(folder) or ()):
-        raise SettingsError(f"{path}: {role} would replace a picture of {taken}; name it otherwise")
+    if any(is_same(path, file) for file in folder.iterdir()):
+        raise SettingsError(f"{path}: {role} would replace a file of {taken}; name it otherwise")

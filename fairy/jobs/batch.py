@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -46,6 +47,7 @@ def run_batch(
     defaults: EditConfig | None = None,
     *,
     into: str | None = None,
+    settings_file: Path | None = None,
     on_result: Callable[[JobResult], None] = lambda result: None,
     cancel: Cancel | None = None,
 ) -> list[JobResult]:
@@ -56,6 +58,7 @@ def run_batch(
         defaults: settings that a line leaves out.
         into: folder below which relative outputs are, made if it is missing; the working folder
             when None.
+        settings_file: where `defaults` come from, if from a file: no job may replace it.
         on_result: called with each job's result as soon as it is known.
         cancel: stops the running job and the list, after keeping frames in progress.
 
@@ -68,7 +71,8 @@ def run_batch(
         results.append(result)
         on_result(result)
 
-    jobs = make_jobs(read_lines(Path(path)), defaults or EditConfig(), add, into)
+    read = files_of_list(Path(path), settings_file)
+    jobs = make_jobs(read_lines(Path(path)), defaults or EditConfig(), add, into, read)
     if into is not None:
         for job in jobs:
             job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -157,10 +161,16 @@ def make_jobs(
     defaults: EditConfig,
     add: Callable[[JobResult], None],
     into: str | None = None,
+    read: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Job]:
     """Return the jobs that can be run, and report those that cannot.
 
-    Relative outputs are below `into`, a folder or an address, if that is given.
+    Args:
+        lines: the entries of each job with its line.
+        defaults: settings that a line leaves out.
+        add: takes the result of a job that cannot be run.
+        into: folder or address below which relative outputs are.
+        read: files that no job may replace, such as the list, by their role in messages.
     """
     jobs: dict[int, Job] = {}
     files: dict[int, tuple[dict[str, Path], dict[str, Path]]] = {}
@@ -176,10 +186,16 @@ def make_jobs(
             add(_not_made(line, entries, str(error)))
         else:
             jobs[line], files[line] = job, (inputs, outputs)
-    for line, reason in clashes(files).items():
+    for line, reason in clashes(files, read).items():
         del jobs[line]
         add(_not_made(line, named[line], reason))
     return list(jobs.values())
+
+
+def files_of_list(path: Path, settings_file: Path | None) -> dict[str, Path]:
+    """Return what is read for all jobs of the list at `path`, by its role in messages."""
+    files = {"the list of jobs": path, "--settings": settings_file}
+    return {role: file for role, file in files.items() if file is not None}
 
 
 def _not_made(line: int, entries: Mapping[str, object], reason: str) -> JobResult:

@@ -6,20 +6,20 @@ Tests: tests/jobs/test_keyframes.py, tests/control/test_keyframes.py.
 from __future__ import annotations
 
 import json
-import shutil
+import tempfile
 from pathlib import Path
 
 from PIL import Image as PilImage
 
 from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
-from fairy.control.inputs import control_inputs
 from fairy.control.keyframes import LIST, digest, picture_name
 from fairy.errors import OutputExistsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.plan import choose_shots
 from fairy.media.read import frames_at, probe
 from fairy.media.write import check_new_file
+from fairy.options import named_files
 from fairy.settings import EditConfig
 
 
@@ -40,7 +40,8 @@ def export_anchors(
         FairyError: the clip cannot be read, or the folder holds something.
     """
     source, out, config = Path(source), Path(out), config or EditConfig()
-    check_apart({"the clip": source, **control_inputs(config)}, {"the anchors": out})
+    inputs = {"the clip": source, **named_files(EditConfig, config, "read")}
+    check_apart(inputs, {"the anchors": out})
     check_new_file(out, overwrite=True)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OutputExistsError(f"{out}: already there: use a new or empty folder")
@@ -48,10 +49,9 @@ def export_anchors(
     shots, changes = choose_shots(info, config), Changes(config, info)
     anchors = select_shot_anchors(shots, config.num_anchors, config.anchor_indices, changes.changed)
     numbers = [number for of_shot in anchors for number in of_shot]
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+    with tempfile.TemporaryDirectory(prefix=".fairy-", dir=out.parent) as folder:
+        part = Path(folder, "anchors")
+        part.mkdir()
         listed = {}
         for number, frame in zip(numbers, frames_at(source, numbers, config), strict=True):
             path = part / picture_name(number)
@@ -60,6 +60,4 @@ def export_anchors(
         document = {"clip": source.name, "num_frames": info.num_frames, "anchors": listed}
         (part / LIST).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return {number: out / picture_name(number) for number in numbers}

@@ -7,11 +7,12 @@ Tests: tests/jobs/test_plan.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from fairy.anchors.selection import select_shot_anchors
@@ -38,6 +39,7 @@ from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.signing import FileSigner, check_signable
 from fairy.media.write import check_holds, check_new_file, check_output, check_times
+from fairy.options import named_files
 from fairy.settings import EditConfig, MediaConfig, RunOptions
 
 if TYPE_CHECKING:
@@ -255,7 +257,7 @@ def check_outputs(request: EditRequest) -> None:
     Raises:
         FairyError: in one line, which output and what to do.
     """
-    check_apart(request_inputs(request), request_outputs(request))
+    check_files_apart(request)
     # A job that was stopped between its last file and the end may replace its own files.
     workspace = request.workspace
     for path in (request.out, request.compare):
@@ -272,6 +274,26 @@ def check_outputs(request: EditRequest) -> None:
         if report.is_dir():
             raise MediaError(f"{report}: is a folder; name a file, as in {report / 'report.json'}")
         check_new_file(report, overwrite=request.overwrite or workspace.wrote(report))
+
+
+def check_files_apart(
+    request: EditRequest,
+    *,
+    read: Mapping[str, Path | None] = MappingProxyType({}),
+    written: Mapping[str, Path] = MappingProxyType({}),
+) -> None:
+    """Check that no file that an edit writes would replace one that it reads, or another output.
+
+    Args:
+        request: the edit.
+        read: further files that are read, by their role in messages.
+        written: further files that are written.
+
+    Raises:
+        SettingsError: in one line, which output and what to do.
+    """
+    further = {role: path for role, path in read.items() if path is not None}
+    check_apart(request_inputs(request) | further, {**request_outputs(request), **written})
 
 
 def check_masks_output(request: EditRequest, workspace: Workspace) -> None:
@@ -292,21 +314,16 @@ def check_masks_output(request: EditRequest, workspace: Workspace) -> None:
 
 def request_inputs(request: EditRequest) -> dict[str, Path]:
     """Return the files and folders that an edit reads, by their role in messages."""
-    inputs = {"the clip to edit": request.source}
-    if request.config.shots not in ("auto", "off"):
-        inputs["--shots"] = Path(request.config.shots)
-    if request.config.c2pa is not None:
-        roles = ("the certificate", "the key to sign with")
-        inputs |= zip(roles, request.config.c2pa, strict=True)
-    files = control_inputs(request.config)
-    return inputs | {f"--{name.replace('_', '-')}": path for name, path in files.items()}
+    return {"the clip to edit": request.source, **named_files(EditConfig, request.config, "read")}
 
 
 def request_outputs(request: EditRequest) -> dict[str, Path]:
     """Return the files and folders that an edit writes, by their role in messages."""
-    named = {"the result": request.out, "--compare": request.compare, "--report": request.report}
-    named["--save-masks"] = request.save_masks
-    return {role: path for role, path in named.items() if path is not None}
+    return {
+        "the result": request.out,
+        **named_files(RunOptions, request, "written"),
+        "the folder of work": request.workspace.path,
+    }
 
 
 def choose_shots(

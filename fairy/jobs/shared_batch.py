@@ -24,7 +24,7 @@ from pathlib import Path
 from fairy.errors import FairyError, JobInterrupted, SettingsError
 from fairy.interrupt import Cancel
 from fairy.jobs.answers import JobResult, result_of
-from fairy.jobs.batch import make_jobs
+from fairy.jobs.batch import files_of_list, make_jobs
 from fairy.jobs.clip_worker import RETRIED, ClipWorker
 from fairy.jobs.joblist import Job, read_lines
 from fairy.jobs.ledger import Ledger, is_address, job_id
@@ -60,11 +60,13 @@ class SharedBatch:
         path: the list.
         defaults: settings for what a line leaves out.
         options: how the jobs are shared.
+        settings_file: where `defaults` come from, if from a file.
     """
 
     path: Path
     defaults: EditConfig
     options: BatchOptions
+    settings_file: Path | None = None
 
     @property
     def root(self) -> str:
@@ -118,7 +120,8 @@ def opened(
 
 def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
     """Return the valid jobs by ID, in the order in which to run them."""
-    jobs = make_jobs(read_lines(batch.path), batch.defaults, refuse, into=batch.options.out)
+    read = files_of_list(batch.path, batch.settings_file)
+    jobs = make_jobs(read_lines(batch.path), batch.defaults, refuse, batch.options.out, read)
     if batch.options.order == "longest":
         jobs = sorted(jobs, key=_num_bytes, reverse=True)
     return {job_id(job): job for job in jobs}

@@ -333,3 +333,14 @@ def test_saving_replaces_no_other_file_and_the_same_command_goes_on(clip: Path, 
     for _ in range(2):
         assert edit(clip, "make it snow", out, "--save-settings", saved).exit_code == 0
         out.unlink()
+
+
+@pytest.mark.parametrize("option", ["--save-settings", "--report"])
+def test_no_file_of_the_command_replaces_one_that_it_reads(clip: Path, edit: Edit, option: str):
+    settings, before = clip.with_name("s.json"), clip.read_bytes()
+    settings.write_text('{"seed": 3}')
+    options = ["--settings", settings, "--overwrite", option]
+    for path, words in ((clip, "the clip to edit"), (settings, "--settings")):
+        result = edit(clip, "make it snow", clip.with_name("out.mp4"), *options, path)
+        assert_refused(result, f"would replace {words}", clip.parent, {"clip.mp4", "s.json"})
+    assert (clip.read_bytes(), settings.read_text()) == (before, '{"seed": 3}')

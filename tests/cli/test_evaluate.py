@@ -160,3 +160,13 @@ def test_progress_without_a_terminal_is_a_line_for_each_clip(capsys):
         progress(1, 2)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"fairy: quick suite: {done} of 2 clips" for done in (0, 1)]
+
+
+def test_the_report_does_not_replace_the_instructions_that_are_read(run: Run, tmp_path: Path):
+    """A report is three files; one is named as the list of instructions."""
+    listed = tmp_path / "edits.csv"
+    listed.write_text("instruction\nmake it snow\n")
+    result = run("--clips", tmp_path, "--instructions", listed, "-o", "edits.html", "--overwrite")
+    assert result.exit_code == 2
+    assert "edits.csv: would replace what is read" in result.stderr
+    assert listed.read_text() == "instruction\nmake it snow\n"

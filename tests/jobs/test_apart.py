@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as PilImage
 
+from fairy.cli.edit import EditRun
+from fairy.cli.evaluate import EvalOptions
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.apart import check_apart, clashes
+from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video
-from fairy.jobs.plan import EditRequest, check_outputs
+from fairy.jobs.export_anchors import export_anchors
+from fairy.jobs.plan import EditRequest, check_files_apart, check_outputs, request_outputs
 from fairy.jobs.preview import preview_video
 from fairy.media.folder import MANIFEST
 from fairy.media.write import write_video
-from fairy.settings import EditConfig
+from fairy.options import Settings, named_files, options_of
+from fairy.settings import BatchOptions, EditConfig, RunOptions
 from tests.tiny import make_frames
 
 TINY = EditConfig(size=32, num_inference_steps=1, num_anchors=1, shots="off")
@@ -58,7 +66,7 @@ def other_names(path: Path) -> list[Path]:
     return names
 
 
-ROLES = ("out", "compare", "report")
+ROLES = ("out", "compare", "report", "save_masks")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -90,7 +98,7 @@ def test_no_output_is_in_the_folder_of_the_clip(pictures: Path, role: str):
 def test_a_link_to_a_picture_of_the_clip_is_no_output(pictures: Path):
     out = pictures.with_name("out.png")
     out.hardlink_to(pictures / "1.png")
-    with pytest.raises(SettingsError, match="would replace a picture of the clip to edit"):
+    with pytest.raises(SettingsError, match="would replace a file of the clip to edit"):
         check_outputs(EditRequest.of(pictures, "snow", out, overwrite=True))
 
 
@@ -119,6 +127,163 @@ def test_the_file_of_shots_is_no_output(tmp_path: Path):
                 tmp_path / "a.mp4", "snow", tmp_path / "b.mp4", config, report=shots, overwrite=True
             )
         )
+
+
+NOT_WRITTEN_THEMSELVES = {
+    # The folder of work is in it
+    "work_dir",
+    # Below it is what the lines of a list name
+    "out",
+}
+
+
+@pytest.mark.parametrize("settings", [EditConfig, RunOptions, EditRun, BatchOptions, EvalOptions])
+def test_every_option_that_names_a_file_says_whether_it_is_read(settings: type[Settings]):
+    for field in options_of(settings):
+        words = re.findall("[A-Z]+", field.option.metavar or "")
+        names_a_file = "Path" in str(field.type) or {"PATH", "FILE", "DIR"} & {*words}
+        if names_a_file and field.name not in (*NOT_WRITTEN_THEMSELVES, "compare"):
+            assert field.option.file is not None, field.flag
+
+
+def read_options(folder: Path) -> dict[str, EditConfig]:
+    """Return settings that read `folder/file` and the like, one for each option that reads."""
+    file = folder / "file"
+    file.write_text("{}")
+    (folder / "folder").mkdir()
+    return {
+        "--mask": EditConfig(mask=str(file)),
+        "--keyframes": EditConfig(keyframes=folder / "folder"),
+        "--keyframe": EditConfig(keyframe=(f"3={file}",)),
+        "--schedule": EditConfig(schedule=file),
+        "--shots": EditConfig(shots=str(file)),
+        "--c2pa": EditConfig(c2pa=(file, folder / "key.pem")),
+        "--model": EditConfig(model=str(file)),
+        "--decoder": EditConfig(decoder=str(folder / "folder")),
+        "--lora": EditConfig(lora=(f"{file}:0.5",)),
+    }
+
+
+def test_every_option_that_reads_a_file_is_tried_here(tmp_path: Path):
+    expected = {one.flag for one in options_of(EditConfig) if one.option.file == "read"}
+    assert set(read_options(tmp_path)) == expected
+
+
+WRITES = ("out", "compare", "report", "save_masks", "work_dir", "anchors", "settings")
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_no_output_replaces_what_an_option_reads(tmp_path: Path, write: str):
+    for flag, config in read_options(tmp_path).items():
+        for path in named_files(EditConfig, config, "read").values():
+            with pytest.raises(SettingsError, match=f"would .* {flag}"):
+                write_to(path, write, tmp_path, config)
+
+
+def write_to(path: Path, write: str, folder: Path, config: EditConfig) -> None:
+    """Ask for an output at `path`."""
+    clip, out = folder / "clip.mp4", folder / "out.mp4"
+    if write == "anchors":
+        export_anchors(clip, path, config)
+    elif write == "settings":
+        request = EditRequest.of(clip, "snow", out, config, overwrite=True)
+        check_files_apart(request, written={"--save-settings": path})
+    elif write == "work_dir":
+        # The folder of work would be in it, or it would be a file
+        out, work_dir = path.with_name("file.mp4"), path if path.is_dir() else path / "below"
+        check_outputs(EditRequest.of(clip, "snow", out, config, work_dir=work_dir))
+    else:
+        named = {"out": out, write: path}
+        check_outputs(EditRequest.of(clip, "snow", config=config, overwrite=True, **named))
+
+
+def test_jobs_of_a_list_do_not_share_a_folder_of_work(tmp_path: Path):
+    found = clashes(
+        {
+            line: ({}, request_outputs(EditRequest.of("a", "b", out, work_dir=tmp_path / "work")))
+            for line, out in enumerate(("x/out.mp4", "y/out.mp4"), start=1)
+        }
+    )
+    assert "line 1 writes it" in found[2]
+
+
+def test_no_job_writes_into_the_folder_that_another_writes(tmp_path: Path):
+    jobs = {1: ({}, {"result": tmp_path / "a"}), 2: ({}, {"result": tmp_path / "a" / "b.mp4"})}
+    assert "line 1 writes a folder that this is in" in clashes(jobs)[2]
+
+
+@pytest.mark.parametrize("column", ["output", "report"])
+def test_no_job_replaces_the_list_or_the_settings_that_it_uses(tmp_path: Path, column: str):
+    jobs, saved = tmp_path / "jobs.jsonl", tmp_path / "settings.json"
+    lines = [
+        {"input": "a.mp4", "instruction": "snow", "output": f"{number}.mp4", column: str(path)}
+        for number, path in enumerate((jobs, saved))
+    ]
+    jobs.write_text("\n".join(map(json.dumps, lines)))
+    of_list, of_settings = run_batch(jobs, settings_file=saved)
+    assert "would replace the list of jobs" in (of_list.error or "")
+    assert "would replace --settings" in (of_settings.error or "")
+    assert len(jobs.read_text().splitlines()) == 2
+
+
+PLACES = [
+    "a",
+    "a/b",
+    "a/0.png",
+    "a/1.png",
+    "a/b/0.png",
+    "c.png",
+    "c.json",
+    "d",
+    "d/e.mp4",
+    "f.mkv",
+    "g.mp4",
+]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    places=st.fixed_dictionaries(
+        {
+            "source": st.sampled_from(["a", "a/0.png", "a/b", "c.png"]),
+            "out": st.sampled_from(PLACES),
+        },
+        optional={
+            role: st.sampled_from(PLACES)
+            for role in ("mask", "keyframe", "compare", "report", "save_masks", "work_dir")
+        },
+    )
+)
+def test_an_edit_in_any_tree_leaves_every_file_as_it_is_or_replaces_its_own_output(
+    tmp_path_factory: pytest.TempPathFactory, pipe: FairyPipeline, places: dict[str, str]
+):
+    """Any path may be the clip, the mask, a key frame, an output or the folder of work."""
+    root = tmp_path_factory.mktemp("tree")
+    picture, pictures = make_frames(1, 16, 24)[0], [one for one in PLACES if one.endswith(".png")]
+    for name in pictures:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        PilImage.fromarray(picture).save(root / name)
+    (root / "c.json").write_text("[1]")
+    before = tree(root)
+    options = {role: root / name for role, name in places.items()}
+    read = {role: options.pop(role) for role in ("mask", "keyframe") if role in options}
+    config = TINY
+    if "mask" in read:
+        config = replace(config, mask=str(read["mask"]))
+    if "keyframe" in read:
+        config = replace(config, keyframe=(f"0={read['keyframe']}",))
+    with suppress(FairyError):
+        edit_video(
+            options.pop("source"), "snow", options.pop("out"), config,
+            pipeline=pipe, overwrite=True, **options,
+        )  # fmt: skip
+    after = tree(root)
+    # A single file may be replaced if it is named as an output, and only then
+    written = {places.get(role) for role in ("out", "compare", "report")}
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert changed <= written - {places["source"], places.get("mask"), places.get("keyframe")}
 
 
 def test_a_preview_is_not_drawn_over_the_picture_that_it_shows(tmp_path: Path, pipe: FairyPipeline):

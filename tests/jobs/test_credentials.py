@@ -127,7 +127,7 @@ def test_a_missing_certificate_is_said_before_the_model_is_loaded(source: Path):
 
 def test_an_output_may_not_replace_the_key(source: Path, config: EditConfig):
     assert config.c2pa is not None
-    with pytest.raises(SettingsError, match="would replace the key to sign with"):
+    with pytest.raises(SettingsError, match="would replace --c2pa"):
         edit_video(source, INSTRUCTION, config.c2pa[1], config, overwrite=True)
 
 
