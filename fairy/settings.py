@@ -826,6 +826,15 @@ class BatchOptions(Settings):
     retry_failed: Annotated[
         bool, Option(help="Try the jobs again that were set aside.", group=SHARING)
     ] = False
+    print_script: Annotated[
+        str | None,
+        Option(
+            help="Only print a script or manifest that runs this command with --workers N.",
+            group=SHARING,
+            flag="print",
+            choices=("slurm", "kubernetes", "rayjob"),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

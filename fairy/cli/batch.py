@@ -9,12 +9,22 @@ import typer
 from rich.console import Console
 
 from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say
-from fairy.cli.options import with_options
+from fairy.cli.options import with_options, words_given
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
+from fairy.jobs.cluster_scripts import cluster_script
 from fairy.settings import BatchOptions, EditConfig
 
 STATUS = "status"
+# Options that a printed script sets itself
+SCRIPTS_OWN = {
+    "print_script",
+    "cluster",
+    "workers",
+    "address",
+    "gpus_per_worker",
+    "cpus_per_worker",
+}
 EXIT_SOME_FAILED = 3
 EXIT_NO_PROGRESS = 75
 
@@ -22,6 +32,7 @@ EXIT_NO_PROGRESS = 75
 @with_options(EditConfig, from_file=True)
 @with_options(BatchOptions, "run")
 def batch(
+    context: typer.Context,
     jobs: Annotated[
         Path,
         typer.Argument(
@@ -47,6 +58,10 @@ def batch(
         return
     if root is not None:
         raise FairyError(f"{root}: give one list of jobs, or `fairy batch status DIR_OR_URL`")
+    if run.print_script is not None:
+        words = words_given(context, without=SCRIPTS_OWN)
+        say(Console(), cluster_script(run.print_script, words, run).rstrip())
+        return
     with logged_to(Console(stderr=True), verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.jobs.answers import JobResult

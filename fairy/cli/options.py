@@ -116,6 +116,26 @@ def _word_type(field: OptionField) -> Any:
     return tuple.__class_getitem__(words) if len(words) > 1 else str
 
 
+def words_given(context: typer.Context, without: Collection[str]) -> list[str]:
+    """Return the words that a command was called with, but for some of its parameters by name."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name in without or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            # A list is an option that was given several times, a tuple one with several values
+            for one in value if isinstance(value, list) else [value]:
+                words += [parameter.opts[0], *map(str, one if isinstance(one, tuple) else [one])]
+    return words
+
+
 class GroupedCommand(TyperCommand):
     """A command whose `--help` lists options by group."""
 

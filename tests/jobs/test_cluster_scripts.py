@@ -1,0 +1,101 @@
+"""What `fairy batch --print` prints runs as it is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fairy.cli.app import app
+from fairy.media.write import write_video
+from tests.jobs.worker import start
+from tests.tiny import make_frames
+
+OPTIONS = [
+    "--size",
+    "32",
+    "--steps",
+    "1",
+    "--frame-batch-size",
+    "2",
+    "--shots",
+    "off",
+    "--no-provenance",
+]
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    write_video(make_frames(4, 32, 48), tmp_path / "clip.mp4", fps=10)
+    path = tmp_path / "my jobs.jsonl"
+    job = {"input": str(tmp_path / "clip.mp4"), "instruction": "make it snow", "output": "a.mp4"}
+    path.write_text(json.dumps(job))
+    return path
+
+
+def printed(kind: str, jobs: Path, *more: str) -> str:
+    words = ["batch", jobs, "-o", jobs.with_name("out"), *OPTIONS[:-1], "--print", kind, *more]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def test_the_slurm_script_runs(jobs: Path):
+    script, tools = jobs.with_name("fairy.sh"), jobs.with_name("bin")
+    script.write_text(printed("slurm", jobs, "--workers", "4"))
+    assert "#SBATCH --array=0-3\n" in script.read_text()
+    tools.mkdir()
+    (tools / "fairy").write_text(f'#!/bin/bash\nexec {sys.executable} -m fairy "$@"\n')
+    (tools / "fairy").chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }  # fmt: skip
+    task = subprocess.run(["bash", script], env=environment, capture_output=True, text=True)
+    assert task.returncode == 0, task.stderr
+    assert task.stdout.startswith("task 2, restart 0, on ")
+    assert jobs.with_name("out").joinpath("a.mp4").exists()
+
+
+def test_the_command_of_the_kubernetes_job_runs(jobs: Path, tmp_path: Path):
+    job = yaml.safe_load(printed("kubernetes", jobs, "--workers", "3"))
+    assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)
+    pod = job["spec"]["template"]["spec"]
+    program, *words = pod["containers"][0]["command"]
+    assert program == "fairy"
+    process = start(words, tmp_path / "printed.txt")
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "printed.txt").read_text()
+    assert jobs.with_name("out").joinpath("a.mp4").exists()
+
+
+def test_the_ray_job_runs_the_list_on_its_cluster(jobs: Path):
+    job = yaml.safe_load(printed("rayjob", jobs, "--workers", "3", "--cpus-per-worker", "2"))
+    program, *words = shlex.split(job["spec"]["entrypoint"])
+    assert program == "fairy"
+    assert words[-10:] == [
+        "--cluster", "ray", "--address", "auto", "--workers", "3", "--gpus-per-worker", "1",
+        "--cpus-per-worker", "2",
+    ]  # fmt: skip
+    (group,) = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert group["maxReplicas"] == 3
+    container = group["template"]["spec"]["containers"][0]
+    assert container["resources"]["requests"]["cpu"] == "2"
+
+
+def test_the_command_keeps_all_other_options(jobs: Path):
+    given = ["--seed", "9", "--retry-failed", "--no-provenance", "--cluster", "ray"]
+    script = printed("slurm", jobs, *given)
+    words = shlex.split(next(line for line in script.splitlines() if line.startswith("exec ")))
+    assert words[1:4] == ["fairy", "batch", str(jobs)]
+    assert words[words.index("--seed") + 1] == "9"
+    assert {"--retry-failed", "--no-provenance"} <= set(words)
+    assert words[-2:] == ["--cluster", "shared"]
+    assert words.count("--cluster") == 1
