@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Literal, Protocol, runtime_checkable
 
 from fairy.errors import JobInterrupted
 
@@ -27,6 +28,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Progress = Callable[[int, int], None]
 """Called with (units done, total units); an edit's unit is a frame."""
+
+Stage = Literal["reading", "loading the model", "anchors", "compiling", "frames", "joining"]
+"""What an edit is doing; anchors and frames take turns where a clip has several shots."""
+
+
+@runtime_checkable
+class StagedProgress(Protocol):
+    """A `Progress` that is also told the stage of an edit."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Take note that `done` of `total` frames are done."""
+
+    def stage(self, name: Stage, /) -> None:
+        """Take note that the edit is at another stage."""
+
+
+def report_stage(progress: Progress | None, name: Stage) -> None:
+    """Report the stage of an edit, if `progress` wants to know."""
+    if isinstance(progress, StagedProgress):
+        progress.stage(name)
 
 
 class Cancel:

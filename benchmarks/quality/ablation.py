@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.ablation_page import PARTS, Part, write_pages
 from benchmarks.lib.record import ROOT
-from fairy.cli.scores import edit_progress
+from fairy.cli.progress import clip_progress
 from fairy.evaluation.clips import MakeClip, known_edit_clips, plan_rendered
 from fairy.evaluation.report import write_report
 from fairy.evaluation.results import read_results
@@ -80,7 +80,7 @@ def measure_parts(args: argparse.Namespace) -> None:
             continue
         settings = {**plan.settings, "clips": f"{len(chosen)}, {part.words}, {args.size} px"}
         own = replace(plan, clips=chosen, settings=settings)
-        with edit_progress(part.name) as progress:
+        with clip_progress(part.name) as progress:
             title = f"{plan.name}: ablation, {part.words}"
             results, views = run_suite(own, title, progress, workers=args.workers)
         write_report(args.out / f"{part.name}.html", results, views)

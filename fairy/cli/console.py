@@ -14,23 +14,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-)
-from rich.table import Column
-from rich.text import Text
 from typer.core import TyperGroup
 
 from fairy.errors import FairyError, JobInterrupted
@@ -161,55 +149,6 @@ def logged_to(console: Console, *, verbose: bool) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-
-
-class FramesPerSecond(ProgressColumn):
-    """Frames per second since the first call, because frames finish in batches."""
-
-    def render(self, task: Task) -> Text:
-        """Return the speed, or nothing before the first frame."""
-        speed = _frames_per_second(task)
-        return Text(f"{speed:.2f} frames/s" if speed else "", style="progress.data.speed")
-
-
-class TimeLeft(ProgressColumn):
-    """Time left at that speed."""
-
-    def render(self, task: Task) -> Text:
-        """Return hours, minutes and seconds, or nothing before the first frame."""
-        speed = _frames_per_second(task)
-        left = timedelta(seconds=round((task.remaining or 0) / speed)) if speed else ""
-        return Text(str(left), style="progress.remaining")
-
-
-def _frames_per_second(task: Task) -> float:
-    done = task.completed - task.fields.get("kept", 0)
-    return done / task.elapsed if task.elapsed else 0.0
-
-
-@contextmanager
-def frame_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of frames, only on a terminal; yields the callback (done, total).
-
-    The first call reports the frames that an earlier run has finished.
-    """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        FramesPerSecond(Column(no_wrap=True)),
-        TimeLeft(Column(no_wrap=True)),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(escape(" ".join(label.split())), start=False, total=None)
-
-        def advance(done: int, total: int) -> None:
-            if not bar.tasks[0].started:
-                bar.start_task(task)
-                bar.update(task, kept=done)
-            bar.update(task, completed=done, total=total)
-
-        yield advance
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fairy.cli.console import Clip, Verbose, frame_progress, logged_to, quiet_libraries, say
+from fairy.cli.console import Clip, Verbose, logged_to, quiet_libraries, say
 from fairy.cli.options import with_options
+from fairy.cli.progress import edit_progress
 from fairy.interrupt import Cancel
 from fairy.jobs.settings_file import save_settings
 from fairy.options import Option, named_files
@@ -74,7 +75,7 @@ def edit(
             sheet = preview_video(*request, num_frames=run.preview, **options)
             say(Console(), f"{sheet}: continue with the same command without --preview")
             return
-        with frame_progress(console, f"{source.name}: {instruction}") as progress:
+        with edit_progress(console, f"{source.name}: {instruction}") as progress:
             done = edit_with_others(asked, progress=progress, cancel=cancel)
     if console.is_terminal and done is not None:
         say(console, done.summary)

@@ -158,7 +158,7 @@ def _pair(edited: Path, config: EditConfig, what: EvalOptions) -> Any:
 
 
 def _run_suite(config: EditConfig, what: EvalOptions, also: list[str]) -> Any:
-    from fairy.cli.scores import edit_progress
+    from fairy.cli.progress import clip_progress
     from fairy.evaluation.run import load_encoder, plan_suite, suite_title
     from fairy.evaluation.suite import SUITES, run_suite
 
@@ -168,7 +168,7 @@ def _run_suite(config: EditConfig, what: EvalOptions, also: list[str]) -> Any:
         encoder=load_encoder(what.clip_model, config.device),
     )  # fmt: skip
     title = suite_title(config.model, suite, what.clips)
-    with edit_progress(f"{suite.name} suite") as progress:
+    with clip_progress(f"{suite.name} suite") as progress:
         return run_suite(plan, title, progress, workers=what.workers)
 
 

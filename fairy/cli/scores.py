@@ -5,11 +5,7 @@ Tests: tests/cli/test_evaluate.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from fairy.cli.console import say
@@ -54,22 +50,3 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
         say(console, note)
     worse, better = len(comparison.regressions), len(comparison.improvements)
     say(console, f"{better} better, {worse} worse, {len(comparison.changes)} compared")
-
-
-@contextmanager
-def edit_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of clips, or without a terminal a line for each; yields the callback."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total: say(console, f"fairy: {label}: {done} of {total} clips")
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fairy.cli.console import Overwrite, Verbose, frame_progress, logged_to, quiet_libraries, say
+from fairy.cli.console import Overwrite, Verbose, logged_to, quiet_libraries, say
 from fairy.cli.options import with_options
+from fairy.cli.progress import clip_progress
 from fairy.errors import SettingsError
 from fairy.options import Option, Settings
 from fairy.settings import EditConfig
@@ -105,7 +106,7 @@ def track(
         return
     if what.point is not None or what.frame is not None or what.all_layers:
         raise SettingsError("--point, --frame and --all-layers need a CLIP")
-    with logged_to(console, verbose=verbose), frame_progress(console, "clips") as progress:
+    with logged_to(console, verbose=verbose), clip_progress("tracking") as progress:
         accuracy = measure_tracking(
             config, tapvid=what.tapvid, num_clips=what.clips, num_frames=what.frames,
             instruction=instruction, out=out, overwrite=overwrite, progress=progress,

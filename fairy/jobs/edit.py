@@ -26,7 +26,7 @@ from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import JobInterrupted, MediaError, SettingsError
-from fairy.interrupt import Cancel, Progress
+from fairy.interrupt import Cancel, Progress, report_stage
 from fairy.jobs.manifest import Document
 from fairy.jobs.outputs import ClipOutputs
 from fairy.jobs.plan import EditOptions, EditPlan, EditRequest, plan_edit
@@ -75,7 +75,8 @@ def edit_video(
         config: settings; `EditConfig()` when None.
         fps: frames per second, if `source` is frames; 25 when None.
         pipeline: a loaded pipeline to use instead of `config.model`.
-        progress: called with (frames done, frames of the clip).
+        progress: called with (frames done, frames of the clip); told the stages, too, if it is a
+            `StagedProgress`.
         cancel: stops the edit when set; frames in work are finished and kept.
         **options: `compare`, where to write source and result side by side; `report`, where to
             write what was done as JSON; `save_masks`, a folder for the masks as they are used;
@@ -142,6 +143,7 @@ def run_edit(
     """
     watch = Stopwatch()
     with Notes() as notes:
+        report_stage(progress, "reading")
         with watch("read"):
             plan = plan_edit(request)
         with (
@@ -149,7 +151,7 @@ def run_edit(
             kept_work_explained(workspace, plan),
             team.announced(workspace) if team is not None else nullcontext(),
         ):
-            editor = ready(plan, workspace, watch, editor)
+            editor = ready(plan, workspace, watch, editor, progress)
             num_kept = workspace.num_done
             if team is not None:
                 progress = team.progress(workspace, progress)
@@ -171,6 +173,7 @@ def run_edit(
                         team.edit(plan, job, outputs, workspace)
                     with outputs:
                         job.edit(outputs.missing(), outputs)
+                report_stage(progress, "joining")
                 outputs.join()
             done = make_report(plan, job, outputs, watch, num_kept)
             done = replace(done, notes=tuple(notes.lines))
@@ -181,7 +184,11 @@ def run_edit(
 
 
 def ready(
-    plan: EditPlan, workspace: Workspace, watch: Stopwatch, editor: Editor | None = None
+    plan: EditPlan,
+    workspace: Workspace,
+    watch: Stopwatch,
+    editor: Editor | None = None,
+    progress: Progress | None = None,
 ) -> Editor:
     """Return the model, after checking that the workspace belongs to this edit.
 
@@ -199,6 +206,8 @@ def ready(
             workspace.check(manifest)
     if request.config.anchor_cache_device is not None:
         resolve_device(request.config.anchor_cache_device)
+    if editor is None:
+        report_stage(progress, "loading the model")
     with watch("load"):
         earlier = None if request.restart else plan.earlier
         editor = editor or load_editor(with_kept_dtype(request.config, earlier))

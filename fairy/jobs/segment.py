@@ -22,7 +22,7 @@ from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSetti
 from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
 from fairy.editors.timing import Stopwatch
-from fairy.interrupt import Cancel, Progress
+from fairy.interrupt import Cancel, Progress, report_stage
 from fairy.jobs.outputs import SegmentOutputs
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.shared_latents import SharedClip
@@ -78,6 +78,7 @@ class ClipJob:
         self._watch, self._cancel = watch or Stopwatch(), cancel or Cancel()
         self._progress, self._shared = progress or (lambda done, total: None), shared
         self._num_done = workspace.num_done
+        self._is_compiled = False
         request = plan.request
         self._instructions = {
             one.text: read_instruction(one.text, editor.defaults, force=request.force, quiet=True)
@@ -152,12 +153,20 @@ class ClipJob:
         """Edit and write one segment, whose frames are the next in `frames`."""
         kept = self._workspace.kept(segment.indices)
         numbered = zip(segment.indices, frames, strict=False)
+        report_stage(self._progress, "compiling" if self._compiles(session) else "frames")
         while batch := self._read(numbered, session.batch_size if session else UNEDITED_BATCH):
             images = self._edited(session, batch, kept)
             for (index, (frame, weight)), image in zip(batch, images, strict=True):
                 outputs.write(segment, index, frame, image, weight)
                 self._num_done += index not in kept
                 self._progress(self._num_done, self._plan.info.num_frames)
+            if self._compiles(session):
+                self._is_compiled = True
+                report_stage(self._progress, "frames")
+
+    def _compiles(self, session: EditSession | None) -> bool:
+        """Return whether the next batch to edit has to wait until the model is compiled."""
+        return session is not None and self._config.compile and not self._is_compiled
 
     def begin(
         self, segment: Segment, sources: Iterator[Picture], *, keep_anchors: bool = False
@@ -181,6 +190,7 @@ class ClipJob:
         stretch, config = self._plan.stretch_of(segment), self._config
         if stretch.strength is not None:
             config = replace(config, strength=stretch.strength)
+        report_stage(self._progress, "anchors")
         with self._watch("anchors"):
             session = begin_all(
                 self._editor,

@@ -26,7 +26,7 @@ import torch
 
 from fairy.editors.loading import load_editor
 from fairy.errors import FairyError, JobInterrupted, MediaError, WorkspaceInUseError
-from fairy.interrupt import Cancel, Progress
+from fairy.interrupt import Cancel, Progress, Stage, report_stage
 from fairy.jobs.claims import Claims, Owner
 from fairy.jobs.edit import make_outputs, run_edit
 from fairy.jobs.outputs import ClipOutputs, KeptFrames
@@ -117,14 +117,7 @@ class Team:
 
         The first report after `edit` is made in any case.
         """
-
-        def of_all(done: int, total: int) -> None:
-            now_s = time.monotonic()
-            if report is not None and now_s - self._reported_s >= 1:
-                self._reported_s = now_s
-                report(workspace.num_done, total)
-
-        return of_all
+        return _OfAll(self, workspace, report)
 
     def edit(
         self, plan: EditPlan, job: ClipJob, outputs: ClipOutputs, workspace: Workspace
@@ -138,6 +131,14 @@ class Team:
         if not self._workers:
             self._wait_for_ranks(claims)
         self.report_at_once()
+
+    def is_due(self) -> bool:
+        """Return whether a second has passed since this last returned True."""
+        now_s = time.monotonic()
+        is_due = now_s - self._reported_s >= 1
+        if is_due:
+            self._reported_s = now_s
+        return is_due
 
     def report_at_once(self) -> None:
         """Let the next report be made, however short ago the last one was."""
@@ -154,6 +155,24 @@ class Team:
             self._cancel.check()
             time.sleep(POLL_S)
         logger.warning("not all of the %d ranks came; the clip is done without", self._rank.count)
+
+
+@dataclass(frozen=True)
+class _OfAll:
+    """A `StagedProgress` that passes on the frames of all processes and the leader's stages."""
+
+    team: Team
+    workspace: Workspace
+    report: Progress | None
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Report the frames of all, if that is due."""
+        if self.report is not None and self.team.is_due():
+            self.report(self.workspace.num_done, total)
+
+    def stage(self, name: Stage, /) -> None:
+        """Pass on the stage."""
+        report_stage(self.report, name)
 
 
 def edit_with_others(

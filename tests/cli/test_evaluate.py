@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from fairy.cli.app import app
 from fairy.cli.evaluate import EvalOptions
-from fairy.cli.scores import edit_progress
 from fairy.evaluation.pair import Fit, PairBy
 from fairy.evaluation.results import read_results
 from fairy.evaluation.suite import SUITES
@@ -152,14 +151,6 @@ def test_a_regression_is_exit_code_1(run, tmp_path, factor, code):
 def test_comparing_something_else_is_one_line(run, tmp_path):
     (tmp_path / "a.json").write_text("{}")
     refused(run("--compare", "a.json", "a.json"), "not the JSON of an evaluation")
-
-
-def test_progress_without_a_terminal_is_a_line_for_each_clip(capsys):
-    with edit_progress("quick suite") as progress:
-        progress(0, 2)
-        progress(1, 2)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"fairy: quick suite: {done} of 2 clips" for done in (0, 1)]
 
 
 def test_the_report_does_not_replace_the_instructions_that_are_read(run: Run, tmp_path: Path):

@@ -15,6 +15,7 @@ import torch
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
+from fairy.interrupt import Stage
 from fairy.jobs.edit import edit_video, with_kept_dtype
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
@@ -110,6 +111,32 @@ def test_progress_counts_every_frame(source: Path, pipe: FairyPipeline):
     out = source.with_name("out.mp4")
     edit_video(source, "snow", out, TINY, pipeline=pipe, progress=lambda *count: seen.append(count))
     assert seen == [(done, 7) for done in range(8)]
+
+
+class Stages:
+    """A `StagedProgress` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, done: int, total: int, /) -> None:
+        if self.told[-1:] != [str(total)]:
+            self.told.append(str(total))
+
+    def stage(self, name: Stage, /) -> None:
+        self.told.append(name)
+
+
+def test_stages_are_reported_in_order(source: Path, pipe: FairyPipeline):
+    stages = Stages()
+    edit_video(source, "snow", source.with_name("out.mp4"), TINY, pipeline=pipe, progress=stages)
+    assert stages.told == ["reading", "7", "anchors", "frames", "7", "joining"]
+
+
+def test_compiling_is_a_stage_of_the_first_batch(source: Path, pipe: FairyPipeline):
+    stages, config = Stages(), replace(TINY, compile=True)
+    edit_video(source, "snow", source.with_name("out.mp4"), config, pipeline=pipe, progress=stages)
+    assert stages.told[2:] == ["anchors", "compiling", "7", "frames", "7", "joining"]
 
 
 def test_one_frame_is_a_clip(tmp_path: Path, pipe: FairyPipeline):
