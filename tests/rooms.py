@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -83,9 +84,8 @@ def imports_in(root: Path = ROOT) -> Iterator[Import]:
             parts = path.relative_to(source).with_suffix("").parts
             package = parts[:-1]
             module = ".".join(package if parts[-1] == "__init__" else parts)
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                for target in _targets(node, package):
-                    yield Import(module, node.lineno, target)
+            for line, target in _imports_of(path.read_text(encoding="utf-8"), package):
+                yield Import(module, line, target)
 
 
 def violations(root: Path = ROOT) -> list[Import]:
@@ -93,12 +93,21 @@ def violations(root: Path = ROOT) -> list[Import]:
     return [one for one in imports_in(root) if not _allowed(one) and not _excepted(one)]
 
 
-def _targets(node: ast.AST, package: tuple[str, ...]) -> list[str]:
+@cache  # the tests read copies of the same files many times
+def _imports_of(text: str, package: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Return the line and the imported name of every import in a file of this package."""
+    return [
+        (node.lineno, target)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for target in _targets(node, package)
+    ]
+
+
+def _targets(node: ast.Import | ast.ImportFrom, package: tuple[str, ...]) -> list[str]:
     """Return the modules that an import statement names; a name of `fairy` itself with it."""
     if isinstance(node, ast.Import):
         return [name.name for name in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
     base = package[: len(package) - node.level + 1] if node.level else ()
     module = ".".join([*base, *([node.module] if node.module else [])])
     if module != "fairy":

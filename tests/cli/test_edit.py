@@ -270,8 +270,8 @@ def test_a_fresh_process_is_quiet_too(clip: Path, model: Path):
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT as a terminal does")
 def test_ctrl_c_exits_130_with_nothing_at_out_and_says_how_to_go_on(tmp_path: Path, model: Path):
     clip = tmp_path / "clip.mp4"
-    write_video(make_frames(300, 48, 64), clip, fps=10)
-    options = ["--model", model, "--device", "cpu", "--steps", 10]
+    write_video(make_frames(150, 48, 64), clip, fps=10)
+    options = ["--model", model, "--device", "cpu", "--steps", 4]
     process = start("edit", clip, "make it snow", "-o", tmp_path / "out.mp4", *options)
     while not any(tmp_path.glob("out.mp4.fairy/frames-*.npy")):
         assert process.poll() is None

@@ -40,6 +40,7 @@ def test_the_plan_is_what_an_edit_keeps(model):
     assert editor.memory(config, size=(64, 64), num_anchors=2).cache == plan.near.cache
 
 
+@pytest.mark.parametrize("model", ["klein"], indirect=True)
 def test_the_command_prints_both_ways(model):
     arguments = ["doctor", "--plan", "64x64", "--model", model[0], "--size", "64"]
     result = CliRunner().invoke(app, [*arguments, "--device", "cuda", "--memory", "8GB"])

@@ -20,7 +20,6 @@ from fairy_kernels.launch_config import SHARED_BYTES
 from fairy_kernels.static import GENERATIONS, TOOLS, key_loops, parse_sass, programs_per_sm
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-SHAPES = [(capability, *shape) for capability in GENERATIONS for shape in static.SHAPES]
 # What multiplies matrices: mma.sync, wgmma, tcgen05
 MMA = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
 needs_tools = pytest.mark.skipif(
@@ -28,59 +27,59 @@ needs_tools = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def compiled():
-    """Figures of what is launched at every tuned shape, by (capability, head dim, tokens)."""
+# `make test` compiles for one generation, `make test-full` for all
+CAPABILITIES = [
+    pytest.param(capability, marks=[] if capability == 90 else pytest.mark.slow)
+    for capability in GENERATIONS
+]
+
+
+@pytest.fixture(scope="module", params=CAPABILITIES)
+def compiled(request):
+    """Figures of what is launched on a generation of cards, by (head dim, tokens)."""
+    command = [sys.executable, "-m", "fairy_kernels.static", "--capability", str(request.param)]
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
-    command = [sys.executable, "-m", "fairy_kernels.static", "--capability"]
-    # Beside one another: six shapes take some 25 s of a core
-    runs = [
-        subprocess.Popen(
-            [*command, str(capability)], cwd=KERNELS, env=environment, stdout=subprocess.PIPE
-        )
-        for capability in MMA
-    ]
-    documents = [json.loads(run.communicate()[0].splitlines()[-1]) for run in runs]
-    rows = [row for document in documents for row in document["rows"]]
-    return {(row["capability"], row["head_dim"], row["num_tokens"]): row for row in rows}
+    done = subprocess.run(command, cwd=KERNELS, env=environment, stdout=subprocess.PIPE, check=True)
+    rows = json.loads(done.stdout.splitlines()[-1])["rows"]
+    assert {row["capability"] for row in rows} == {request.param}
+    return {(row["head_dim"], row["num_tokens"]): row for row in rows}
 
 
 @needs_tools
 @pytest.mark.timeout(900)  # this one waits for the compiler
 def test_every_tuned_shape_compiles(compiled):
-    assert set(compiled) == set(SHAPES)
+    assert set(compiled) == set(static.SHAPES)
 
 
 @needs_tools
-@pytest.mark.parametrize("shape", SHAPES)
-def test_nothing_is_spilled(compiled, shape):
-    assert compiled[shape]["spill_bytes"] == 0
+def test_nothing_is_spilled(compiled):
+    assert {row["spill_bytes"] for row in compiled.values()} == {0}
 
 
 @needs_tools
-@pytest.mark.parametrize("shape", SHAPES)
-def test_shared_memory_is_within_the_cards_limit(compiled, shape):
-    assert 0 < compiled[shape]["shared_bytes"] <= SHARED_BYTES[shape[0]]
+def test_shared_memory_is_within_the_cards_limit(compiled):
+    for row in compiled.values():
+        assert 0 < row["shared_bytes"] <= SHARED_BYTES[row["capability"]]
 
 
 @needs_tools
-@pytest.mark.parametrize("shape", SHAPES)
-def test_matrices_are_multiplied_by_the_generations_instruction(compiled, shape):
-    assert set(compiled[shape]["mmas"]) == {MMA[shape[0]]}
+def test_matrices_are_multiplied_by_the_generations_instruction(compiled):
+    for row in compiled.values():
+        assert set(row["mmas"]) == {MMA[row["capability"]]}
 
 
 @needs_tools
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_fixed_shift_takes_fewer_instructions_a_score(compiled, shape):
-    loops = {loop["online"]: loop["instructions"] for loop in compiled[shape]["loops"]}
-    assert loops[False] < loops[True]
+def test_a_fixed_shift_takes_fewer_instructions_a_score(compiled):
+    for row in compiled.values():
+        loops = {loop["online"]: loop["instructions"] for loop in row["loops"]}
+        assert loops[False] < loops[True]
 
 
 @needs_tools
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape[0] == 90])
-def test_matrix_instructions_are_not_waited_for_one_by_one(compiled, shape):
-    # ptxas does so when it must keep the accumulator of each apart
-    assert all(loop["waits"] <= 2 for loop in compiled[shape]["loops"])
+def test_matrix_instructions_are_not_waited_for_one_by_one(compiled):
+    # On the 90s, ptxas does so when it must keep the accumulator of each apart
+    rows = [row for row in compiled.values() if row["capability"] == 90]
+    assert all(loop["waits"] <= 2 for row in rows for loop in row["loops"])
 
 
 SASS = """

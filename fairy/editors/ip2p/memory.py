@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -106,25 +106,40 @@ class EditShape:
         )
 
 
-# One shape for all shots and clips of a list of edits
-@lru_cache(maxsize=32)
 def edit_memory(unet: Blueprint, vae: Blueprint, shape: EditShape) -> EditMemory:
     """Return the memory that an edit of this shape needs."""
-    trace = _Trace(unet, vae, shape)
-    cache = AnchorCache(META, META)
-    anchors, steps = trace.anchors(cache), shape.num_steps
-    near = steps * cache.num_bytes
-    anchors += near - cache.num_bytes
-    if shape.cache_far:
-        anchors, near = trace.anchors(_Away(META, META)), min(steps, 2) * cache.num_bytes
+    steps = shape.num_steps
+    one = _one_step(unet, vae, replace(shape, num_steps=1))
+    near = (min(steps, 2) if shape.cache_far else steps) * one.cache
+    # With the cache elsewhere, the anchors' pass keeps none of it; else it keeps that of all steps
+    anchors = one.anchors if shape.cache_far else one.anchors + (steps - 1) * one.cache
     # Float32 images: the host holds the frames as they were read, and as one batch
     image = 3 * shape.size[0] * shape.size[1] * torch.float32.itemsize if shape.on_host else 0
     return EditMemory(
-        cache=steps * cache.num_bytes,
+        cache=steps * one.cache,
         held=near + shape.num_anchors * image,
         anchors=anchors + shape.num_anchors * image,
-        frame=trace.frame(cache) + 2 * image,
+        frame=one.frame + 2 * image,
     )
+
+
+class _OneStep(NamedTuple):
+    """Bytes of an edit with one step: the cache's, and at the peak of each pass."""
+
+    cache: int
+    anchors: int
+    frame: int
+
+
+# One shape for all shots and clips of a list of edits
+@lru_cache(maxsize=32)
+def _one_step(unet: Blueprint, vae: Blueprint, shape: EditShape) -> _OneStep:
+    trace = _Trace(unet, vae, shape)
+    cache = AnchorCache(META, META)
+    anchors = trace.anchors(cache)
+    if shape.cache_far:
+        anchors = trace.anchors(_Away(META, META))
+    return _OneStep(cache.num_bytes, anchors, trace.frame(cache))
 
 
 def num_evaluations(scheduler: Any, num_inference_steps: int) -> int:
@@ -167,7 +182,7 @@ class _Trace:
         groups = (shape.guidance.num_groups, *shape.prompt_shape)
         return Denoiser(
             unet=self._unet,
-            scheduler=_OneStep(),
+            scheduler=_SingleStepScheduler(),
             num_inference_steps=1,
             prompt_embeds=torch.empty(groups, dtype=shape.dtype, device=META),
             guidance=shape.guidance,
@@ -191,7 +206,7 @@ class _Away(AnchorCache):
         """Drop k and v."""
 
 
-class _OneStep:
+class _SingleStepScheduler:
     """A scheduler with one step; diffusers' own read values, which meta tensors do not have."""
 
     timesteps = torch.zeros(1)

@@ -29,7 +29,13 @@ def inputs(channels, height, width, groups, mean=1.0, dtype=torch.float32):
 @pytest.mark.parametrize(
     ("channels", "height", "width", "groups"),
     # One run of pixels and several, whole and not; group widths that are no power of two
-    [(32, 4, 4, 8), (40, 5, 7, 4), (160, 8, 8, 32), (20, 17, 19, 2), (320, 12, 24, 32)],
+    [
+        (32, 4, 4, 8),
+        (40, 5, 7, 4),
+        (160, 8, 8, 32),
+        (20, 17, 19, 2),
+        pytest.param(320, 12, 24, 32, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_group_norm_silu_is_torchs(channels, height, width, groups, dtype):

@@ -28,6 +28,11 @@ NAMES = sorted(
     and not path.name.startswith(("audio_only", "d04", "d05", "d10"))
 )
 NUM_FRAMES = 60
+# One in three is read in `make test`, all in `make test-full`
+CASES = [
+    pytest.param(name, marks=[] if number % 3 == 0 else pytest.mark.slow)
+    for number, name in enumerate(NAMES)
+]
 
 # Encoder, suffix, options: key frames every 12 pictures, closed or open groups.
 KINDS = {
@@ -92,7 +97,7 @@ def assert_found(path: Path, every: list[tuple[int, int, bool, str]], numbers: l
             assert content(picture) == every[number], number
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_any_pictures_of_a_real_clip_are_those_of_a_full_decode(clip, name: str):
     path = clip(name)
     every, draw = decode_all(path), random.Random(name)
