@@ -167,6 +167,7 @@ def run_edit(
             outputs = make_outputs(plan, job.size, workspace)
             reset_peak_device_memory()
             with watch("write"):
+                outputs.try_tracks()
                 save_masks(plan, workspace)
                 with job:
                     if team is not None:

@@ -106,12 +106,22 @@ class ClipOutputs:
         for writer in writers.values():
             if writer.in_segments:
                 writer.try_encoder()
+        self._writers = tuple(writers.values())
         self._outputs = {
             role: SegmentedOutput(role, writer, workspace)
             if self.in_segments
             else WholeOutput(writer)
             for role, writer in writers.items()
         }
+
+    def try_tracks(self) -> None:
+        """Copy and transcode the clip's sound and subtitles to nowhere, so that errors come first.
+
+        Raises:
+            MediaError: a track cannot be written.
+        """
+        for writer in self._writers:
+            writer.try_tracks()
 
     def missing(self) -> list[Segment]:
         """Return the segments to edit and write, in order.

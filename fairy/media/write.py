@@ -29,6 +29,7 @@ from fairy.media.encoding.encode import (
     output_time_base,
     too_far_apart,
 )
+from fairy.media.encoding.rehearsal import Said, rehearse
 from fairy.media.folder import (
     IMAGE_SUFFIXES,
     OneImage,
@@ -151,11 +152,12 @@ class VideoWriter:
         # Next to the output, so that publishing is a rename within one file system.
         self._when_whole = when_whole
         self._part = part or beside(self._out, f".{os.getpid()}.part", hidden=True)
+        self._said = Said()
 
     def __enter__(self) -> VideoWriter:
         """Open the hidden file next to the output."""
         try:
-            with _errors_of(self._out):
+            with self._guarded():
                 self._sink = self._open()
         except BaseException:
             _remove(self._part)
@@ -186,6 +188,18 @@ class VideoWriter:
             ) from error
         finally:
             encoder.abandon()
+
+    def try_tracks(self) -> None:
+        """Copy and transcode the source's other tracks to nowhere, so that errors come first.
+
+        Raises:
+            MediaError: a track cannot be written.
+        """
+        encoding = self._encoding()
+        has_tracks = self._copy_tracks and self._info.stream_index is not None
+        if encoding is not None and has_tracks:
+            with self._guarded():
+                rehearse(self._info, encoding.container)
 
     def part_encoder(self) -> VideoEncoder:
         """Return an encoder whose packets can be passed to `copy`; requires `in_segments`."""
@@ -228,13 +242,13 @@ class VideoWriter:
                 f"frame is {image.dtype} {image.shape}: give uint8 of {self._shape}, "
                 "as the writer was told"
             )
-        with _errors_of(self._out):
+        with self._guarded():
             self._sink.write(image, pts, time_base, duration)
 
     def copy(self, packet: VideoPacket) -> None:
         """Add a packet from another encoder with the same settings (`encoding.segments`)."""
         assert isinstance(self._sink, VideoEncoder)
-        with _errors_of(self._out):
+        with self._guarded():
             self._sink.copy(packet)
 
     def __exit__(
@@ -246,7 +260,7 @@ class VideoWriter:
         """Publish the file, or remove the partial one if the block raised an exception."""
         try:
             if kind is None:
-                with _errors_of(self._out):
+                with self._guarded():
                     self._sink.close()
                     self._when_whole(self._part)
                     _publish(self._part, self._out, self._overwrite)
@@ -256,6 +270,12 @@ class VideoWriter:
                     self._sink.abandon()
         finally:
             _remove(self._part)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn errors into one line, and log no warning twice."""
+        with _errors_of(self._out), self._said.once():
+            yield
 
 
 def write_video(

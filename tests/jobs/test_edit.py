@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -281,3 +282,22 @@ def test_damage_is_an_error_when_asked(
             clip("stress/invalid_nalu.mp4"), "snow", tmp_path / "out.mp4", config, pipeline=pipe
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_two_threads_share_a_pipeline(tmp_path: Path, pipe: FairyPipeline):
+    """Each result is what its edit gives alone."""
+    jobs = {"a": "make it snow", "b": "make it night"}
+    for seed, name in enumerate(jobs):
+        write_video(make_frames(3, 32, 48, seed=seed), tmp_path / f"{name}.mkv", fps=10)
+
+    def edit(name: str, into: str) -> np.ndarray:
+        out = tmp_path / f"{name}-{into}"
+        edit_video(tmp_path / f"{name}.mkv", jobs[name], out, TINY, pipeline=pipe)
+        return read_video(out)
+
+    alone = [edit(name, "alone") for name in jobs]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(edit, jobs, ["together"] * 2))
+    for one, other in zip(alone, together, strict=True):
+        assert_same_frames(one, other)
+    assert not np.array_equal(*alone)
