@@ -83,6 +83,8 @@ setup(
         ],
         "c2pa": ["c2pa-python>=0.38", "cryptography>=42"],
         "cluster": ["ray>=2.50"],
+        # Poses for --control; edges, lines and depth need nothing more
+        "control": ["controlnet-aux>=0.0.9"],
         "eval": ["jinja2", "kornia>=0.7", "matplotlib>=3.8", "scipy>=1.15"],
         "fp8": ["torchao>=0.18"],
         # Photos as phones write them

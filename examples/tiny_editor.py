@@ -174,6 +174,55 @@ def _sdxl(is_cosxl_edit: bool = False) -> Any:
     )
 
 
+def _controlnet() -> Any:
+    """Return a pipeline of Stable Diffusion 1.5's kind with one ControlNet."""
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        transformer_layers_per_block=(1, 2),
+        cross_attention_dim=8,
+        attention_head_dim=(1, 2),
+        norm_num_groups=4,
+        use_linear_projection=True,
+    )
+    return diffusers.StableDiffusionControlNetPipeline(
+        vae=_kl(4),
+        text_encoder=_clip_text(transformers.CLIPTextModel, 8),
+        tokenizer=_clip_tokenizer(),
+        unet=unet,
+        controlnet=_answering(
+            diffusers.ControlNetModel.from_unet(
+                unet, conditioning_embedding_out_channels=(4, 8, 8, 8)
+            )
+        ),
+        scheduler=diffusers.DDIMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            steps_offset=1,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _answering(controlnet: Any) -> Any:
+    """Return a ControlNet that answers to its picture; before training its last layers are zero."""
+    embedding = controlnet.controlnet_cond_embedding
+    nn.init.normal_(embedding.conv_out.weight, std=0.3)
+    for layer in (embedding.conv_in, *embedding.blocks):
+        with torch.no_grad():
+            layer.weight.mul_(4)
+    for layer in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
+        nn.init.normal_(layer.weight, std=0.3)
+    return controlnet
+
+
 def _kontext() -> Any:
     t5 = transformers.T5Config(
         vocab_size=300, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2
@@ -481,6 +530,7 @@ def _omnigen() -> Any:
 FAMILIES: dict[str, Callable[[], Any]] = {
     "sdxl": _sdxl,
     "cosxl": lambda: _sdxl(is_cosxl_edit=True),
+    "controlnet": _controlnet,
     "kontext": _kontext,
     "klein": _klein,
     "klein-base": lambda: _klein(is_distilled=False),

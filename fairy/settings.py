@@ -385,6 +385,18 @@ class Compute(Settings):
             paths=_lora_if_here,
         ),
     ] = ()
+    control: Annotated[
+        tuple[str, ...],
+        Option(
+            help="ControlNets for a Stable Diffusion 1.5 model: ip2p (edit by an instruction), "
+            "canny, depth, pose, lineart, each with a factor after a colon; several with commas; "
+            "canny=DIR for other weights.",
+            group=MODEL,
+            form="kinds with factors, as in ip2p,canny:0.5",
+            metavar="KIND[:SCALE],...",
+            unset="none",
+        ),
+    ] = ()
     quantize: Annotated[
         str | None,
         Option(

@@ -17,6 +17,7 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.editors.stock.editor import StockEditor
 from fairy.editors.stock.families import family_of
 from fairy.errors import SettingsError
+from fairy.models.controlnets import load_controlled, read_controls
 from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
@@ -35,6 +36,8 @@ def load_editor(settings: Compute) -> Editor:
         check_fp8(resolve_device(settings.device))
     if settings.compile:
         check_compile(resolve_device(settings.device))
+    if settings.control:
+        return _load_controlled(settings)
     pipeline = pipeline_config(settings.model)["_class_name"]
     if may_be_pix2pix(pipeline):
         return _load_own(settings)
@@ -58,12 +61,36 @@ def _load_own(settings: Compute) -> FairyPipeline:
     return pipe
 
 
-def _load_stock(settings: Compute, pipeline: str) -> StockEditor:
-    family = family_of(pipeline)
+def _load_controlled(settings: Compute) -> StockEditor:
+    _check_stock(settings)
+    controls = read_controls(settings.control)
+    if settings.quantize is not None:
+        raise SettingsError("quantize: not with --control; leave one of them out")
+    pipe = load_controlled(
+        settings.model,
+        controls,
+        device=settings.device,
+        dtype=settings.dtype,
+        offload=settings.offload,
+    )
+    steps = load_loras(pipe, settings.lora)
+    editor = StockEditor(pipe)
+    if settings.compile:
+        compile_unet(pipe.unet)
+    defaults = _defaults(editor.defaults, settings.model, steps)
+    return StockEditor(pipe, defaults=defaults, controls=controls)
+
+
+def _check_stock(settings: Compute) -> None:
     if settings.decoder is not None:
         raise SettingsError("decoder: for InstructPix2Pix models only; leave --decoder out")
     if settings.fp8:
         raise SettingsError("fp8: for InstructPix2Pix models only; use --quantize fp8")
+
+
+def _load_stock(settings: Compute, pipeline: str) -> StockEditor:
+    family = family_of(pipeline)
+    _check_stock(settings)
     pipe: Any = load_stock_pipeline(
         settings.model,
         pipeline,

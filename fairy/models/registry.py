@@ -261,5 +261,5 @@ def _check_type(name: str | Path, pipe: StableDiffusionInstructPix2PixPipeline) 
     if found != needed:
         raise ModelError(
             f"model {name}: its UNet has {found} input channels, but an InstructPix2Pix-type model "
-            f"has {needed}; use a model trained for editing by instruction"
+            f"has {needed}; use one trained for editing by instruction, or --control ip2p with this"
         )

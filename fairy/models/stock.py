@@ -70,8 +70,7 @@ def load_stock_pipeline(
     kwargs: dict[str, Any] = {DTYPE_KEYWORD: precision, "use_safetensors": True}
     if quantize is not None:
         kwargs["quantization_config"] = _quantization(quantize, denoiser, precision)
-    if offload is not None and where.type == "cpu":
-        raise SettingsError("offload: the weights are on the CPU already; leave it out")
+    check_offload(offload, where)
     source = find_model(name)
     bars = without_progress_bars() if isinstance(source, Path) else nullcontext()
     try:
@@ -82,6 +81,21 @@ def load_stock_pipeline(
     except (OSError, ValueError, ImportError, RuntimeError, NameError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise ModelError(f"model {name}: cannot be loaded ({first_line})") from error
+    return placed(pipe, where, offload)
+
+
+def check_offload(offload: str | None, where: torch.device) -> None:
+    """Refuse to offload weights to where they already are.
+
+    Raises:
+        SettingsError: the device is the CPU.
+    """
+    if offload is not None and where.type == "cpu":
+        raise SettingsError("offload: the weights are on the CPU already; leave it out")
+
+
+def placed(pipe: Any, where: torch.device, offload: str | None) -> Any:
+    """Return a pipeline on its device, or with diffusers' hooks that bring it there in parts."""
     if offload == "model":
         pipe.enable_model_cpu_offload(device=where)
     elif offload == "sequential":

@@ -88,6 +88,8 @@ def test_an_option_beats_the_quality_and_the_report_says_what_was_used(clip: Pat
     ("options", "words"),
     [
         (["--quality", "best"], "--quality 'best' is unknown: use exact, balanced, fast"),
+        (["--control", "edges"], "control 'edges' is unknown: use ip2p, canny, depth"),
+        (["--control", "canny:0.5"], "edits by itself (InstructPix2Pix) and takes no ControlNet"),
         (["--guidance-interval", "0.6", "0.2"], "--guidance-interval is 0.6 0.2: give two"),
         (
             ["--fp8"],

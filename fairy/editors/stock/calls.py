@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fairy.editors.finite import check_finite
+from fairy.editors.stock.control_images import ControlImages
 from fairy.editors.stock.families import Family
 from fairy.editors.stock.hooks import Run, counted_scheduler, running
 from fairy.media.colours import Image
@@ -37,6 +38,7 @@ class StockCall:
         guidance_scale: weight of the instruction.
         image_guidance_scale: weight of the source.
         negative_prompt: the family's default when empty.
+        control: makes what ControlNets see of the frames, in place of the frames.
         extra: further arguments of a Python caller, passed unchanged.
     """
 
@@ -48,6 +50,7 @@ class StockCall:
     guidance_scale: float
     image_guidance_scale: float
     negative_prompt: str = ""
+    control: ControlImages | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def arguments(self, pictures: Sequence[Image], references: Sequence[Image] = ()) -> Any:
@@ -82,6 +85,8 @@ class StockCall:
             given["negative_prompt"] = (
                 negative if len(pictures) == 1 else [negative] * len(pictures)
             )
+        if self.control is not None:
+            given |= self.control.arguments(pictures)
         return given | self.extra
 
     def _each(self, text: str, pictures: Sequence[Image]) -> str | list[str]:

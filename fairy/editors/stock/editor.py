@@ -25,6 +25,7 @@ from fairy.editors.batches import USABLE_FRACTION, EditMemory, free_bytes
 from fairy.editors.identity import identity_of
 from fairy.editors.stock.calls import StockCall
 from fairy.editors.stock.checks import check_begin
+from fairy.editors.stock.control_images import ControlImages
 from fairy.editors.stock.cost import cache_bytes, num_branches
 from fairy.editors.stock.families import family_of
 from fairy.editors.stock.hooks import attention_layers
@@ -32,6 +33,7 @@ from fairy.editors.stock.memory import StockShape, edit_memory
 from fairy.editors.stock.session import StockSession, Ways
 from fairy.editors.stock.sharing import AnchorSharing
 from fairy.models.blueprint import Blueprint
+from fairy.models.controlnets import Control
 from fairy.models.defaults import ModelDefaults
 from fairy.settings import EditConfig
 
@@ -43,6 +45,8 @@ class StockEditor:
         pipe: a pipeline of a class in `fairy.editors.stock.families`.
         defaults: settings used where an edit names none; the family's when None.
         extra: arguments that every call of the pipeline gets.
+        controls: the ControlNets of a pipeline that has some, in its order; those that see the
+            frame itself (ip2p) when empty.
 
     Attributes:
         pipe: the pipeline.
@@ -55,11 +59,13 @@ class StockEditor:
         *,
         defaults: ModelDefaults | None = None,
         extra: dict[str, Any] | None = None,
+        controls: Sequence[Control] = (),
     ) -> None:
         self.pipe, self.family = pipe, family_of(type(pipe).__name__)
         self.is_distilled = bool(pipe.config.get("is_distilled"))
         self._defaults = defaults or self.family.defaults(self.is_distilled)
         self._extra = extra or {}
+        self._control = ControlImages(controls, self.device) if controls else None
 
     @classmethod
     def from_pipe(cls, pipe: Any, **call_arguments: Any) -> StockEditor:
@@ -122,6 +128,7 @@ class StockEditor:
             guidance_scale=filled.guidance_scale,
             image_guidance_scale=filled.image_guidance_scale,
             negative_prompt=filled.negative_prompt,
+            control=self._control,
             extra=self._extra,
         )
         rope = self.family.rope

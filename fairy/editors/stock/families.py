@@ -188,6 +188,17 @@ def _with_tags(text: str, num_pictures: int) -> str:
 
 
 _TABLE = (
+    # With `--control`: its pictures are made from the frame
+    Family(
+        pipeline="StableDiffusionControlNetPipeline",
+        denoiser="unet",
+        tokens="all",
+        steps=20,
+        guidance=("guidance_scale", 7.5),
+        in_one_call=True,
+        grid=8,
+        batches=True,
+    ),
     Family(
         pipeline="StableDiffusionXLInstructPix2PixPipeline",
         denoiser="unet",

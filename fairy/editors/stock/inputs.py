@@ -126,18 +126,21 @@ def _joy_plus(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
     }
 
 
-def _sdxl(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
-    pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-    return {
+def _unet(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
+    inputs = {
         "sample": make(config.in_channels, size[0] // 8, size[1] // 8),
         "timestep": torch.zeros((), device=META),
         "encoder_hidden_states": make(UNET_TEXT, config.cross_attention_dim),
-        "added_cond_kwargs": {"text_embeds": make(pooled), "time_ids": make(6)},
     }
+    # Stable Diffusion XL
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        inputs["added_cond_kwargs"] = {"text_embeds": make(pooled), "time_ids": make(6)}
+    return inputs
 
 
 MAKERS: dict[str, Callable[[Any, tuple[int, int], Make], dict[str, Any]]] = {
-    "UNet2DConditionModel": _sdxl,
+    "UNet2DConditionModel": _unet,
     "FluxTransformer2DModel": _flux,
     "Flux2Transformer2DModel": _flux2,
     "QwenImageTransformer2DModel": _qwen,
