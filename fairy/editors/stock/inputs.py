@@ -127,7 +127,7 @@ def _joy_plus(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
 
 
 def _unet(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
-    inputs = {
+    inputs: dict[str, Any] = {
         "sample": make(config.in_channels, size[0] // 8, size[1] // 8),
         "timestep": torch.zeros((), device=META),
         "encoder_hidden_states": make(UNET_TEXT, config.cross_attention_dim),
