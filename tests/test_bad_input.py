@@ -114,7 +114,7 @@ def test_a_folder_with_a_broken_picture(run: Run):
     ("out", "words"),
     [
         ("clip.mp4", "would replace the clip to edit; give it another name"),
-        ("gone/out.mp4", "does not exist: make it first"),
+        ("text.mp4/out.mp4", "text.mp4 is a file, not a folder: use another name"),
         ("out.avi", "unknown container .avi: use .mp4"),
         ("out.png", "one picture, but the clip has 5 frames: use .mp4"),
         ("text.mp4", "already there: use --overwrite or another name"),
@@ -175,7 +175,7 @@ def test_outputs(run: Run, out: str, words: str):
         ("--video-stream -1", "streams count from 0"),
         ("--compare out.mp4", "give it another name"),
         ("--compare side.png", "one picture, but the clip has 5 frames"),
-        ("--compare gone/side.mp4", "make it first"),
+        ("--compare thesis.doc/side.mp4", "is a file, not a folder"),
         ("--report clip.mp4", "give it another name"),
         ("--report empty", "name a file, as in empty/report.json"),
         ("--report thesis.doc", "use --overwrite or another name"),

@@ -6,6 +6,7 @@ Tests: tests/analysis/test_track.py.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe
 from fairy.media.frames import to_model
+from fairy.media.names import make_folder_of
 from fairy.media.read import read_frame_at
 from fairy.media.write import check_new_file
 from fairy.settings import EditConfig
@@ -36,6 +38,10 @@ FIRST_SEED = 8_000_000
 NUM_FRAMES = 8
 RENDERED_SIZE = (128, 160)
 POINT_STEP_PX = 16
+# Share of the anchors' tokens; a map that is spread wider shows no place
+FLAT = 0.5
+
+logger = logging.getLogger(__name__)
 
 
 def track_point(
@@ -74,9 +80,17 @@ def track_point(
     maps = point_maps(load_model(config), frames, point, config, instruction)
     if not all_layers:
         maps = finest(maps)
+    for name, share in spread(maps).items():
+        if share > FLAT:
+            logger.warning(
+                "%s: the attention is flat: it takes as much room as %.0f %% of the anchors would, "
+                "if even; no place is found. Try another point, or a larger --size",
+                name, 100 * share,
+            )  # fmt: skip
     sheet = draw_point(
         frames[0], frames[1:], point, maps, frame_index=frame, anchor_indices=anchor_indices
     )
+    make_folder_of(out)
     PilImage.fromarray(sheet).save(out)
 
 
@@ -119,6 +133,18 @@ def finest(maps: dict[str, Tensor]) -> dict[str, Tensor]:
     most = max(one[0].numel() for one in maps.values())
     kept = [one for one in maps.values() if one[0].numel() == most]
     return {f"mean of the {len(kept)} finest layers": torch.stack(kept).mean(0)}
+
+
+def spread(maps: dict[str, Tensor]) -> dict[str, float]:
+    """Return over which share of the anchors' tokens each map (A,rows,columns) is spread, 0 to 1.
+
+    It is the exponential of the map's entropy over the number of tokens: 1 for a flat map.
+    """
+    shares = {}
+    for name, weights in maps.items():
+        normal = weights.flatten() / weights.sum()
+        shares[name] = float(torch.special.entr(normal).sum().exp()) / normal.numel()
+    return shares
 
 
 def measure_tracking(
@@ -200,7 +226,7 @@ def checked_png(out: str | Path, *, overwrite: bool, read: Collection[Path] = ()
 
     Raises:
         OutputExistsError: it exists, or is one of those that are `read`.
-        MediaError: no such folder.
+        MediaError: a file is in the place of its folder.
         SettingsError: not a PNG.
     """
     path = Path(out)
@@ -223,6 +249,7 @@ def _draw(accuracy: TrackingAccuracy, model: str, source: str, path: Path) -> No
     from fairy.analysis.tracking_figure import accuracy_figure
 
     title = f"Points found by attention to the anchors: {model}, {Path(source).name}"
+    make_folder_of(path)
     accuracy_figure({model: accuracy}, title).savefig(path, dpi=110)
 
 

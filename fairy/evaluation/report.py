@@ -22,7 +22,7 @@ from fairy.evaluation.measures import MEASURES
 from fairy.evaluation.pictures import ClipView
 from fairy.evaluation.properties import PROPERTIES
 from fairy.evaluation.results import Results
-from fairy.media.names import beside
+from fairy.media.names import beside, make_folder_of
 from fairy.media.write import check_new_file
 
 PAGE = Path(__file__).parent / "page"
@@ -35,7 +35,7 @@ def check_report(out: Path, *, overwrite: bool, read: Collection[Path] = ()) -> 
 
     Raises:
         SettingsError: the name does not end in .html.
-        MediaError: the folder does not exist.
+        MediaError: a file is in the place of the folder.
         OutputExistsError: the page, its JSON or its CSV exists and `overwrite` is False, or is one
             of the files in `read`.
     """
@@ -52,6 +52,7 @@ def report_paths(out: Path) -> list[Path]:
 
 def write_report(out: Path, results: Results, views: Sequence[ClipView]) -> None:
     """Write page, JSON and CSV into the same folder, each atomically."""
+    make_folder_of(out)
     contents = (render(results, views), results.to_json(), results.to_csv())
     for path, content in zip(report_paths(out), contents, strict=True):
         partial = beside(path, f".{os.getpid()}.part", hidden=True)

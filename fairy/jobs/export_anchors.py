@@ -17,6 +17,7 @@ from fairy.control.keyframes import LIST, digest, picture_name
 from fairy.errors import OutputExistsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.plan import choose_shots
+from fairy.media.names import make_folder_of
 from fairy.media.read import frames_at, probe
 from fairy.media.write import check_new_file
 from fairy.options import named_files
@@ -49,6 +50,7 @@ def export_anchors(
     shots, changes = choose_shots(info, config), Changes(config, info)
     anchors = select_shot_anchors(shots, config.num_anchors, config.anchor_indices, changes.changed)
     numbers = [number for of_shot in anchors for number in of_shot]
+    make_folder_of(out)
     with tempfile.TemporaryDirectory(prefix=".fairy-", dir=out.parent) as folder:
         part = Path(folder, "anchors")
         part.mkdir()

@@ -38,7 +38,13 @@ from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.signing import FileSigner, check_signable
-from fairy.media.write import check_holds, check_new_file, check_output, check_times
+from fairy.media.write import (
+    check_holds,
+    check_names,
+    check_new_file,
+    check_output,
+    check_times,
+)
 from fairy.options import named_files
 from fairy.settings import EditConfig, MediaConfig, RunOptions
 
@@ -220,6 +226,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
         if path is not None:
             check_holds(path, info.num_frames)
             check_times(path, info, config)
+            check_names(path, info)
     earlier = request.workspace.manifest()
     stretches = read_schedule(config.schedule, instruction, info)
     changes = Changes(config, info, stretches)

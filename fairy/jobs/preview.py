@@ -39,7 +39,7 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
-from fairy.media.names import beside
+from fairy.media.names import beside, make_folder_of
 from fairy.media.read import frames_at, probe
 from fairy.settings import EditConfig
 
@@ -191,6 +191,7 @@ def _draw(path: Path, indices: list[int], pairs: list[tuple[Image, Image]], text
         labels += [f"frames {', '.join(map(str, indices[some]))}", f"“{text}”"]
     info = PngInfo()
     info.add_text("Software", _MADE_BY)
+    make_folder_of(path)
     part = beside(path, ".fairy.part", hidden=True)
     with part.open("wb") as file:
         PilImage.fromarray(contact_sheet(rows, labels)).save(file, "PNG", pnginfo=info)

@@ -13,7 +13,7 @@ from pathlib import Path
 import fairy
 from fairy.control.schedule import Stretch
 from fairy.editors.base import UsedSettings
-from fairy.media.names import beside
+from fairy.media.names import beside, make_folder_of
 from fairy.media.shots import Shot
 from fairy.settings import EXACT, EditConfig
 from fairy.system import versions
@@ -120,6 +120,7 @@ class EditReport:
 
     def write(self, path: Path, when_whole: Callable[[Path], None] = lambda part: None) -> None:
         """Write the report to `path` atomically; `when_whole` is as for `VideoWriter`."""
+        make_folder_of(path)
         partial = beside(path, ".fairy.part", hidden=True)
         # File names may contain bytes that are not valid text
         partial.write_text(self.to_json(), encoding="utf-8", errors="backslashreplace")

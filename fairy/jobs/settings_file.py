@@ -19,16 +19,18 @@ def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) ->
     """Write all settings to `path`, unless the file already has exactly these.
 
     Raises:
-        MediaError: the folder does not exist.
+        MediaError: a file is in the place of the folder.
         OutputExistsError: the file has other contents, and `overwrite` is off.
     """
     # PyAV is slow to import, and `fairy --help` imports this file
+    from fairy.media.names import make_folder_of
     from fairy.media.write import check_new_file
 
     text = json.dumps(asdict(config), indent=2, ensure_ascii=False, default=str) + "\n"
     if path.is_file() and path.read_bytes() == text.encode():
         return
     check_new_file(path, overwrite=overwrite)
+    make_folder_of(path)
     path.write_text(text, encoding="utf-8")
 
 

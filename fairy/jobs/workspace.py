@@ -41,7 +41,7 @@ from fairy.errors import MediaError, SettingsError, WorkspaceInUseError
 from fairy.jobs.claims import Owner, may_live
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
-from fairy.media.names import beside
+from fairy.media.names import beside, missing_folders
 from fairy.system import NOT_SUPPORTED, can_lock, write_through
 
 logger = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ class Workspace:
         self._lock = FileLock(self.path / LOCK)
         self._roles: tuple[str, ...] = ("result",)
         self._joined_text: str | None = None
+        self._made: list[Path] = []
 
     def __enter__(self) -> Workspace:
         """Create the folder, lock it and delete unfinished and damaged parts.
@@ -96,7 +97,8 @@ class Workspace:
         """
         try:
             self._check_ours()
-            self.path.mkdir(exist_ok=True)
+            self._made = missing_folders(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MediaError(f"{self._out}: cannot be written: {error.strerror}") from error
         try:
@@ -150,6 +152,9 @@ class Workspace:
         # It may contain files of the user or of the next process.
         with suppress(OSError):
             self.path.rmdir()
+            # Those of an output that was not written
+            for folder in self._made:
+                folder.rmdir()
 
     @contextmanager
     def joined(self, manifest: Manifest) -> Iterator[Workspace]:

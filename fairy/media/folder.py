@@ -109,14 +109,27 @@ def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image
         yield image
 
 
+def png_name(name: str) -> str:
+    """Return a picture's name as a PNG.
+
+    >>> png_name("IMG_0042.jpg")
+    'IMG_0042.png'
+    """
+    return Path(name).with_suffix(".png").name
+
+
 class PngFolder:
-    """Writes frames as 000000.png, 000001.png, ...; timestamps are lost.
+    """Writes frames as PNGs; timestamps are lost.
 
     A manifest in the same folder lists the files, so that Fairy replaces only its own.
+
+    Args:
+        folder: the folder, which must not exist.
+        names: the source's pictures, whose names are kept; 000000.png, 000001.png, ... if empty.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
+        self._folder, self._names = folder, names
         self._hashes: dict[str, str] = {}
         folder.mkdir()
 
@@ -124,7 +137,8 @@ class PngFolder:
         """Write one frame uint8 (H,W,3)."""
         content = io.BytesIO()
         PilImage.fromarray(image).save(content, format="PNG")
-        name = f"{len(self._hashes):06d}.png"
+        number = len(self._hashes)
+        name = png_name(self._names[number]) if self._names else f"{number:06d}.png"
         (self._folder / name).write_bytes(content.getbuffer())
         self._hashes[name] = hashlib.sha256(content.getbuffer()).hexdigest()
 

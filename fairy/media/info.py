@@ -49,6 +49,7 @@ class VideoInfo:
         cut_s: start and end of the edited stretch, in seconds of the file; None: the whole clip.
             If set, frame times count from the start of the stretch.
         notes: what reading changes, such as "interlaced: made into whole pictures".
+        image_names: names of the images, one a frame; empty for a video.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class VideoInfo:
     longest_step_s: Fraction = Fraction(0)
     cut_s: tuple[Fraction, Fraction] | None = None
     notes: tuple[str, ...] = ()
+    image_names: tuple[str, ...] = ()
 
     @property
     def color_range(self) -> str:

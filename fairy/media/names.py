@@ -73,6 +73,25 @@ def beside(path: Path, ending: str, *, hidden: bool = False) -> Path:
     return path.with_name(name)
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """Return the folders above `path` that do not exist, the innermost first."""
+    return [folder for folder in path.parents if not os.path.exists(folder)]
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder that `path` is in, and those above it.
+
+    Raises:
+        MediaError: that is not possible.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(
+            f"{path}: the folder {path.parent} cannot be made: {error.strerror}"
+        ) from error
+
+
 def is_left_by_others(path: Path) -> bool:
     """Return whether a file manager created the file, such as `.DS_Store` or `._clip.png`."""
     return path.name.lower() in _LEFT_BY_OTHERS or path.name.startswith("._")

@@ -162,10 +162,11 @@ def _read_images(images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
 
 
 def _probe_images(path: Path, images: list[Path], media: MediaConfig) -> VideoInfo:
-    num_frames = len(chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media))
+    part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
     height, width = next(read_images(images, [0])).shape[:2]
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
-    return still_info(path, num_frames, height, width, FOLDER_FPS, codec)
+    info = still_info(path, len(part), height, width, FOLDER_FPS, codec)
+    return replace(info, image_names=tuple(one.name for one in images[part.start : part.stop]))
 
 
 def _steady_times(num_frames: int) -> list[tuple[int, int]]:

@@ -35,10 +35,11 @@ from fairy.media.folder import (
     OneImage,
     PngFolder,
     check_folder,
+    png_name,
     replace_folder,
 )
 from fairy.media.info import VideoInfo, still_info
-from fairy.media.names import beside, is_same
+from fairy.media.names import beside, is_same, make_folder_of
 from fairy.media.python_frames import frame_rate, listed, picture, to_uint8
 from fairy.settings import MediaConfig
 
@@ -49,15 +50,16 @@ def check_new_file(path: Path, *, overwrite: bool, read: Collection[Path] = ()) 
     """Check that a file can be written; call it before any work is done.
 
     Raises:
-        MediaError: its folder does not exist.
+        MediaError: a file is in the place of a folder. Missing folders are made when it is written.
         OutputExistsError: the file exists and `overwrite` is False, or it is one of the files in
             `read`, possibly under another name.
     """
     for other in read:
         if is_same(path, other):
             raise OutputExistsError(f"{path}: would replace what is read; use another name")
-    if not path.parent.is_dir():
-        raise MediaError(f"{path}: the folder {path.parent} does not exist: make it first")
+    nearest = next(folder for folder in (*path.parents, path) if os.path.exists(folder))
+    if nearest != path and not nearest.is_dir():
+        raise MediaError(f"{path}: {nearest} is a file, not a folder: use another name")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path}: already there: use --overwrite or another name")
 
@@ -69,7 +71,7 @@ def check_output(
 
     Raises:
         OutputExistsError: it exists, and `overwrite` is False or it is not a folder of PNGs.
-        MediaError: its folder is missing, or its suffix is not a supported container.
+        MediaError: it cannot be in its folder, or its suffix is not a supported container.
     """
     out = Path(out)
     check_new_file(out, overwrite=True)
@@ -103,6 +105,24 @@ def check_holds(out: str | Path, num_frames: int) -> None:
             f"{out}: one picture, but the clip has {num_frames} frames: use "
             f"{', '.join(CONTAINERS)}, or a name without suffix for a folder of PNGs"
         )
+
+
+def check_names(out: str | Path, info: VideoInfo) -> None:
+    """Refuse two pictures of a folder that would get the same name in the folder `out`.
+
+    Raises:
+        MediaError: the message names both.
+    """
+    out = Path(out)
+    if (out.suffix and not out.is_dir()) or not info.image_names:
+        return
+    taken: dict[str, str] = {}
+    for name in info.image_names:
+        other = taken.setdefault(png_name(name).casefold(), name)
+        if other is not name:
+            raise MediaError(
+                f"{out}: {other} and {name} would both be {png_name(name)}: rename one of them"
+            )
 
 
 def check_times(out: str | Path, info: VideoInfo, media: MediaConfig | None = None) -> None:
@@ -155,7 +175,8 @@ class VideoWriter:
         self._said = Said()
 
     def __enter__(self) -> VideoWriter:
-        """Open the hidden file next to the output."""
+        """Open the hidden file next to the output, in a folder that is made if it is missing."""
+        make_folder_of(self._out)
         try:
             with self._guarded():
                 self._sink = self._open()
@@ -218,7 +239,7 @@ class VideoWriter:
             logger.warning("%s: pictures hold no sound; left out", self._out)
         if self._out.suffix and not self._out.is_dir():
             return OneImage(self._part, self._out.suffix)
-        return PngFolder(self._part)
+        return PngFolder(self._part, self._info.image_names)
 
     def _encoding(self) -> Encoding | None:
         """Return the encoding of a video file, or None for pictures."""

@@ -19,7 +19,7 @@ class KnownModel:
     Attributes:
         name: "mini" or a hub id.
         what: what it is, in a few words.
-        licence: of its weights.
+        licence: of its weights, as its authors' repository or model card says.
         download_gb: size of the download; 0 for what is bundled.
         memory: memory that an edit needs, as `fairy doctor --plan` computes it.
         steps: denoising steps by default.
@@ -45,7 +45,7 @@ KNOWN = (
     KnownModel(
         name="timbrooks/instruct-pix2pix",
         what="InstructPix2Pix: free language, 512 px, best on a GPU",
-        licence="MIT",
+        licence="MIT; derived from Stable Diffusion, whose CreativeML Open RAIL-M applies too",
         download_gb=5.5,
         memory="fairy doctor --plan 1280x720 --model sd15",
         steps="10",

@@ -23,7 +23,14 @@ from fairy.models.defaults import (
     edits_by_likeness,
     unknown_words,
 )
-from fairy.models.synonyms import EMPTY_WORDS, ENDINGS, NEGATIONS, SHORT_NEGATIONS, SYNONYMS
+from fairy.models.synonyms import (
+    EMPTY_WORDS,
+    ENDINGS,
+    NEGATIONS,
+    RELATED,
+    SHORT_NEGATIONS,
+    SYNONYMS,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +42,7 @@ MIN_SWAPPED_LETTERS = 6
 MIN_LETTERS_OF_TWO_TYPOS = 9
 NUM_NEAREST = 3
 # Of `difflib`, below which two words have nothing to do with each other
-MIN_RATIO = 0.65
+MIN_RATIO = 0.8
 LIST_COMMAND = "`fairy models mini` lists all"
 
 
@@ -134,24 +141,34 @@ def split_edits(text: str, edits: Collection[KnownEdit]) -> tuple[str, ...]:
 
 
 def nearest_instructions(text: str, defaults: ModelDefaults) -> list[str]:
-    """Return the examples of the edits that are nearest to `text`, the nearest first."""
+    """Return the examples of the edits that are nearest to `text`, the nearest first.
+
+    Near is an edit that shares a word with it, is related to it by meaning (`RELATED`), or has a
+    word that is spelled almost alike; the list is empty if there is none. Of a model that lists no
+    edits, these are its first examples.
+    """
     if not defaults.edits:
         return list(defaults.instructions[:NUM_NEAREST])
-    likeness = {edit.name: score for edit, score in edits_by_likeness(text, defaults.edits, 0.0)}
+    # "add a hat" is not like "add fog"
+    said = [word for word in words_of(text) if word not in COMMON_WORDS | EMPTY_WORDS | {"add"}]
+    alike = edits_by_likeness(" ".join(said), defaults.edits, 0.0)
+    likeness = {edit.name: score for edit, score in alike}
+    related = [name for word in said for name in RELATED.get(word, ())]
 
     def score(edit: KnownEdit) -> float:
-        others = [word for phrase in edit.phrases for word in words_of(phrase)]
+        others = {word for phrase in edit.phrases for word in words_of(phrase)}
         ratios = [
             difflib.SequenceMatcher(None, word, other).ratio()
-            for word in words_of(text)
-            if word not in COMMON_WORDS | EMPTY_WORDS
-            for other in set(others) - COMMON_WORDS - EMPTY_WORDS
+            for word in said
+            for other in others - COMMON_WORDS - EMPTY_WORDS
+            if min(len(word), len(other)) >= MIN_TYPO_LETTERS
         ]
         closest = max(ratios, default=0.0)
-        return likeness.get(edit.name, 0.0) + (closest if closest >= MIN_RATIO else 0.0)
+        meant = 1 / (1 + related.index(edit.name)) if edit.name in related else 0.0
+        return likeness.get(edit.name, 0.0) + meant + (closest if closest >= MIN_RATIO else 0.0)
 
     ranked = sorted(defaults.edits, key=score, reverse=True)
-    return [edit.instruction for edit in ranked[:NUM_NEAREST]]
+    return [edit.instruction for edit in ranked[:NUM_NEAREST] if score(edit) > 0]
 
 
 def _refuse_negation(text: str, read: str, defaults: ModelDefaults) -> None:
@@ -177,7 +194,13 @@ def _refuse_unknown(text: str, read: str, defaults: ModelDefaults) -> None:
     what = f"does not know {', '.join(map(repr, unknown))}"
     if not unknown:
         what = f"has learnt no edit like {text!r}"
-    advice = f"did you mean {_quoted(nearest)}? {LIST_COMMAND}" if nearest else _example(defaults)
+    if nearest:
+        advice = f"did you mean {_quoted(nearest)}? {LIST_COMMAND}"
+    elif defaults.edits:
+        names = ", ".join(edit.name.replace("_", " ") for edit in defaults.edits)
+        advice = f"nothing it can do is like that: it knows {names}; {LIST_COMMAND}"
+    else:
+        advice = _example(defaults)
     raise InstructionError(f"the model {what}; {advice}; --force tries anyway")
 
 

@@ -72,6 +72,46 @@ SYNONYMS: dict[str, str] = {
     "rectangle": "square",
     "disc": "circle",
 }
+# Words of what no edit does, and the edits that come nearest by meaning, by their names
+RELATED: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("gogh", "monet", "picasso", "oil", "watercolor", "watercolour", "acrylic", "mosaic"),
+        ("paint_by_numbers", "poster", "comic"),
+    ),
+    **dict.fromkeys(
+        ("charcoal", "ink", "sketchy", "crayon", "etching", "doodle"),
+        ("pencil_sketch", "comic", "blueprint"),
+    ),
+    **dict.fromkeys(
+        ("ghibli", "disney", "pixar", "simpsons", "animated", "animation", "illustration"),
+        ("comic", "poster", "pop_art"),
+    ),
+    **dict.fromkeys(("lego", "minecraft", "voxel", "nintendo"), ("pixel_art",)),
+    **dict.fromkeys(
+        ("rain", "rainy", "raining", "storm", "stormy", "cloudy", "clouds", "overcast"),
+        ("fog", "winter", "night"),
+    ),
+    **dict.fromkeys(("ice", "icy", "frozen", "frost", "christmas", "arctic"), ("winter",)),
+    **dict.fromkeys(("smoke", "smoky", "dust", "underwater", "mystic", "spooky"), ("fog", "night")),
+    **dict.fromkeys(("horror", "gloomy", "stars", "starry", "moody"), ("night", "fog")),
+    **dict.fromkeys(
+        ("gold", "autumn", "fall", "summer", "desert", "fire", "cozy", "mars"),
+        ("sunset", "warm_film", "sepia"),
+    ),
+    **dict.fromkeys(
+        ("1920s", "1950s", "1970s", "ancient", "antique", "western"),
+        ("sepia", "warm_film", "black_and_white"),
+    ),
+    **dict.fromkeys(
+        ("matrix", "futuristic", "robot", "robotic", "tron", "hologram", "laser"),
+        ("neon", "thermal", "stage_light"),
+    ),
+    **dict.fromkeys(("concert", "party", "club", "spotlight"), ("stage_light", "neon")),
+    **dict.fromkeys(("psychedelic", "rainbow"), ("other_hues", "pop_art")),
+    **dict.fromkeys(("statue", "marble", "metal", "bronze", "clay"), ("emboss",)),
+    **dict.fromkeys(("xray", "x-ray"), ("negative", "thermal")),
+    **dict.fromkeys(("noir", "silent"), ("black_and_white", "high_contrast")),
+}
 # Endings that change a word's form, not its meaning
 ENDINGS = ("iest", "ier", "ing", "ish", "like", "ed", "es", "er", "ly", "s", "y", "d", "e")
 NEGATIONS = frozenset(("not", "never", "dont", "doesnt", "isnt", "cannot", "cant"))

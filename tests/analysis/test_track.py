@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from fairy.analysis.track import measure_tracking, track_point, tracked_clips
+from fairy.analysis.track import measure_tracking, spread, track_point, tracked_clips
 from fairy.cli.app import app
 from fairy.errors import OutputExistsError, SettingsError
 from fairy.media.write import write_video
@@ -37,6 +38,19 @@ def test_picture_has_a_column_for_the_frame_and_each_anchor(clip, config, tmp_pa
     width, height = Image.open(tmp_path / "point.png").size
     # Cells of 341 x 256 px and the gaps between
     assert 3 * 341 < width < 3.3 * 341 and 256 < height < 1.5 * 256
+
+
+def test_a_flat_map_is_spread_over_all_tokens_and_a_peak_over_one():
+    peak = torch.zeros(2, 4, 5)
+    peak[1, 2, 3] = 0.7
+    assert spread({"flat": torch.full((2, 4, 5), 0.01)})["flat"] == pytest.approx(1)
+    assert spread({"peak": peak})["peak"] == pytest.approx(1 / 40)
+
+
+def test_a_flat_map_is_said(clip, config, tmp_path, caplog):
+    # The random weights of the tiny model look everywhere
+    track_point(clip, (30, 20), tmp_path / "point.png", config)
+    assert "the attention is flat" in caplog.text
 
 
 def test_every_layer_gets_its_row(clip, config, tmp_path):

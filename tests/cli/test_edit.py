@@ -186,9 +186,17 @@ def test_overwrite_replaces(clip: Path, edit: Edit):
     assert probe(out).num_frames == NUM_FRAMES
 
 
-def test_output_folder_missing(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.parent / "gone" / "out.mp4")
-    assert_refused(result, "does not exist: make it first", clip.parent, {"clip.mp4"})
+def test_missing_folders_are_made(clip: Path, edit: Edit):
+    out, report = clip.parent / "a" / "b" / "out.mp4", clip.parent / "c" / "report.json"
+    assert edit(clip, "make it snow", out, "--report", report).exit_code == 0
+    assert probe(out).num_frames == NUM_FRAMES
+    assert report.is_file()
+    assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+
+
+def test_no_folder_is_left_of_an_edit_that_is_refused(clip: Path, edit: Edit):
+    result = edit(clip, "make it snow", clip.parent / "a" / "b" / "out.mp4", "--device", "cuda:99")
+    assert_refused(result, "cuda:99", clip.parent, {"clip.mp4"})
 
 
 def test_unknown_container(clip: Path, edit: Edit):

@@ -71,9 +71,10 @@ def test_report_is_not_replaced_unasked(clip: Path):
     assert report.read_text() == "mine"
 
 
-def test_report_needs_its_folder(clip: Path):
-    report = clip.parent / "missing" / "report.json"
-    with pytest.raises(FairyError, match="does not exist: make it first"):
+def test_report_is_not_put_into_a_file(clip: Path):
+    (clip.parent / "notes.txt").touch()
+    report = clip.parent / "notes.txt" / "report.json"
+    with pytest.raises(FairyError, match="is a file, not a folder"):
         plan_edit(
             EditRequest.of(clip, "snow", clip.with_name("out.mp4"), EditConfig(), report=report)
         )

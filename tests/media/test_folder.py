@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from fairy.errors import MediaError
-from fairy.media import probe, read_frame_at, read_frames, read_video
+from fairy.media import VideoWriter, probe, read_frame_at, read_frames, read_video
+from fairy.media.write import check_names
+from fairy.settings import MediaConfig
 
 
 def make_folder(folder, names, size=(8, 6)):
@@ -111,3 +113,36 @@ def test_what_file_managers_leave_is_no_picture(tmp_path):
         (folder / name).write_bytes(b"not a picture")
     (folder / "c.png").mkdir()
     assert probe(folder).num_frames == 2
+
+
+def copy_of(source, out):
+    """Write the pictures of the folder `source` to the folder `out`."""
+    info = probe(source)
+    with VideoWriter(out, info=info, height=info.height, width=info.width) as writer:
+        for frame in read_frames(source):
+            writer.write(frame.image, frame.pts, frame.time_base)
+    return sorted(path.name for path in out.iterdir())
+
+
+def test_a_folder_of_pictures_keeps_their_names(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    make_folder(source, ["IMG_0042.jpg", "IMG_0043.webp", "b.v2.png"])
+    assert copy_of(source, tmp_path / "out") == [
+        ".fairy.json", "IMG_0042.png", "IMG_0043.png", "b.v2.png",
+    ]  # fmt: skip
+    # Each name has its own picture
+    assert np.array_equal(read_video(tmp_path / "out"), read_video(source))
+
+
+def test_the_names_are_those_of_the_stretch_that_is_read(tmp_path):
+    make_folder(tmp_path, ["a.png", "b.png", "c.png", "d.png"])
+    info = probe(tmp_path, MediaConfig(start_s=0.04, max_frames=2))
+    assert info.image_names == ("b.png", "c.png")
+
+
+def test_pictures_that_would_get_one_name_are_refused(tmp_path):
+    info = probe(make_folder(tmp_path, ["a.jpg", "b.png", "A.webp"]))
+    with pytest.raises(MediaError, match=r"A\.webp and a\.jpg|a\.jpg and A\.webp"):
+        check_names(tmp_path / "out", info)
+    check_names(tmp_path / "out.mp4", info)

@@ -8,8 +8,13 @@ import pytest
 
 from fairy.errors import InstructionError
 from fairy.models.defaults import ModelDefaults, model_defaults
-from fairy.models.instructions import read_instruction, with_known_words
+from fairy.models.instructions import (
+    nearest_instructions,
+    read_instruction,
+    with_known_words,
+)
 from fairy.models.registry import MINI
+from fairy.models.synonyms import RELATED
 
 DEFAULTS = model_defaults(MINI)
 
@@ -88,14 +93,42 @@ def test_what_not_to_do_is_refused(typed: str):
 @pytest.mark.parametrize(
     "typed", ["van gogh", "make it rain", "a wolf in the snow", "make it gold"]
 )
-def test_unknown_words_are_refused_with_three_near_edits(typed: str):
+def test_unknown_words_are_refused_with_near_edits(typed: str):
     with pytest.raises(InstructionError, match=r"does not know .*did you mean") as error:
         read(typed)
     message = str(error.value)
-    assert message.count('"') == 6
+    assert 2 <= message.count('"') <= 6
     assert "`fairy models mini` lists all; --force tries anyway" in message
     assert len(message) < 250
     assert read_instruction(typed, DEFAULTS, force=True) == (typed,)
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("in the style of van gogh", "paint it by numbers"),
+        ("a charcoal drawing", "make it a pencil sketch"),
+        ("let it rain", "add fog"),
+        ("make it lego", "make it pixel art"),
+        ("like in the matrix", "make it neon"),
+    ],
+)
+def test_suggestions_are_near_by_meaning(typed: str, nearest: str):
+    assert nearest_instructions(typed, DEFAULTS)[0] == nearest
+
+
+@pytest.mark.parametrize("typed", ["add a hat", "put sunglasses on her", "make it xyzzy"])
+def test_nothing_near_is_said_with_what_there_is(typed: str):
+    with pytest.raises(InstructionError, match=r"nothing it can do is like that.* night,") as error:
+        read(typed)
+    assert "did you mean" not in str(error.value)
+
+
+def test_related_words_are_unknown_and_their_edits_exist():
+    names = {edit.name for edit in DEFAULTS.edits}
+    for word, edits in RELATED.items():
+        assert names.issuperset(edits)
+        assert word not in DEFAULTS.words, word
 
 
 def test_the_nearest_edit_is_named_first():
