@@ -696,6 +696,16 @@ class Control(Settings):
             file="read",
         ),
     ] = None
+    blend: Annotated[
+        str | None,
+        Option(
+            help="Blend each instruction of --schedule in over the one before: frames (12) or "
+            "seconds (0.5s).",
+            group=WHERE,
+            metavar="TIME",
+            unset="at once",
+        ),
+    ] = None
     strength: Annotated[
         float,
         Option(
@@ -721,6 +731,10 @@ class Control(Settings):
         if unused and self.mask is None and self.region is None:
             raise SettingsError(
                 f"{unused[0]} shapes a mask, but there is none: give --mask or --region"
+            )
+        if self.blend is not None and self.schedule is None:
+            raise SettingsError(
+                f"blend {self.blend}: there is one instruction only: give more with --schedule"
             )
         if self.fade is not None and self.edit_from is None and self.edit_to is None:
             raise SettingsError(

@@ -1,6 +1,6 @@
 """The sheets of docs/control.md: five frames of a rendered clip, source and result.
 
-    python benchmarks/quality/control_sheets.py [--out docs/sheets]
+    python benchmarks/quality/control_sheets.py [--out docs/sheets] [--only mask]
 
 Key frames have a sheet of their own (`keyframes.py`).
 """
@@ -28,6 +28,8 @@ from fairy.synthetic.samplers import ClearSceneSampler
 
 NUM_FRAMES, SIZE = 9, (192, 256)
 SHOWN = (0, 2, 4, 6, 8)
+# Both instructions, and the frames in which they change
+SHOWN_OF = {"schedule": (1, 3, 4, 6, 7)}
 LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0"}
 
 
@@ -47,6 +49,8 @@ def write_clip(folder: Path) -> Path:
 def sheets(folder: Path) -> dict[str, dict[str, tuple[str, dict[str, object]]]]:
     """Return, for each sheet, an instruction and settings by the row's label."""
     night = "make it night"
+    schedule = folder / "schedule.json"
+    schedule.write_text('{"3": "make it sepia", "6": ""}')
     return {
         "mask": {
             "--mask": (night, {"mask": str(folder / "masks")}),
@@ -60,6 +64,13 @@ def sheets(folder: Path) -> dict[str, dict[str, tuple[str, dict[str, object]]]]:
         "part": {
             "--from 2 --to 8 --fade 2": (night, {"edit_from": "2", "edit_to": "8", "fade": "2"})
         },
+        "schedule": {
+            f"--schedule {schedule.read_text()}{label}": (
+                night,
+                {"schedule": schedule, "blend": blend},
+            )
+            for label, blend in (("", None), (" --blend 2", "2"))
+        },
         "strength": {
             f"--strength {strength}": (night, {"strength": strength})
             for strength in (0.3, 0.6, 1.0)
@@ -71,17 +82,21 @@ def main() -> None:
     """Edit and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/sheets"))
+    parser.add_argument("--only", help="the name of one sheet, as in mask")
     arguments = parser.parse_args()
     pipe = FairyPipeline.from_pretrained("mini")
     with tempfile.TemporaryDirectory() as name:
         clip = write_clip(Path(name))
         for sheet, edits in sheets(Path(name)).items():
-            rows, labels = [read_video(clip)[list(SHOWN)]], ["source"]
+            if arguments.only not in (None, sheet):
+                continue
+            shown = list(SHOWN_OF.get(sheet, SHOWN))
+            rows, labels = [read_video(clip)[shown]], ["source"]
             for number, (label, (instruction, settings)) in enumerate(edits.items()):
                 out = Path(name, f"{sheet}{number}.mkv")
                 config = EditConfig(shots="off", **LOSSLESS, **settings)  # type: ignore[arg-type]
                 edit_video(clip, instruction, out, config, pipeline=pipe)
-                rows.append(read_video(out)[list(SHOWN)])
+                rows.append(read_video(out)[shown])
                 labels.append(f"“{instruction}” {label}")
             drawn = contact_sheet([list(row) for row in rows], labels, cell_height=128)
             Image.fromarray(drawn).save(arguments.out / f"control_{sheet}.png", optimize=True)

@@ -6,7 +6,7 @@ puts both together. Tests: tests/control/test_changes.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Changes:
         config: the settings.
         clip: the clip.
         stretches: those of a schedule; where they have no text, nothing changes.
+        blended: the share of a stretch in frames in which it is blended in.
 
     Attributes:
         crop: the part of the frame that the model sees; all of it when None.
@@ -69,14 +70,18 @@ class Changes:
     """
 
     def __init__(
-        self, config: EditConfig, clip: VideoInfo, stretches: Sequence[Stretch] = ()
+        self,
+        config: EditConfig,
+        clip: VideoInfo,
+        stretches: Sequence[Stretch] = (),
+        blended: Mapping[int, float] | None = None,
     ) -> None:
         self._config, self._size = config, (clip.height, clip.width)
         self._region = None if config.region is None else _region(config.region, self._size)
         self._masks: Masks | None = None
         if config.mask is not None:
             self._masks = Masks(Path(config.mask), clip, invert=config.mask_invert)
-        self._amounts = _without(_amounts(config, clip), stretches)
+        self._amounts = _scheduled(_amounts(config, clip), stretches, blended or {})
         self.crop = crop_of(config, self._size)
         self.changed = tuple(self._changed())
         if not any(self.changed) and config.mask is None:
@@ -193,10 +198,18 @@ def _region(region: tuple[int, int, int, int], size: tuple[int, int]) -> Box:
     return box
 
 
-def _without(amounts: Sequence[float], stretches: Sequence[Stretch]) -> tuple[float, ...]:
-    """Return the amounts, 0 where a schedule has no text."""
-    left = {n for one in stretches if not one.text for n in range(one.first, one.end)}
-    return tuple(0.0 if n in left else amount for n, amount in enumerate(amounts))
+def _scheduled(
+    amounts: Sequence[float], stretches: Sequence[Stretch], blended: Mapping[int, float]
+) -> tuple[float, ...]:
+    """Return the amounts: 0 where a schedule has no text, fading in blends with such a stretch."""
+    left = list(amounts)
+    had_text = True
+    for stretch in stretches:
+        for n in range(stretch.first, stretch.end):
+            share = blended.get(n, 1.0)
+            left[n] *= share * bool(stretch.text) + (1 - share) * had_text
+        had_text = bool(stretch.text)
+    return tuple(left)
 
 
 def _amounts(config: EditConfig, clip: VideoInfo) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fairy.control.times import frame_of
+from fairy.control.times import frame_of, frames_in
 from fairy.errors import SettingsError
 from fairy.media.info import VideoInfo
 
@@ -62,6 +62,31 @@ def read_schedule(path: Path | None, instruction: str, clip: VideoInfo) -> tuple
     starts.setdefault(0, ("0", instruction, None))
     bounds = [*sorted(starts), clip.num_frames]
     return tuple(Stretch(first, end, *starts[first][1:]) for first, end in pairwise(bounds))
+
+
+def blended_frames(
+    blend: str | None, stretches: Sequence[Stretch], clip: VideoInfo
+) -> dict[int, float]:
+    """Return the frames in which a stretch is blended in, and the share that it has in each.
+
+    Args:
+        blend: the length of a blend, as in `frames_in`; None for cuts.
+        stretches: those of the clip, in order.
+        clip: the clip.
+
+    Raises:
+        SettingsError: it is no length, or longer than a stretch.
+    """
+    length = 0 if blend is None else frames_in(blend, clip, "--blend")
+    shares: dict[int, float] = {}
+    for stretch in stretches[1:]:
+        if length > stretch.end - stretch.first:
+            raise SettingsError(
+                f"--blend {blend} is {length} frames, but the instruction at frame "
+                f"{stretch.first} holds for {stretch.end - stretch.first}: use a shorter one"
+            )
+        shares |= {stretch.first + n: (n + 1) / (length + 1) for n in range(length)}
+    return shares
 
 
 def split_shots(

@@ -19,7 +19,7 @@ from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
 from fairy.control.inputs import control_inputs
 from fairy.control.keyframes import KeyFrames
-from fairy.control.schedule import Stretch, read_schedule, split_shots
+from fairy.control.schedule import Stretch, blended_frames, read_schedule, split_shots
 from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.manifest import (
@@ -159,6 +159,7 @@ class EditPlan:
         shots: frames between two cuts: (first, frame after the last), without a gap.
         anchors: the anchor frames of each shot, sorted; none where nothing changes.
         stretches: which instruction holds where; shots are cut at their beginnings.
+        blended: frames in which a stretch is blended in, and its share in each.
         changes: which parts of which frames may change.
         keyframes: frames that a person edited, which are anchors.
         earlier: the manifest of an earlier run, if there is one.
@@ -169,6 +170,7 @@ class EditPlan:
     shots: tuple[Shot, ...]
     anchors: tuple[tuple[int, ...], ...]
     stretches: tuple[Stretch, ...]
+    blended: Mapping[int, float]
     changes: Changes
     keyframes: KeyFrames
     earlier: Document | None = None
@@ -187,6 +189,24 @@ class EditPlan:
     def stretch_of(self, segment: Segment) -> Stretch:
         """Return the stretch that a segment is in."""
         return next(one for one in self.stretches if one.first <= segment.first < one.end)
+
+    def text_of(self, segment: Segment) -> Stretch:
+        """Return the stretch whose instruction a segment is edited with.
+
+        It is the one before where a stretch without a text is blended in: that fades out.
+        """
+        number = self.stretches.index(self.stretch_of(segment))
+        return self.stretches[number if self.stretches[number].text else max(0, number - 1)]
+
+    def before(self, segment: Segment) -> Segment | None:
+        """Return a segment of the stretch that a segment's stretch is blended with.
+
+        None without a blend, and where a cut hides the change.
+        """
+        first = segment.shot[0]
+        if first not in self.blended or any(first == start for start, _ in self.shots):
+            return None
+        return next((one for one in self.segments if one.shot[1] == first and one.anchors), None)
 
     @property
     def anchor_indices(self) -> tuple[int, ...]:
@@ -229,7 +249,8 @@ def plan_edit(request: EditRequest) -> EditPlan:
             check_names(path, info)
     earlier = request.workspace.manifest()
     stretches = read_schedule(config.schedule, instruction, info)
-    changes = Changes(config, info, stretches)
+    blended = blended_frames(config.blend, stretches, info)
+    changes = Changes(config, info, stretches, blended)
     shots = choose_shots(info, config, earlier)
     keyframes = KeyFrames.of(config, info)
     anchors = _anchors(config, split_shots(shots, stretches), changes, keyframes)
@@ -239,6 +260,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
         shots=shots,
         anchors=anchors,
         stretches=stretches,
+        blended=blended,
         changes=changes,
         keyframes=keyframes,
         earlier=earlier,

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fairy.control.changes import Weight, crop_of, is_nothing
 from fairy.editors.base import Anchor, EditInput, Editor, EditSession, UsedSettings
+from fairy.editors.blend import BlendedSession
 from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
 from fairy.editors.timing import Stopwatch
@@ -178,6 +179,20 @@ class ClipJob:
             sources: an iterator whose next items are the anchors' pictures.
             keep_anchors: keep the anchors in the workspace for later sessions.
         """
+        session = self._begin(segment, sources, keep_anchors=keep_anchors)
+        before = self._plan.before(segment)
+        if before is None or not self._plan.stretch_of(segment).text:
+            return session
+
+        def begin_before() -> EditSession:
+            return self._begin(before, self.sources(before.anchors), keep_anchors=keep_anchors)
+
+        return BlendedSession(session, begin_before, self._plan.blended)
+
+    def _begin(
+        self, segment: Segment, sources: Iterator[Picture], *, keep_anchors: bool
+    ) -> EditSession:
+        """Return the session of a segment's shot, without what it is blended with."""
         with self._watch("read"):
             pictures = list(islice(sources, len(segment.anchors)))
             weights = self._plan.changes.weights(segment.anchors)
@@ -187,7 +202,7 @@ class ClipJob:
             ]
         store = self._workspace.anchors(segment.shot[0])
         fresh = self._workspace.new_path("anchors", segment.shot[0])
-        stretch, config = self._plan.stretch_of(segment), self._config
+        stretch, config = self._plan.text_of(segment), self._config
         if stretch.strength is not None:
             config = replace(config, strength=stretch.strength)
         report_stage(self._progress, "anchors")
