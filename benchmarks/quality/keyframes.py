@@ -1,6 +1,6 @@
 """How far a person's edit reaches: one object recoloured by hand in K anchors of rendered clips.
 
-    python benchmarks/quality/keyframes.py [--clips 2] [--sheet docs/sheets/keyframes.png]
+    python benchmarks/quality/keyframes.py [--clips 1] [--sheet docs/sheets/keyframes.png]
 
 The exact target of every frame is known, as the clips are rendered. Frames 10, 30 and 60 away from
 the nearest key frame are compared with it where the target differs from the source. Ways: the
@@ -194,7 +194,7 @@ def draw(pipe: FairyPipeline, clip: Clip, path: Path) -> None:
 def main() -> None:
     """Measure, print the table, and draw the sheet where one is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=2)
+    parser.add_argument("--clips", type=int, default=1)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
