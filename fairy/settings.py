@@ -655,6 +655,18 @@ class Control(Settings):
             paths=_after_equals,
         ),
     ] = ()
+    ref: Annotated[
+        tuple[Path, ...],
+        Option(
+            help="A further picture for models that take several: the first is `image 1` in the "
+            "instruction. Repeatable.",
+            group=WHERE,
+            form="pictures",
+            metavar="PATH",
+            many=True,
+            unset="none",
+        ),
+    ] = ()
     edit_from: Annotated[
         str | None,
         Option(

@@ -16,5 +16,6 @@ def control_inputs(config: Control) -> dict[str, Path]:
     named = {"mask": config.mask, "keyframes": config.keyframes}
     named |= {"schedule": config.schedule}
     files = {name: Path(path) for name, path in named.items() if path is not None}
+    files |= {f"ref {number}": path for number, path in enumerate(config.ref, start=1)}
     pictures = named_pictures(config.keyframe)
     return files | {f"keyframe {number}": path for number, path in pictures.items()}

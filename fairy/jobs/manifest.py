@@ -44,6 +44,7 @@ _RESOLVED = (
     "mask",
     "keyframes",
     "keyframe",
+    "ref",
     "schedule",
 )
 # These are for people to read; the edit does not depend on them.

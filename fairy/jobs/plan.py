@@ -19,6 +19,7 @@ from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
 from fairy.control.inputs import control_inputs
 from fairy.control.keyframes import KeyFrames
+from fairy.control.references import check_references
 from fairy.control.schedule import Stretch, blended_frames, read_schedule, split_shots
 from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
@@ -249,6 +250,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
             check_names(path, info)
     earlier = request.workspace.manifest()
     stretches = read_schedule(config.schedule, instruction, info)
+    check_references(config, [one.text for one in stretches])
     blended = blended_frames(config.blend, stretches, info)
     changes = Changes(config, info, stretches, blended)
     shots = choose_shots(info, config, earlier)

@@ -88,6 +88,9 @@ def test_an_option_beats_the_quality_and_the_report_says_what_was_used(clip: Pat
     ("options", "words"),
     [
         (["--quality", "best"], "--quality 'best' is unknown: use exact, balanced, fast"),
+        (["--blend", "3"], "there is one instruction only: give more with --schedule"),
+        (["--ref", "gone.png"], "ref gone.png: no such file"),
+        (["--ref", "clip.mp4"], "no such file"),
         (["--control", "edges"], "control 'edges' is unknown: use ip2p, canny, depth"),
         (["--control", "canny:0.5"], "edits by itself (InstructPix2Pix) and takes no ControlNet"),
         (["--guidance-interval", "0.6", "0.2"], "--guidance-interval is 0.6 0.2: give two"),
@@ -354,3 +357,11 @@ def test_no_file_of_the_command_replaces_one_that_it_reads(clip: Path, edit: Edi
         result = edit(clip, "make it snow", clip.with_name("out.mp4"), *options, path)
         assert_refused(result, f"would replace {words}", clip.parent, {"clip.mp4", "s.json"})
     assert (clip.read_bytes(), settings.read_text()) == (before, '{"seed": 3}')
+
+
+def test_a_model_that_takes_no_references_says_so_and_writes_nothing(clip: Path, edit: Edit):
+    write_video(make_frames(1), clip.with_name("hat.png"))
+    options = ["--ref", clip.with_name("hat.png")]
+    result = edit(clip, "make it snow", clip.with_name("out.mp4"), *options)
+    kept = {"clip.mp4", "hat.png"}
+    assert_refused(result, "InstructPix2Pix models take one picture", clip.parent, kept)

@@ -7,6 +7,7 @@ scheduler, its sizes and its step count are its own. Tests: tests/editors/stock/
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class StockCall:
         image_guidance_scale: weight of the source.
         negative_prompt: the family's default when empty.
         control: makes what ControlNets see of the frames, in place of the frames.
+        references: pictures that every frame's call takes besides the frame.
         extra: further arguments of a Python caller, passed unchanged.
     """
 
@@ -51,6 +53,7 @@ class StockCall:
     image_guidance_scale: float
     negative_prompt: str = ""
     control: ControlImages | None = None
+    references: tuple[Image, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def arguments(self, pictures: Sequence[Image], references: Sequence[Image] = ()) -> Any:
@@ -60,6 +63,7 @@ class StockCall:
             pictures: the frames of the call; several only where the family batches.
             references: further pictures, for one frame.
         """
+        references = (*self.references, *references)
         family, (height, width) = self.family, self.size
         images = [PIL.Image.fromarray(picture) for picture in (*pictures, *references)]
         generators = [torch.Generator().manual_seed(self.seed) for _ in pictures]
@@ -152,6 +156,21 @@ class Texts:
             return self._kept[key]
 
         return remembered
+
+
+def numbered_after_frame(text: str, num_references: int) -> str:
+    """Return an instruction whose "image 1" is the first reference, as a pipeline counts pictures.
+
+    The frame is a pipeline's first picture.
+
+    >>> numbered_after_frame("put the hat of image 1 on her", 1)
+    'put the hat of image 2 on her'
+    """
+    if not num_references:
+        return text
+    return re.sub(
+        r"\b(image )(\d+)\b", lambda found: f"{found[1]}{int(found[2]) + 1}", text, flags=re.I
+    )
 
 
 def _nothing() -> None:

@@ -70,10 +70,12 @@ def _refused(editor: StockEditor, settings: EditConfig, num_anchors: int) -> Ite
     if settings.anchor_position != "same" and family.rope is None:
         position = settings.anchor_position
         yield f"anchor_position {position}: the attention of {name} has no positions"
-    if settings.anchors_as == "reference" and num_anchors > family.references:
-        several = (
-            f"at most {family.references} anchors" if family.references else "one picture only"
-        )
+    if len(settings.ref) > family.references:
+        most = f"at most {family.references}" if family.references else "none"
+        yield f"ref: {name} takes {most}; leave --ref out, or use another --model"
+    left = family.references - len(settings.ref)
+    if settings.anchors_as == "reference" and num_anchors > left:
+        several = f"at most {left} anchors" if left > 0 else "one picture only"
         yield f"anchors_as reference: {name} takes {several}; use --anchors-as attention"
     if settings.text_from == "anchor" and not family.text_sees_frame:
         yield f"text_from anchor: the text encoder of {name} sees no pictures; leave it out"

@@ -10,6 +10,7 @@ Tests: tests/editors/stock/test_editor.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from fairy.anchors.parts import attention_of_parts
 from fairy.editors.base import Anchor, EditorIdentity
 from fairy.editors.batches import USABLE_FRACTION, EditMemory, free_bytes
 from fairy.editors.identity import identity_of
-from fairy.editors.stock.calls import StockCall
+from fairy.editors.stock.calls import StockCall, numbered_after_frame
 from fairy.editors.stock.checks import check_begin
 from fairy.editors.stock.control_images import ControlImages
 from fairy.editors.stock.cost import cache_bytes, num_branches
@@ -32,10 +33,16 @@ from fairy.editors.stock.hooks import attention_layers
 from fairy.editors.stock.memory import StockShape, edit_memory
 from fairy.editors.stock.session import StockSession, Ways
 from fairy.editors.stock.sharing import AnchorSharing
+from fairy.media.colours import Image
+from fairy.media.frames import resize
+from fairy.media.read import read_frame_at
 from fairy.models.blueprint import Blueprint
 from fairy.models.controlnets import Control
 from fairy.models.defaults import ModelDefaults
 from fairy.settings import EditConfig
+
+# Every family takes pictures whose sides are multiples of it
+REFERENCE_GRID = 32
 
 
 class StockEditor:
@@ -121,7 +128,7 @@ class StockEditor:
         backend = choose_backend(filled.backend, device, self._head_dims())
         call = StockCall(
             family=self.family,
-            prompt=prompt,
+            prompt=numbered_after_frame(prompt, len(filled.ref)),
             size=size,
             steps=filled.num_inference_steps,
             seed=filled.seed,
@@ -129,6 +136,7 @@ class StockEditor:
             image_guidance_scale=filled.image_guidance_scale,
             negative_prompt=filled.negative_prompt,
             control=self._control,
+            references=tuple(_reference(path, size, self.family.least) for path in filled.ref),
             extra=self._extra,
         )
         rope = self.family.rope
@@ -210,3 +218,17 @@ class StockEditor:
         kind = "cpu" if device.type == "cpu" else "cuda"
         # Half of what is free: the rest is for activations
         return needed > free_bytes(device) * USABLE_FRACTION[kind] / 2
+
+
+def _reference(path: Path, size: tuple[int, int], least: int) -> Image:
+    """Return a picture in its own shape, with about as many pixels as a frame of (height, width).
+
+    Its sides are at least `least` pixels.
+    """
+    picture = read_frame_at(path, [0])[0].image
+    height, width = picture.shape[:2]
+    scale = math.sqrt(size[0] * size[1] / (height * width))
+    fewest = math.ceil(least / REFERENCE_GRID)
+    sides = (max(fewest, round(side * scale / REFERENCE_GRID)) for side in (height, width))
+    rows, columns = (side * REFERENCE_GRID for side in sides)
+    return resize(picture, (rows, columns))

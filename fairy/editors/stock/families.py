@@ -270,6 +270,7 @@ _TABLE = (
         image="input_images",
         image_list=True,
         wording=_with_tags,
+        references=3,
     ),
 )
 FAMILIES = {family.pipeline: family for family in _TABLE}

@@ -284,7 +284,11 @@ def _at_own_size(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tupl
         out, run = original(target_area, ratio), current()
         if run is None or target_area != OWN_AREA:
             return out
-        return (run.size[1], run.size[0], *out[2:])
+        height, width = run.size
+        if abs(ratio * height / width - 1) > 0.01:
+            # A reference picture keeps its shape, at a frame's area
+            return original(height * width, ratio)
+        return (width, height, *out[2:])
 
     return dimensions
 
