@@ -6,7 +6,7 @@
 #   make test-full                                20 kills of an edit instead of 4, and the slowest tests
 #   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
 #   make test-gpu                                 the tests that need a CUDA device
-#   make test-versions                            each Python here, lowest and newest libraries (five minutes)
+#   make test-versions                            each Python here, lowest and newest libraries (five minutes); part of CI
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
 #   make bench                                    how fast an edit is, on a CPU with `mini`
 #   make bench-gpu                                the same on a CUDA device (ten minutes); results as files
