@@ -36,6 +36,9 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	  rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,cluster,dev]"
+	@# Without torchvision, which it names and two of its kinds of models need: a torchvision that does
+	@# not match torch breaks diffusers
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps spandrel einops
 	@touch $(STAMP)
 
 demo: $(STAMP)

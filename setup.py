@@ -90,6 +90,8 @@ setup(
         # Photos as phones write them
         "heic": ["pillow-heif>=0.18"],
         "lora": ["peft>=0.17"],
+        # Super-resolution models of many kinds. It brings torchvision, which must match torch
+        "upscale": ["spandrel>=0.4.1"],
         "quantize": ["bitsandbytes>=0.46", "torchao>=0.18"],
         "dev": [
             "build",

@@ -10,6 +10,7 @@ Tests: tests/test_settings.py.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from fairy.options import Option, Settings, checked
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 POSITIONS = ("same", "shift", "source", "damp")
+# Enlarging by --upscale without a model
+PLAIN_UPSCALE = "[234]x"
 ENLARGERS = ("guided", "bicubic", "lanczos", "none")
 CODECS = ("h264", "hevc", "vp9", "av1", "prores", "ffv1")
 # Timesteps that diffusion models of this class are trained with
@@ -58,6 +61,11 @@ def _lora_if_here(lora: str) -> Iterator[Path]:
     """Yield the file of FILE or FILE:SCALE."""
     yield from _if_here(lora)
     yield from _if_here(lora.rpartition(":")[0])
+
+
+def _upscaling_model(upscale: str) -> Iterator[Path]:
+    if not re.fullmatch(PLAIN_UPSCALE, upscale):
+        yield Path(upscale)
 
 
 def _shots_file(shots: str) -> Iterator[Path]:
@@ -515,6 +523,31 @@ class MediaConfig(Settings):
             choices=ENLARGERS,
         ),
     ] = "guided"
+    upscale: Annotated[
+        str | None,
+        Option(
+            help="Enlarge the finished frames further: 2x, 3x or 4x (Lanczos), or by a model's "
+            "file, as RealESRGAN.pth (needs the extra [upscale]).",
+            group=OUTPUT,
+            unset="off",
+            metavar="MODEL.pth|2x",
+            file="read",
+            paths=_upscaling_model,
+        ),
+    ] = None
+    interpolate: Annotated[
+        int | None,
+        Option(
+            help="2 doubles the frame rate: a frame half-way between each two, but not across "
+            "cuts.",
+            group=OUTPUT,
+            min=2,
+            max=2,
+            allowed="2 is the only factor",
+            unset="off",
+            metavar="2",
+        ),
+    ] = None
     codec: Annotated[
         str | None,
         Option(help="Video codec.", group=OUTPUT, choices=CODECS, unset="by OUT's name"),

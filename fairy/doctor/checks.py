@@ -21,7 +21,12 @@ from fairy.media.encoding.codecs import CODECS, CONTAINERS, check_support
 from fairy.models.registry import MINI
 from fairy.system import GIB, versions
 
-EXTRAS = {"train": ("accelerate", "kornia", "yaml"), "lora": ("peft",), "c2pa": ("c2pa",)}
+EXTRAS = {
+    "train": ("accelerate", "kornia", "yaml"),
+    "lora": ("peft",),
+    "c2pa": ("c2pa",),
+    "upscale": ("spandrel",),
+}
 
 
 @dataclass(frozen=True)

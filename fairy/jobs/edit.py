@@ -35,6 +35,7 @@ from fairy.jobs.segment import ClipJob, model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
+from fairy.media.upscale import load_upscaler
 from fairy.media.write import VideoWriter, write_video
 from fairy.models.instructions import read_instruction
 from fairy.models.registry import resolve_device
@@ -248,7 +249,10 @@ def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspa
     comment = None
     if request.config.provenance:
         comment = provenance(request.instruction, request.config, plan.stretches)
-    return ClipOutputs(plan, size, comment, workspace)
+    upscaler = None
+    if request.config.upscale is not None:
+        upscaler = load_upscaler(request.config.upscale, resolve_device(request.config.device))
+    return ClipOutputs(plan, size, comment, workspace, upscaler)
 
 
 def save_masks(plan: EditPlan, workspace: Workspace) -> None:
@@ -322,7 +326,7 @@ def make_report(
         settings=request.config,
         used=used,
         num_frames=info.num_frames,
-        num_frames_out=info.num_frames,
+        num_frames_out=info.num_frames * (request.config.interpolate or 1),
         fps=str(info.fps),
         size=outputs.size,
         seconds=rounded(watch.seconds() | {"total": watch.total_s}),

@@ -1,13 +1,14 @@
 """Write an edit's clips: the result and, if requested, source and result side by side.
 
 Segments are encoded into the job's workspace and joined at the end without re-encoding. GIFs and
-PNGs cannot be joined, so they are written in one pass over the clip; until then their edited
-frames stay in the workspace. Shapes: images uint8 (H,W,3).
+PNGs cannot be joined, nor clips with added in-between frames: they are written in one pass over the
+clip, and until then their edited frames stay in the workspace. Shapes: images uint8 (H,W,3).
 Tests: tests/jobs/test_outputs.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +25,10 @@ from fairy.media.contact_sheet import side_by_side
 from fairy.media.encoding.segments import SegmentWriter, join_packets
 from fairy.media.enlarge import enlarge
 from fairy.media.frames import resize
-from fairy.media.info import Frame
+from fairy.media.info import Frame, VideoInfo
+from fairy.media.interpolate import FrameDoubler, TimedImage, doubled
 from fairy.media.threads import WriteBehind
+from fairy.media.upscale import Upscaler, upscaled
 from fairy.media.write import VideoWriter
 
 
@@ -75,9 +78,10 @@ class ClipOutputs:
 
     Args:
         plan: the edit.
-        size: (height, width) of the result.
+        size: (height, width) of the finished frames, before `upscaler` enlarges them.
         comment: how the files were made, for their metadata; None for no comment.
         workspace: folder of the segments.
+        upscaler: enlarges the finished frames, if asked for.
 
     Attributes:
         size: (height, width) of the result.
@@ -86,13 +90,19 @@ class ClipOutputs:
     """
 
     def __init__(
-        self, plan: EditPlan, size: tuple[int, int], comment: str | None, workspace: Workspace
+        self,
+        plan: EditPlan,
+        size: tuple[int, int],
+        comment: str | None,
+        workspace: Workspace,
+        upscaler: Upscaler | None = None,
     ) -> None:
-        self._plan, self.size, self._comment = plan, size, comment
-        self._workspace = workspace
+        self._plan, self._finished_size, self._comment = plan, size, comment
+        self._workspace, self._upscaler = workspace, upscaler
+        self.size = size if upscaler is None else upscaled(size, upscaler.factor)
         self._sign = signature(plan)
         self._encoder, self._encoded_s = WriteBehind(self._encode), 0.0
-        writers = {"result": self._writer("result", size)}
+        writers = {"result": self._writer("result", self.size)}
         config, in_compare = plan.request.config, plan.request.compare is not None
         self._enlarger = config.enlarge
         self._crop = plan.changes.crop
@@ -102,17 +112,20 @@ class ClipOutputs:
             blank = np.zeros((plan.info.height, plan.info.width, 3), np.uint8)
             height, width, _ = self._pair(blank, resize(blank, size)).shape
             writers["compare"] = self._writer("compare", (height, width))
-        self.in_segments = all(writer.in_segments for writer in writers.values())
+        joinable = all(writer.in_segments for writer in writers.values())
+        self.in_segments = joinable and config.interpolate is None
         for writer in writers.values():
             if writer.in_segments:
                 writer.try_encoder()
         self._writers = tuple(writers.values())
-        self._outputs = {
+        self._outputs: dict[str, SegmentedOutput | WholeOutput] = {
             role: SegmentedOutput(role, writer, workspace)
             if self.in_segments
             else WholeOutput(writer)
             for role, writer in writers.items()
         }
+        if config.interpolate is not None:
+            self._outputs["result"] = InterpolatedOutput(writers["result"], plan.info)
 
     def try_tracks(self) -> None:
         """Copy and transcode the clip's sound and subtitles to nowhere, so that errors come first.
@@ -194,11 +207,13 @@ class ClipOutputs:
             frame.image,
             edited,
             weight,
-            self.size,
+            self._finished_size,
             method=self._enlarger,
             crop=self._crop,
             by_hand=self._plan.keyframes.picture(index),
         )
+        if self._upscaler is not None:
+            image = self._upscaler(image)
         self._outputs["result"].write(segment, frame, image)
         if "compare" in self._outputs:
             self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
@@ -222,6 +237,7 @@ class ClipOutputs:
         request = self._plan.request
         path = request.out if role == "result" else request.compare
         assert path is not None
+        interpolated = role == "result" and request.config.interpolate is not None
 
         def when_whole(part: Path) -> None:
             self._sign(part, path)
@@ -229,7 +245,7 @@ class ClipOutputs:
 
         return VideoWriter(
             path,
-            info=self._plan.info,
+            info=doubled(self._plan.info) if interpolated else self._plan.info,
             height=size[0],
             width=size[1],
             overwrite=request.overwrite or self._workspace.wrote(path),
@@ -320,10 +336,13 @@ class WholeOutput:
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
         """Encode an image."""
+        self._open()
+        self._writer.write(image, frame.pts, frame.time_base, frame.duration)
+
+    def _open(self) -> None:
         if not self._is_open:
             self._writer.__enter__()
             self._is_open = True
-        self._writer.write(image, frame.pts, frame.time_base, frame.duration)
 
     def end_segment(self) -> None:
         """Do nothing: there are no segments."""
@@ -338,3 +357,25 @@ class WholeOutput:
         if self._is_open:
             self._is_open = False
             self._writer.__exit__(RuntimeError, RuntimeError("abandoned"), None)
+
+
+class InterpolatedOutput(WholeOutput):
+    """An output with a further frame half-way between each two of a shot."""
+
+    def __init__(self, writer: VideoWriter, info: VideoInfo) -> None:
+        super().__init__(writer)
+        self._doubler = FrameDoubler(info)
+
+    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
+        """Encode the images that are complete with this one."""
+        self._write(self._doubler.add(frame, image, segment.shot))
+
+    def publish(self, spans: list[tuple[int, int]]) -> None:
+        """Encode the last images, and move the output to its final path."""
+        self._write(self._doubler.end())
+        super().publish(spans)
+
+    def _write(self, images: Iterable[TimedImage]) -> None:
+        self._open()
+        for one in images:
+            self._writer.write(one.image, one.pts, one.time_base, one.duration)

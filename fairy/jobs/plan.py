@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+import torch
+
 from fairy.anchors.selection import select_shot_anchors
 from fairy.control.changes import Changes
 from fairy.control.inputs import control_inputs
@@ -35,10 +37,12 @@ from fairy.jobs.manifest import (
 )
 from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
+from fairy.media.interpolate import check_interpolates
 from fairy.media.names import real
 from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.signing import FileSigner, check_signable
+from fairy.media.upscale import load_upscaler
 from fairy.media.write import (
     check_holds,
     check_names,
@@ -221,7 +225,7 @@ class EditPlan:
             source=SourceIdentity.of(request.source, self.earlier),
             instruction=request.instruction,
             settings=effective_settings(request.config),
-            inputs=inputs_of(control_inputs(request.config)),
+            inputs=inputs_of(control_inputs(request.config) | upscaling_model(request.config)),
             shots=self.shots,
             shots_setting=request.config.shots,
             compare=None if request.compare is None else str(real(request.compare)),
@@ -248,6 +252,8 @@ def plan_edit(request: EditRequest) -> EditPlan:
             check_holds(path, info.num_frames)
             check_times(path, info, config)
             check_names(path, info)
+    if config.interpolate is not None:
+        check_interpolates(info, request.out.suffix.lower())
     earlier = request.workspace.manifest()
     stretches = read_schedule(config.schedule, instruction, info)
     check_references(config, [one.text for one in stretches])
@@ -299,6 +305,9 @@ def check_outputs(request: EditRequest) -> None:
             check_signable(path)
         # It tries the certificate
         FileSigner(*request.config.c2pa)
+    if request.config.upscale is not None:
+        # It loads the model, if any
+        load_upscaler(request.config.upscale, torch.device("cpu"))
     if request.save_masks is not None:
         check_masks_output(request, workspace)
     if (report := request.report) is not None:
@@ -325,6 +334,13 @@ def check_files_apart(
     """
     further = {role: path for role, path in read.items() if path is not None}
     check_apart(request_inputs(request) | further, {**request_outputs(request), **written})
+
+
+def upscaling_model(config: EditConfig) -> dict[str, Path]:
+    """Return the file of the model that `--upscale` names, by the setting's name, if it does."""
+    if config.upscale is None or not Path(config.upscale).is_file():
+        return {}
+    return {"upscale": Path(config.upscale)}
 
 
 def check_masks_output(request: EditRequest, workspace: Workspace) -> None:

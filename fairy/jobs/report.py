@@ -46,9 +46,12 @@ def how_made(
 
 
 def _not_exact(config: EditConfig) -> dict[str, object]:
-    """Return the settings that differ from an exact edit."""
-    chosen = asdict(config.shortcuts) | {"fp8": config.fp8, "decoder": config.decoder}
-    exact = asdict(EXACT) | {"fp8": False, "decoder": None}
+    """Return the settings that differ from an exact edit at the source's size and rate."""
+    # Without the folders of this machine
+    upscale = None if config.upscale is None else Path(config.upscale).name
+    after = {"upscale": upscale, "interpolate": config.interpolate}
+    chosen = asdict(config.shortcuts) | {"fp8": config.fp8, "decoder": config.decoder} | after
+    exact = asdict(EXACT) | {"fp8": False, "decoder": None} | dict.fromkeys(after)
     return {name: value for name, value in chosen.items() if value != exact[name]}
 
 
@@ -103,7 +106,7 @@ class EditReport:
     @property
     def frames_per_second(self) -> float:
         """Frames per second of the whole edit, without loading the model."""
-        edited = self.num_frames_out - self.num_frames_kept
+        edited = self.num_frames - self.num_frames_kept
         return edited / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
 
     @property
