@@ -101,6 +101,8 @@ setup(
             "pytest-timeout",
             "pytest-xdist",
             "ruff>=0.9",
+            # Records on S3, tested with a server on loopback
+            "s3fs>=2024.12",
             "setuptools>=77",
             # Another's metrics, to compare ours with
             "torchmetrics>=1.4",

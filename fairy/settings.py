@@ -868,6 +868,15 @@ class BatchOptions(Settings):
             metavar="SECONDS",
         ),
     ] = None
+    split_frames: Annotated[
+        int,
+        Option(
+            help="Workers without a job help with clips of more frames, segment by segment.",
+            group=SHARING,
+            min=1,
+            metavar="N",
+        ),
+    ] = 1200
     lease: Annotated[
         float,
         Option(

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -35,6 +36,9 @@ from fairy.jobs.workspace import Workspace
 from fairy.media.names import is_same, real
 from fairy.media.read import probe, read_frames
 from fairy.settings import EditConfig
+
+if TYPE_CHECKING:
+    from fairy.jobs.team import Team
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +89,13 @@ def run_batch(
 class Runner:
     """Runs groups of jobs; the model of the last group stays loaded."""
 
-    def __init__(self, add: Callable[[JobResult], None], cancel: Cancel | None) -> None:
-        self._add, self._cancel = add, cancel
+    def __init__(
+        self,
+        add: Callable[[JobResult], None],
+        cancel: Cancel | None,
+        team_of: Callable[[Job], Team | None] = lambda job: None,
+    ) -> None:
+        self._add, self._cancel, self._team_of = add, cancel, team_of
         self._editor: Editor | None = None
         self._loaded: tuple[object, ...] | None = None
 
@@ -119,7 +128,11 @@ class Runner:
         # Fails before a model is loaded
         check_outputs(job.request)
         done = run_edit(
-            job.request, editor=self.model(job.config), cancel=self._cancel, shared=shared
+            job.request,
+            editor=self.model(job.config),
+            cancel=self._cancel,
+            shared=shared,
+            team=self._team_of(job),
         )
         return done.num_frames_out
 

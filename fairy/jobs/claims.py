@@ -193,7 +193,13 @@ class Claims:
     def _create(self, path: str, content: bytes) -> None:
         """Create a file, or raise FileExistsError; of several processes one succeeds."""
         if not self._is_local:
-            self._fs.pipe_file(path, content, mode="create")
+            try:
+                self._fs.pipe_file(path, content, mode="create")
+            except OSError as error:
+                # S3 answers "conflict" while two processes create the same object
+                if self._fs.exists(path):
+                    raise FileExistsError(path) from error
+                raise
             return
         with open(path, "xb") as file:
             file.write(content)

@@ -7,6 +7,7 @@ it returns is small: no frame leaves its process. Tests: tests/jobs/test_clip_wo
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import socket
@@ -20,11 +21,13 @@ from pathlib import Path
 import fsspec
 import torch
 
+from fairy.errors import FairyError
 from fairy.interrupt import Cancel
 from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.batch import Runner
 from fairy.jobs.joblist import Job
 from fairy.jobs.ledger import is_address
+from fairy.jobs.team import Rank, Team, help_edit, is_led
 from fairy.media.read import probe
 from fairy.settings import EditConfig
 from fairy.system import versions
@@ -47,15 +50,43 @@ class ClipWorker:
 
     Args:
         threads: CPU threads for torch; None leaves them as they are.
+        split_frames: other workers may help with jobs of more frames.
         cancel: stops a job; its finished frames are kept.
     """
 
-    def __init__(self, threads: int | None = None, cancel: Cancel | None = None) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        split_frames: float = math.inf,
+        cancel: Cancel | None = None,
+    ) -> None:
+        self._split_frames = split_frames
         if threads is not None:
             torch.set_num_threads(threads)
         self._results: list[JobResult] = []
         self._cancel = cancel or Cancel()
-        self._runner = Runner(self._results.append, self._cancel)
+        self._runner = self._new_runner()
+
+    def _new_runner(self) -> Runner:
+        return Runner(self._results.append, self._cancel, self._team_of)
+
+    def _team_of(self, job: Job) -> Team | None:
+        """Return a team that other workers can join, for a long clip in a shared folder."""
+        if is_address(job.out_name) or self.num_frames(job) <= self._split_frames:
+            return None
+        return Team(Rank.of_open_team(0), cancel=self._cancel, is_open=True)
+
+    def help(self, job: Job) -> bool:
+        """Edit segments of a long job that another worker leads; return whether there were any."""
+        if is_address(job.out_name) or not is_led(job.request):
+            return False
+        editor = self._runner.model(job.config)
+        try:
+            help_edit(job.request, Rank.of_open_team(), self._cancel, editor=editor)
+        except (FairyError, OSError) as error:
+            logger.warning("%s: cannot help: %s", job.source, error)
+            return False
+        return True
 
     def identity(self, config: EditConfig) -> WorkerIdentity:
         """Load the model of these settings and say what this worker is.
@@ -86,7 +117,7 @@ class ClipWorker:
             os._exit(DEVICE_LOST)
         if result.kind == "memory":
             # A fresh model, without what the failed edit left on the device
-            self._runner = Runner(self._results.append, self._cancel)
+            self._runner = self._new_runner()
         return replace(result, output=job.out_name)
 
     def _finished(self, job: Job) -> JobResult:

@@ -29,7 +29,7 @@ from fairy.interrupt import Cancel
 from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.clip_worker import ClipWorker
 from fairy.jobs.joblist import Job
-from fairy.jobs.ledger import Ledger
+from fairy.jobs.ledger import Ledger, is_address
 from fairy.jobs.shared_batch import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
@@ -40,6 +40,7 @@ from fairy.jobs.shared_batch import (
     settle,
     worn_out,
 )
+from fairy.jobs.team import is_led
 from fairy.settings import BatchOptions, EditConfig
 
 logger = logging.getLogger(__name__)
@@ -163,8 +164,10 @@ class Slot:
     Attributes:
         actor: the worker; None while there is none.
         call: what it is doing: its first answer, or a job.
-        length: the number of frames of its job, as soon as that is known.
+        length: a call for the number of frames of its job.
+        num_frames: of its job, as soon as that is known.
         name: its job.
+        helps: whether it helps with another worker's job.
         node: its machine, once it has answered.
         deaths: workers lost here since a job last ended, without those that a job is suspected of.
         deadline_s: when its job has taken too long.
@@ -173,7 +176,9 @@ class Slot:
     actor: Any = None
     call: Any = None
     length: Any = None
+    num_frames: int = 0
     name: str | None = None
+    helps: bool = False
     node: Node | None = None
     deaths: int = 0
     began_s: float = 0.0
@@ -217,8 +222,7 @@ class Driver:
         ended = ledger.ended()
         self._queue = deque(name for name in jobs if name not in ended)
         self._hire, self._resources = hiring(worker_class, batch.options)
-        count = min(batch.options.workers, len(self._queue))
-        self._slots = [Slot() for _ in range(count)]
+        self._slots = [Slot() for _ in range(batch.options.workers)]
         self._lost: list[Loss] = []
         self._breaker = Breaker(batch.options.stop_after_failures)
         self._seconds_per_frame: deque[float] = deque(maxlen=100)
@@ -249,12 +253,16 @@ class Driver:
         needed would keep its machine.
         """
         left = len(self._queue) + len(self._lost)
+        if any(slot.num_frames > self._options.split_frames for slot in self._slots):
+            # Helpers for a long clip
+            left = len(self._slots)
         for slot in self._slots:
             if slot.actor is None and left and slot.deaths < MAX_DEATHS_IN_A_ROW:
                 self._fill(slot)
-            elif slot.actor is not None and slot.name is None and not left:
+            is_idle = slot.actor is not None and slot.name is None and not slot.helps
+            if is_idle and not left:
                 self._dismiss(slot)
-            left -= slot.actor is not None and slot.name is None
+            left -= is_idle
         if not any(slot.actor for slot in self._slots) and not self._lost:
             raise NoProgressError(
                 f"each worker was lost {MAX_DEATHS_IN_A_ROW} times in a row: run it with one "
@@ -277,7 +285,7 @@ class Driver:
             with suppress(RayError, ValueError):
                 ray.kill(slot.actor)
         slot.actor = slot.call = slot.length = slot.name = slot.node = None
-        slot.deadline_s = math.inf
+        slot.num_frames, slot.helps, slot.deadline_s = 0, False, math.inf
 
     def _collect(self) -> None:
         """Take the answers that have come, waiting a moment for the first."""
@@ -314,6 +322,8 @@ class Driver:
             return
         if isinstance(answer, JobResult):
             self._finished(slot, answer)
+        elif slot.helps:
+            slot.helps = False
         else:
             node, identity = answer
             self._compare(identity)
@@ -335,7 +345,7 @@ class Driver:
     def _finished(self, slot: Slot, result: JobResult) -> None:
         name, took_s = slot.name, time.monotonic() - slot.began_s
         assert name is not None
-        slot.name, slot.length, slot.deadline_s = None, None, math.inf
+        slot.name, slot.length, slot.num_frames, slot.deadline_s = None, None, 0, math.inf
         if settle(self._ledger, name, result, self._options.max_attempts):
             slot.deaths = 0
             if result.num_frames:
@@ -383,7 +393,8 @@ class Driver:
         """Set the deadline of a job whose number of frames is known."""
         length, slot.length = slot.length, None
         with suppress(RayError):
-            slot.deadline_s = slot.began_s + self._allowed_s(ray.get(length))
+            slot.num_frames = ray.get(length)
+            slot.deadline_s = slot.began_s + self._allowed_s(slot.num_frames)
 
     def _allowed_s(self, num_frames: int) -> float:
         """Return how long a job of so many frames may take."""
@@ -408,22 +419,33 @@ class Driver:
             self._warn_if_no_room(now_s)
             return
         starting = any(slot.call is not None and slot.node is None for slot in self._slots)
-        if (starting and now_s < self._first_s + COMPARE_S) or now_s < self._retry_s:
+        if starting and now_s < self._first_s + COMPARE_S:
             return
         for slot in self._slots:
             if slot.node is None or slot.call is not None:
                 continue
             if (name := self._next_job()) is None:
-                return
+                self._let_help(slot)
+                continue
             job = self._jobs[name]
             slot.name, slot.began_s = name, now_s
             slot.length = slot.actor.num_frames.remote(job)
             slot.call = slot.actor.edit.remote(job)
             slot.deadline_s = now_s + (self._options.clip_timeout or math.inf)
 
+    def _let_help(self, slot: Slot) -> None:
+        """Let an idle worker help with a long clip, if there is one at work."""
+        limit = self._options.split_frames
+        for other in self._slots:
+            if other.name is not None and other.num_frames > limit:
+                job = self._jobs[other.name]
+                if not is_address(job.out_name) and is_led(job.request):
+                    slot.helps, slot.call = True, slot.actor.help.remote(job)
+                    return
+
     def _next_job(self) -> str | None:
         """Claim the next job that no other process has; None if there is none now."""
-        for _ in range(len(self._queue)):
+        for _ in range(len(self._queue) if time.monotonic() >= self._retry_s else 0):
             name = self._queue.popleft()
             if self._ledger.claims.take(name) is None:
                 if not self._ledger.has_ended(name):
@@ -438,7 +460,8 @@ class Driver:
             settle(self._ledger, name, result, limit)
             self._on_result(result)
             self._breaker.count(result)
-        self._retry_s = time.monotonic() + (RETRY_S if self._queue else 0)
+        if self._queue and time.monotonic() >= self._retry_s:
+            self._retry_s = time.monotonic() + RETRY_S
         return None
 
     def _warn_if_no_room(self, now_s: float) -> None:
@@ -462,7 +485,7 @@ def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
     )
     threads = None if num_gpus else max(1, int(num_cpus))
     words = f"{num_cpus:g} CPUs" + (f" and {num_gpus:g} GPUs" if num_gpus else "")
-    return lambda: actor.remote(threads), words
+    return lambda: actor.remote(threads, options.split_frames), words
 
 
 def _introduce(worker: ClipWorker, config: EditConfig) -> tuple[str, WorkerIdentity]:

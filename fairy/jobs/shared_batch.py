@@ -137,13 +137,15 @@ def _num_bytes(job: Job) -> int:
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:
     """Take free jobs until all have ended."""
     ledger, options = batch.ledger(), batch.options
-    worker, breaker = ClipWorker(cancel=cancel), Breaker(options.stop_after_failures)
+    worker = ClipWorker(split_frames=options.split_frames, cancel=cancel)
+    breaker = Breaker(options.stop_after_failures)
     with ledger.claims:
         pending = Pending(jobs, ledger)
         while not pending.is_empty:
             cancel.check()
             if (name := pending.take()) is None:
-                time.sleep(POLL_S)
+                if not any(worker.help(jobs[name]) for name in pending.names):
+                    time.sleep(POLL_S)
                 continue
             if (result := worn_out(ledger, name, jobs[name], options.max_attempts)) is None:
                 with _watched(options.clip_timeout, jobs[name]):
@@ -170,6 +172,11 @@ class Pending:
     def is_empty(self) -> bool:
         """Whether all jobs have ended."""
         return not self._open
+
+    @property
+    def names(self) -> list[str]:
+        """The jobs that have not ended."""
+        return list(self._open)
 
     def remove(self, name: str) -> None:
         """Forget a job that has ended."""

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.errors import FairyError, JobInterrupted, MediaError, WorkspaceInUseError
 from fairy.interrupt import Cancel, Progress, Stage, report_stage
@@ -44,6 +45,8 @@ POLL_S = 0.2
 ARRIVAL_S = 60.0
 # How long a worker may take to finish its batch after it was asked to stop
 STOP_S = 60.0
+# How finely a clip is shared if nobody knows how many will help
+OPEN_RANKS = 8
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,13 @@ class Rank:
         number = self.local_number % torch.cuda.device_count()
         return replace(config, device=f"cuda:{number}")
 
+    @classmethod
+    def of_open_team(cls, number: int | None = None) -> Rank:
+        """Return a rank among any number of workers of a list; 0 leads, others have any number."""
+        if number is None:
+            number = 1 + os.getpid() % (OPEN_RANKS - 1)
+        return cls(number, OPEN_RANKS, 0, 1, "batch")
+
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _RUN = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
@@ -96,12 +106,19 @@ class Team:
         rank: the leader's rank.
         workers: the processes that the leader started; empty if torchrun started the ranks.
         cancel: stops the leader.
+        is_open: whether others may help, but nobody has to come.
     """
 
     def __init__(
-        self, rank: Rank, workers: Sequence[BaseProcess] = (), cancel: Cancel | None = None
+        self,
+        rank: Rank,
+        workers: Sequence[BaseProcess] = (),
+        cancel: Cancel | None = None,
+        *,
+        is_open: bool = False,
     ) -> None:
         self._rank, self._workers, self._cancel = rank, workers, cancel or Cancel()
+        self._is_open = is_open
         self._reported_s = -math.inf
 
     @contextmanager
@@ -128,7 +145,7 @@ class Team:
         work(claims, self._rank, plan, job, _parts(outputs, plan, workspace), self._cancel)
         for worker in self._workers:
             worker.join()
-        if not self._workers:
+        if not self._workers and not self._is_open:
             self._wait_for_ranks(claims)
         self.report_at_once()
 
@@ -255,8 +272,16 @@ def edit_as_rank(
     return None
 
 
-def help_edit(request: EditRequest, rank: Rank, cancel: Cancel) -> None:
+def help_edit(
+    request: EditRequest, rank: Rank, cancel: Cancel, *, editor: Editor | None = None
+) -> None:
     """Edit segments of a clip that another process leads, until none is missing.
+
+    Args:
+        request: the edit.
+        rank: this process.
+        cancel: stops this process.
+        editor: a loaded model to use instead of the one in the settings.
 
     Raises:
         MediaError: no leader appears.
@@ -265,7 +290,7 @@ def help_edit(request: EditRequest, rank: Rank, cancel: Cancel) -> None:
     workspace = request.workspace
     if not _wait_for_leader(request, rank, cancel):
         return
-    editor = load_editor(request.config)
+    editor = editor or load_editor(request.config)
     # The leader deletes the folder once it has published the outputs
     with suppress(FileNotFoundError), Claims(workspace.claims) as claims:
         claims.take(f"rank-{rank.number}-{rank.run}")
@@ -376,6 +401,12 @@ def _leaders(claims: Claims, rank: Rank) -> list[str]:
         and attempt.owner is not None
         and (attempt.owner.is_here or name == f"leader-{rank.run}")
     ]
+
+
+def is_led(request: EditRequest) -> bool:
+    """Return whether a worker of a list leads an edit that others may help with."""
+    claims = request.workspace.claims
+    return claims.is_dir() and bool(_leaders(Claims(claims), Rank.of_open_team()))
 
 
 def _wait_until_ready(claims: Claims, cancel: Cancel) -> bool:

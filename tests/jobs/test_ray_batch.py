@@ -148,6 +148,18 @@ def test_a_worker_that_never_lives_stops_the_list(started: None, clip: Path):
         run(batch_of(clip, "a.mp4"), Dies)
 
 
+@pytest.mark.cluster
+def test_a_long_clip_is_shared_by_two_workers(started: None, clip: Path):
+    write_video(make_frames(240, 32, 48), clip, fps=10, overwrite=True)
+    batch = batch_of(clip, "long.mp4", workers=2, split_frames=100)
+    assert run(batch, Real)["long.mp4"].state == "done"
+    assert Path(batch.root, "helped.txt").exists()
+    alone = SharedBatch(path=batch.path, defaults=CONFIG, options=BatchOptions(out=f"{clip}-alone"))
+    run_shared_batch(alone, on_result=lambda result: None)
+    made = [Path(root, "long.mp4").read_bytes() for root in (batch.root, alone.root)]
+    assert made[0] == made[1]
+
+
 DRIVE = """
 import sys
 from tests.jobs.test_ray_batch import StandIn, batch_of, run

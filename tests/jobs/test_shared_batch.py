@@ -17,6 +17,7 @@ import fairy.jobs.shared_batch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
 from fairy.jobs.answers import JobResult
+from fairy.jobs.claims import Claims
 from fairy.jobs.shared_batch import (
     TIMED_OUT,
     NoProgressError,
@@ -24,6 +25,7 @@ from fairy.jobs.shared_batch import (
     check_list,
     run_shared_batch,
 )
+from fairy.jobs.workspace import Workspace
 from fairy.media.read import read_video
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
@@ -187,6 +189,31 @@ def test_a_job_that_kills_workers_is_set_aside_and_the_others_are_done(clip: Pat
     printed = (tmp_path / "status.txt").read_text()
     assert printed.startswith("2 done, 0 running, 1 failed")
     assert "2 workers died with it or took too long" in printed
+
+
+@forks
+def test_a_worker_without_a_job_helps_with_a_long_clip(clip: Path, tmp_path: Path):
+    write_video(make_frames(40, 32, 48), clip, fps=10, overwrite=True)
+    jobs = write_list(clip, "long.mp4")
+    alone, out = tmp_path / "alone.mp4", tmp_path / "out" / "long.mp4"
+    one = start(["edit", clip, "make it snow", "-o", alone, *OPTIONS], tmp_path / "one.txt")
+    one.join()
+    words = command(jobs, "--split-frames", 20)
+    workers = [start(words, tmp_path / f"{number}.txt") for number in range(2)]
+    owners: set[int] = set()
+    while any(worker.is_alive() for worker in workers):
+        segments = Claims(Workspace(out).claims).all()
+        owners |= {
+            attempt.owner.pid
+            for name, attempt in segments.items()
+            if name[0].isdecimal() and attempt.owner is not None
+        }
+        time.sleep(0.01)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert owners == {worker.pid for worker in workers}
+    assert out.read_bytes() == alone.read_bytes()
+    done = [line for path in tmp_path.glob("?.txt") for line in path.read_text().splitlines()]
+    assert [json.loads(line)["state"] for line in done] == ["done"]
 
 
 @forks
