@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from fairy.cli.batch_progress import BatchView
 from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say
 from fairy.cli.options import with_options, words_given
 from fairy.errors import FairyError
@@ -48,7 +50,9 @@ def batch(
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run many edits; print one line of JSON for each. Run again, it does what is missing.
+    """Run many edits; print one line of JSON for each (on a terminal: progress, and failures).
+
+    Run again, it does what is missing.
 
     Options apply to the lines that do not set them. `fairy batch status DIR_OR_URL` prints how far
     a shared list is. Exit code 3: some jobs failed; 75: nothing succeeds.
@@ -62,7 +66,8 @@ def batch(
         words = words_given(context, without=SCRIPTS_OWN)
         say(Console(), cluster_script(run.print_script, words, run).rstrip())
         return
-    with logged_to(Console(stderr=True), verbose=verbose), Cancel().on_signals() as cancel:
+    console = Console(stderr=True)
+    with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.jobs.answers import JobResult
         from fairy.jobs.batch import run_batch
@@ -73,23 +78,25 @@ def batch(
             run_shared_batch,
         )
 
-        def show(result: JobResult) -> None:
-            say(Console(), result.to_json())
-
         shared = SharedBatch(path=jobs, defaults=config, options=run, settings_file=settings_file)
         check_list(shared)
+        run_on_workers: Callable[..., list[JobResult]] = run_shared_batch
         try:
             if run.cluster == "ray":
                 with needs_extra("--cluster ray", "cluster"):
                     from fairy.jobs.ray_batch import run_ray_batch
-                results = run_ray_batch(shared, on_result=show, cancel=cancel)
-            elif run.cluster or run.workers > 1:
-                results = run_shared_batch(shared, on_result=show, cancel=cancel)
-            else:
-                results = run_batch(
-                    jobs, config, into=run.out, settings_file=settings_file, on_result=show,
-                    cancel=cancel,
-                )  # fmt: skip
+
+                run_on_workers = run_ray_batch
+            with BatchView(Console(), console).shown() as view:
+                if run.cluster or run.workers > 1:
+                    results = run_on_workers(
+                        shared, on_result=view.result, on_open=view.watch, cancel=cancel
+                    )
+                else:
+                    results = run_batch(
+                        jobs, config, into=run.out, settings_file=settings_file,
+                        on_result=view.result, cancel=cancel,
+                    )  # fmt: skip
         except NoProgressError as error:
             say(Console(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_NO_PROGRESS) from error

@@ -77,9 +77,13 @@ class Ledger:
         root: a folder, or a URL that fsspec supports; created if it is missing.
         lease_s: as in `Claims`.
         coordinator: as in `Claims`.
+
+    Attributes:
+        root: the same.
     """
 
     def __init__(self, root: str, lease_s: float = LEASE_S, *, coordinator: bool = False) -> None:
+        self.root = root
         self._fs, self._root = file_system(root)
         self._fs.makedirs(f"{self._root}/claims", exist_ok=True)
         self.claims = Claims(f"{root}/claims", lease_s, coordinator=coordinator)

@@ -34,6 +34,7 @@ from fairy.jobs.shared_batch import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
     NoProgressError,
+    OnOpen,
     OnResult,
     SharedBatch,
     opened,
@@ -65,6 +66,7 @@ def run_ray_batch(
     batch: SharedBatch,
     *,
     on_result: OnResult,
+    on_open: OnOpen = lambda ledger, names: None,
     cancel: Cancel | None = None,
     worker_class: type = ClipWorker,
 ) -> list[JobResult]:
@@ -73,6 +75,7 @@ def run_ray_batch(
     Args:
         batch: the list.
         on_result: called with each result.
+        on_open: called once with the records and the jobs by ID.
         cancel: stops the list.
         worker_class: what the actors are: a class with the methods of `ClipWorker`.
 
@@ -84,6 +87,7 @@ def run_ray_batch(
     cancel, ledger = cancel or Cancel(), batch.ledger(coordinator=True)
     jobs, refused = opened(batch, ledger, on_result)
     with connected(batch.options), cancel.on_signals(), ledger.claims:
+        on_open(ledger, jobs)
         driver = Driver(batch, ledger, jobs, worker_class, on_result, cancel)
         try:
             driver.run()

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
@@ -46,6 +46,7 @@ LISTING_S = 10.0
 LISTING_SHARE = 20
 
 OnResult = Callable[[JobResult], None]
+OnOpen = Callable[[Ledger, Collection[str]], None]
 
 
 class NoProgressError(FairyError):
@@ -84,9 +85,19 @@ class SharedBatch:
 
 
 def run_shared_batch(
-    batch: SharedBatch, *, on_result: OnResult, cancel: Cancel | None = None
+    batch: SharedBatch,
+    *,
+    on_result: OnResult,
+    on_open: OnOpen = lambda ledger, names: None,
+    cancel: Cancel | None = None,
 ) -> list[JobResult]:
     """Run a list's jobs, alone or with local workers, until all have ended.
+
+    Args:
+        batch: the list.
+        on_result: called with the result of each job that these workers end.
+        on_open: called once with the records and the jobs by ID.
+        cancel: stops the list.
 
     Returns:
         The results of all jobs, including those that other processes ran.
@@ -97,6 +108,7 @@ def run_shared_batch(
     """
     ledger = batch.ledger()
     jobs, refused = opened(batch, ledger, on_result)
+    on_open(ledger, jobs)
     if batch.options.workers == 1:
         work(batch, jobs, on_result, cancel or Cancel())
     else:
