@@ -26,6 +26,8 @@ _SWS_709, _SWS_601 = 1, 5
 # From PyAV 17 on, frames have their own primaries and transfer curve
 _FRAMES_HAVE_COLOURS = hasattr(av.VideoFrame, "color_trc")
 _UNSPECIFIED = 2
+# FFmpeg's AVDISCARD_ALL
+_DISCARD_ALL = 48
 _log_level_lock = Lock()
 
 
@@ -58,6 +60,14 @@ def index_end(stream: Stream) -> int:
     """Return the byte offset where the last packet in the file's index ends; 0 for PyAV 16.0."""
     entries = getattr(stream, "index_entries", ())
     return max((entry.pos + entry.size for entry in entries), default=0)
+
+
+def is_unused(stream: Stream) -> bool:
+    """Return whether FFmpeg itself has no use for a stream's packets: it has read their content.
+
+    These are the titles of chapters in MP4 and MOV. PyAV 16 does not say it.
+    """
+    return int(getattr(stream, "discard", 0)) >= _DISCARD_ALL
 
 
 def rgb_matrix(source: int | None) -> int | None:

@@ -248,6 +248,18 @@ def _read_image(path: Path) -> Image:
         ) from error
 
 
+def is_transparent(path: Path) -> bool:
+    """Return whether any pixel of an image is at least partly transparent."""
+    try:
+        with PilImage.open(path) as picture:
+            if not picture.has_transparency_data:
+                return False
+            return bool((np.asarray(picture.convert("RGBA"))[..., 3] < 255).any())
+    except _BROKEN:
+        # Reading it says what is wrong
+        return False
+
+
 def _upright(path: Path, picture: PilImage.Image) -> PilImage.Image:
     """Rotate a picture according to its EXIF data; return it as it is if that is unreadable."""
     try:

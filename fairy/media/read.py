@@ -29,9 +29,9 @@ from fairy.media.decoding.cropping import Cropping
 from fairy.media.decoding.cursor import PictureCursor
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.index import frame_index
-from fairy.media.decoding.picture import PictureReader
+from fairy.media.decoding.picture import TRANSPARENT, PictureReader
 from fairy.media.decoding.programmes import programme_of
-from fairy.media.folder import clip_images, read_images
+from fairy.media.folder import clip_images, is_transparent, read_images
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
 from fairy.media.stretch import Times, chosen, frame_range, is_whole, span, start_of
 from fairy.settings import MediaConfig
@@ -165,8 +165,11 @@ def _probe_images(path: Path, images: list[Path], media: MediaConfig) -> VideoIn
     part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
     height, width = next(read_images(images, [0])).shape[:2]
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
-    info = still_info(path, len(part), height, width, FOLDER_FPS, codec)
-    return replace(info, image_names=tuple(one.name for one in images[part.start : part.stop]))
+    return replace(
+        still_info(path, len(part), height, width, FOLDER_FPS, codec),
+        image_names=tuple(one.name for one in images[part.start : part.stop]),
+        notes=(TRANSPARENT,) if is_transparent(images[0]) else (),
+    )
 
 
 def _steady_times(num_frames: int) -> list[tuple[int, int]]:

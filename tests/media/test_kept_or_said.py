@@ -264,3 +264,28 @@ def test_encoded_images_are_what_they_were(tmp_path: Path):
     """A plain picture has nothing to say of."""
     PilImage.new("RGB", (16, 16)).save(tmp_path / "a.png")
     assert probe(tmp_path / "a.png").notes == ()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_in_a_picture_is_said(tmp_path: Path, mode: str):
+    path, picture = tmp_path / "a.png", PilImage.new("RGBA", (16, 16), (200, 10, 10, 255))
+    picture.putpixel((3, 3), (0, 0, 0, 0))
+    picture.convert(mode).save(path, **({"transparency": 0} if mode == "P" else {}))
+    assert probe(path).notes == ("transparent: shown on black",)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_titles_of_chapters_are_no_lost_track(tmp_path: Path, suffix: str, caplog):
+    path = tmp_path / f"in{suffix}"
+    with av.open(str(path), "w") as file:
+        title = {"title": "one"}
+        file.set_chapters(
+            [{"id": 1, "start": 0, "end": 9, "time_base": Fraction(1, 10), "metadata": title}]
+        )
+        stream = file.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        file.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        file.mux(stream.encode(None))
+    with av.open(str(copy(path, tmp_path / "out.mp4"))) as file:
+        assert [chapter["metadata"] for chapter in file.chapters()] == [title]
+    assert "left out" not in caplog.text

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 # Mean loss in levels of 255. Camera footage loses 0.05 to 0.5; bars and text in pure colours, 2.
 MAX_CHROMA_LOSS = 1.0
 WHOLE = Cropping()
+TRANSPARENT = "transparent: shown on black"
 
 
 class PictureReader:
@@ -132,5 +133,5 @@ def _notes(frame: av.VideoFrame) -> list[str]:
     if (matrix := unknown_matrix(frame)) is not None:
         notes.append(f"the matrix {matrix} is not known: colours are read as by BT.601 or BT.709")
     if is_transparent(frame):
-        notes.append("transparent: shown on black")
+        notes.append(TRANSPARENT)
     return notes

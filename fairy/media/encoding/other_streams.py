@@ -10,6 +10,7 @@ import io
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from av.stream import AttachmentStream, Disposition
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from fairy.media.compat import is_unused
 from fairy.media.decoding.clock import AnyPacket, packets_of
 from fairy.media.decoding.container import open_container, shown_name
 from fairy.media.encoding.codecs import Container
@@ -35,6 +37,9 @@ logger = logging.getLogger(__name__)
 # The muxer writes these itself, or they apply only to the source's container.
 _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 _TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
+# Sound whose rate and channels are in the file's header alone, in most containers
+_DESCRIBED_ONCE = {"aac", "opus", "vorbis", "flac"}
+_ADTS_BYTES = 7
 _COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
 
 
@@ -89,10 +94,14 @@ class CarriedStreams:
         # PyAV's stubs say it is never None, but FFmpeg creates none for an unknown codec.
         codec = stream.codec_context.name if stream.codec_context else "unknown"
         where = f"{output.format.name} cannot hold {codec} {stream.type}"
-        if codec in output.supported_codecs and _takes(kind.muxer, self._path, stream.index):
+        is_steady = codec not in _DESCRIBED_ONCE or not _changes(self._path, stream.index)
+        takes = codec in output.supported_codecs and _takes(kind.muxer, self._path, stream.index)
+        if takes and (is_steady or kind.audio_encoder is None):
             self._tracks[stream.index] = Copied(stream, output)
         elif isinstance(stream, AudioStream) and kind.audio_encoder is not None:
             self._tracks[stream.index] = Transcoded(stream, output, kind.audio_encoder)
+            if takes:
+                where = f"{output.format.name} cannot hold a change of {codec} {stream.type}"
             logger.warning("%s; transcoded to %s", where, kind.audio_encoder.removeprefix("lib"))
         else:
             logger.warning("%s; left out", where)
@@ -147,6 +156,7 @@ def _say_data(source: InputContainer, info: VideoInfo) -> None:
     """Warn about lost data tracks, such as a phone's sensors; timecodes are written separately."""
     num_data = sum(
         "timecode" not in stream.metadata
+        and not is_unused(stream)
         and (info.programme is None or stream.index in info.programme)
         for stream in source.streams.data
     )
@@ -162,6 +172,24 @@ def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) 
         output.add_attachment(name, mimetype, source.data)
     else:
         logger.warning("%s cannot hold attached files; %s left out", output.format.name, name)
+
+
+def _changes(path: Path, index: int) -> bool:
+    """Return whether the header of a stream of sound changes in the middle, by its packets."""
+    known: bytes | None = None
+    with open_container(path) as source, suppress(av.error.FFmpegError):
+        for packet in source.demux(source.streams[index]):
+            data = bytes(memoryview(packet)[:4]) if packet.size >= _ADTS_BYTES else b""
+            # Of an ADTS header: its mark; profile, rate and channels (ISO/IEC 13818-7, 6.2.1)
+            if data[:1] != b"\xff" or data[1] & 0xF6 != 0xF0:
+                is_new = packet.has_sidedata("new_extradata") and known is not None
+                known = known or b"no header"
+            else:
+                header = bytes((data[2], data[3] & 0xC0))
+                is_new, known = known not in (None, header), header
+            if is_new:
+                return True
+    return False
 
 
 def _takes(muxer: str, path: Path, index: int) -> bool:

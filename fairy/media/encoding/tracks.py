@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import Protocol, TypeAlias
 
 import av
@@ -191,6 +192,7 @@ class Transcoded:
         stream.codec_context.bit_rate = (
             TRANSCODED_BIT_RATE * stream.codec_context.layout.nb_channels
         )
+        stream.codec_context.time_base = Fraction(1, rate)
         describe_like(stream, source)
         self._stream, self._codec = stream, stream.codec_context
         self._resampler: av.AudioResampler | None = None
@@ -210,8 +212,7 @@ class Transcoded:
         """Yield the remaining packets of the decoder and the encoder."""
         with suppress(av.error.FFmpegError):
             yield from self._encode(self._decoder.decode(None))
-        for part in [] if self._resampler is None else self._resampler.resample(None):
-            yield from self._stream.encode(part)
+        yield from self._rest()
         yield from self._stream.encode(None)
         if self._num_refused:
             logger.warning(
@@ -223,8 +224,24 @@ class Transcoded:
             if self._resampler is None or self._kind != _kind(frame):
                 yield from self._change_to(_kind(frame))
             assert self._resampler is not None
-            for part in self._resampler.resample(frame):
-                yield from self._stream.encode(part)
+            yield from self._pass_on(self._resampler.resample(frame))
+
+    def _pass_on(self, frames: Sequence[AudioFrame]) -> Iterator[AnyPacket]:
+        """Encode frames of the encoder's format, in its ticks.
+
+        The resampler gives frames as they are where only their times are in other ticks.
+        """
+        rate = self._codec.sample_rate
+        for frame in frames:
+            if frame.pts is not None and frame.time_base is not None:
+                frame.pts = round(frame.pts * frame.time_base * rate)
+            frame.time_base = Fraction(1, rate)
+            yield from self._stream.encode(frame)
+
+    def _rest(self) -> Iterator[AnyPacket]:
+        """Encode what the resampler still holds."""
+        if self._resampler is not None:
+            yield from self._pass_on(self._resampler.resample(None))
 
     def _change_to(self, kind: Kind) -> Iterator[AnyPacket]:
         """Yield the rest of the old format and create a resampler for the new one."""
@@ -234,8 +251,7 @@ class Transcoded:
                 _in_words(self._kind), _in_words(kind), self._codec.layout.nb_channels,
                 self._codec.sample_rate,
             )  # fmt: skip
-            for part in self._resampler.resample(None):
-                yield from self._stream.encode(part)
+            yield from self._rest()
         self._kind = kind
         self._resampler = av.AudioResampler(
             self._codec.format, self._codec.layout, self._codec.sample_rate
