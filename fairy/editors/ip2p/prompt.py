@@ -1,6 +1,7 @@
 """Instruction -> prompt_embeds (G,L,D) in branch order [text, negative, negative].
 
-diffusers encodes it, textual inversion and LoRA included.
+diffusers encodes it, textual inversion and LoRA included; what is longer than CLIP reads is
+encoded in parts (`fairy.editors.ip2p.long_prompt`).
 Tests: tests/editors/ip2p/test_prompt.py.
 """
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fairy.editors.finite import check_finite
 from fairy.editors.ip2p.guidance import Guidance
+from fairy.editors.ip2p.long_prompt import encode_in_parts, is_read_in_parts
 from fairy.errors import InstructionError
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def encode_instruction(
         raise InstructionError(
             'the instruction is empty: say what to change, as in "make it night"'
         )
+    is_text = prompt_embeds is None and negative_prompt_embeds is None
+    if is_text and is_read_in_parts(pipe, prompt, negative_prompt):
+        prompt_embeds, negative_prompt_embeds = encode_in_parts(pipe, (prompt, negative_prompt))
     embeds: Tensor = pipe._encode_prompt(
         prompt if prompt_embeds is None else None,
         pipe._execution_device,
@@ -60,7 +65,8 @@ def encode_instruction(
         negative_prompt_embeds=negative_prompt_embeds,
     )
     check_finite(embeds, "encoding the instruction", {"text_encoder": pipe.text_encoder})
-    _say_what_is_not_read(pipe.tokenizer, prompt)
+    if prompt_embeds is None:
+        _say_what_is_not_read(pipe.tokenizer, prompt)
     return embeds[: guidance.num_groups]
 
 
