@@ -385,10 +385,11 @@ class Compute(Settings):
         tuple[str, ...],
         Option(
             help="LoRA to load: a .safetensors file, a folder, a hub id or a file of one, with a "
-            "factor after a colon; several with commas.",
+            "factor after a colon. Repeatable.",
             group=MODEL,
             form="names with factors, as in style.safetensors:0.8",
-            metavar="PATH[:SCALE],...",
+            metavar="PATH[:SCALE]",
+            many=True,
             file="read",
             paths=_lora_if_here,
         ),

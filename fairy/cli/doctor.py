@@ -1,4 +1,4 @@
-"""`fairy doctor`: what would run on this machine; with --plan, the memory of an edit.
+"""`fairy doctor`: what would run on this machine; with --plan, memory and time of an edit.
 
 Tests: tests/cli/test_doctor.py.
 """
@@ -28,7 +28,7 @@ def doctor(
     config: EditConfig,
     plan: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Print the memory that an edit of such a clip needs."),
+        typer.Option(metavar="WxH", help="Print the memory and time of an edit of such a clip."),
     ] = None,
     memory: Annotated[
         str | None,
@@ -39,7 +39,8 @@ def doctor(
 ) -> None:
     """Check what runs on this machine, and what is missing.
 
-    --plan WxH prints the memory that an edit needs; the other options are for that. The model may
+    --plan WxH prints the memory that an edit needs, and the time that it takes on this machine,
+    measured by a short probe; the other options are for that. The model may
     also be "sd15", Stable Diffusion 1.5's shape; the backend auto counts as sdpa.
     """
     quiet_libraries()
@@ -79,3 +80,36 @@ def show_plan(console: Console, size: str, memory: str | None, config: EditConfi
         kinds.append("cpu")
     for kind in kinds:
         show_memory(console, clip_size, plan_memory(clip_size, config, kind), num_bytes)
+    show_time(console, clip_size, config)
+
+
+def show_time(console: Console, clip_size: tuple[int, int], config: EditConfig) -> None:
+    """Print how long an edit takes here, if the model and its device are here."""
+    import torch
+
+    from fairy.doctor.time_plan import can_measure, measure_time
+
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        say(console, "time here: not measured: this machine has no CUDA card")
+        return
+    if not can_measure(config):
+        say(console, f"time here: not measured: {config.model} is not on this machine")
+        return
+    plan = measure_time(clip_size, config)
+    say(
+        console,
+        f"time here, measured on {plan.device} just now: {plan.load_s:.1f} s to load, "
+        f"{plan.anchors_s:.1f} s for the anchors of a shot, {plan.frame_s:.2f} s a frame: "
+        f"10 s at 24 frames/s take about {in_words(plan.seconds(240))}",
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Return seconds for people.
+
+    >>> in_words(42.4), in_words(200), in_words(9000)
+    ('42 s', '3 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

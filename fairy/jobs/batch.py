@@ -1,8 +1,8 @@
 """Many edits in one command: the model is loaded once, and a failed job does not stop the others.
 
 Jobs with the same clip run one after another and share its latents. They also share its decoding,
-unless an output needs the source's pictures (guided enlarging, `compare`). A job whose output
-exists is skipped, so the same command again does only what is missing.
+unless an output needs the source's pictures (guided enlarging, `compare`) and they are too many.
+A job whose output exists is skipped, so the same command again does only what is missing.
 Tests: tests/jobs/test_batch.py.
 """
 
@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -41,6 +40,10 @@ if TYPE_CHECKING:
     from fairy.jobs.team import Team
 
 logger = logging.getLogger(__name__)
+
+# Uncompressed pictures of a clip up to this size are kept in a temporary file for several jobs:
+# a minute of 720p at 24 frames/s takes 4 GB
+PICTURE_BYTES = 4 * 10**9
 
 # A full disk, a quota, a broken disk: the job's clip and settings have no part in it
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
@@ -139,10 +142,13 @@ class Runner:
     def _share(self, job: Job) -> SharedClip:
         info, editor = probe(job.source, job.config), self.model(job.config)
         size = model_size(info, job.config, editor)
-        frames = read_frames(job.source, job.config)
-        if (crop := crop_of(job.config, (info.height, info.width))) is not None:
-            frames = (replace(frame, image=frame.image[crop.slices]) for frame in frames)
-        return SharedClip(frames, editor, size)
+        return SharedClip(
+            read_frames(job.source, job.config),
+            editor,
+            size,
+            crop=crop_of(job.config, (info.height, info.width)),
+            keep_pictures=info.num_frames * info.height * info.width * 3 <= PICTURE_BYTES,
+        )
 
     def model(self, config: EditConfig) -> Editor:
         """Return the model of these settings, which stays loaded until another one is needed."""

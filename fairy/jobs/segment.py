@@ -250,7 +250,7 @@ class ClipJob:
         for first, end in runs(segments):
             # The number of damaged frames is reported when reading past the clip's last frame
             stop = sys.maxsize if end == self._plan.segments[-1].end else end
-            if self._shared is None or outputs.needs_source:
+            if self._shared is None or (outputs.needs_source and not self._shared.has_pictures):
                 path = self._plan.request.source
                 frames = read_frames(path, self._config, start=first, stop=stop)
             else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video, run_edit
 from fairy.jobs.plan import EditRequest
 from fairy.jobs.report import EditReport
-from fairy.media.read import read_video
+from fairy.media.info import Frame
+from fairy.media.read import read_frames, read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from tests.tiny import make_frames
@@ -125,8 +127,8 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
     pipe: FairyPipeline,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    # Guided enlarging would look at the source's pictures
-    config = replace(CONFIG, enlarge="bicubic")
+    # It looks at the source's pictures
+    config = replace(CONFIG, enlarge="guided")
     for name in ("snow", "night"):
         edit_video(clips / "a.mp4", name, clips / f"{name} alone", config, pipeline=pipe)
 
@@ -136,11 +138,28 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
     monkeypatch.setattr(fairy.jobs.segment, "read_frames", not_again)
     monkeypatch.setattr(fairy.jobs.segment, "frames_at", not_again)
     jobs = (("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
-    results = run(clips, *jobs, enlarge="bicubic")
+    results = run(clips, *jobs, enlarge="guided")
     assert states(results) == {1: "done", 2: "done"}
     for name in ("snow", "night"):
         shared = read_video(clips / name).astype(int)
         assert np.abs(shared - read_video(clips / f"{name} alone")).max() <= 1
+
+
+def test_pictures_that_are_too_many_are_decoded_again(
+    clips: Path, num_loads: list[EditConfig], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fairy.jobs.batch, "PICTURE_BYTES", 1)
+    num_decoded = 0
+
+    def counted(*args: Any, **options: Any) -> Iterator[Frame]:
+        nonlocal num_decoded
+        num_decoded += 1
+        return read_frames(*args, **options)
+
+    monkeypatch.setattr(fairy.jobs.segment, "read_frames", counted)
+    jobs = (("a.mp4", "snow", "snow"), ("a.mp4", "night", "night"))
+    assert states(run(clips, *jobs, enlarge="guided")) == {1: "done", 2: "done"}
+    assert num_decoded == 2
 
 
 def test_side_by_side_shows_the_source_of_a_shared_clip(clips: Path, num_loads: list[EditConfig]):

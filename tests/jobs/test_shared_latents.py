@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from fairy.control.changes import Box
 from fairy.editors.ip2p.latents import encode_images
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.shared_latents import SharedClip
@@ -30,6 +32,23 @@ def test_latents_are_those_of_each_frame(clip: Path, pipe: FairyPipeline):
             with torch.no_grad():
                 expected = encode_images(pipe.vae, image)[0]
             assert torch.allclose(shared.latents(index), expected, atol=1e-5)
+
+
+def test_kept_pictures_are_those_of_each_frame(clip: Path, pipe: FairyPipeline):
+    with SharedClip(read_frames(clip), pipe, (24, 32), keep_pictures=True) as shared:
+        frames = list(shared.frames(3, 10))
+    images = np.stack([frame.image for frame in frames])
+    assert np.array_equal(images, make_frames(10, 24, 32)[3:])
+
+
+def test_the_model_sees_the_crop_and_outputs_the_whole_picture(clip: Path, pipe: FairyPipeline):
+    options = {"crop": Box(8, 0, 16, 16), "keep_pictures": True}
+    with SharedClip(read_frames(clip), pipe, (16, 16), **options) as shared:
+        image = to_model(make_frames(10, 24, 32)[2:3, :16, 8:24])
+        with torch.no_grad():
+            expected = encode_images(pipe.vae, image)[0]
+        assert torch.allclose(shared.latents(2), expected, atol=1e-5)
+        assert next(shared.frames(2, 3)).image.shape == (24, 32, 3)
 
 
 def test_frames_have_their_times_and_no_pictures(clip: Path, pipe: FairyPipeline):

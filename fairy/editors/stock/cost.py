@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fairy.editors.live_bytes import counted
 from fairy.editors.stock.families import Family
 from fairy.editors.stock.hooks import Run, StockAttention, attention_layers, hooked, running
-from fairy.editors.stock.inputs import denoiser_inputs
+from fairy.editors.stock.inputs import denoiser_inputs, without_values
 from fairy.models.blueprint import Blueprint
 
 
@@ -119,6 +119,7 @@ def call_cost(
         rows: guidance branches in the call.
     """
     inputs = denoiser_inputs(denoiser, size, dtype, rows)
+    without_values(denoiser)
     reader = _Reader(family, num_anchors)
     run = Run("frame", size, reader)
     with hooked(denoiser, family), running(run):

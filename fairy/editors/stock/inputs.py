@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairy.errors import ModelError
 from fairy.models.blueprint import META
 
 # Tokens of an instruction: what FLUX pads to; with the picture of 384 x 384 Qwen's encoder reads
 FLUX_TEXT, VLM_TEXT = 512, 256
+# Its own words and some of the instruction's
+OMNIGEN_TEXT = 64
 # CLIP's
 UNET_TEXT = 77
 
@@ -139,6 +141,42 @@ def _unet(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
     return inputs
 
 
+class _RopeShape(nn.Module):
+    """Stands in for OmniGen's rotary embedding, which looks at the values of the positions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
+
+    def forward(self, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines (N,width) without values."""
+        shape = (position_ids.shape[-1], self._width)
+        return torch.empty(shape, device=META), torch.empty(shape, device=META)
+
+
+def without_values(denoiser: Any) -> None:
+    """Make a denoiser on the meta device run without looking at values."""
+    if type(denoiser).__name__ == "OmniGenTransformer2DModel":
+        denoiser.rope = _RopeShape(denoiser.rope.dim)
+
+
+def _omnigen(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
+    latents = make(config.in_channels, size[0] // 8, size[1] // 8)
+    num_rows, count = len(latents), _tokens(size)
+    # Text and source, the step, the frame
+    length = OMNIGEN_TEXT + count + 1 + count
+    source = [[OMNIGEN_TEXT, OMNIGEN_TEXT + count]]
+    return {
+        "hidden_states": latents,
+        "timestep": make(),
+        "input_ids": torch.zeros(num_rows, OMNIGEN_TEXT + count, dtype=torch.long, device=META),
+        "input_img_latents": list(latents[:, None]),
+        "input_image_sizes": dict.fromkeys(range(num_rows), source),
+        "attention_mask": make(length, length),
+        "position_ids": torch.zeros(num_rows, length, dtype=torch.long, device=META),
+    }
+
+
 MAKERS: dict[str, Callable[[Any, tuple[int, int], Make], dict[str, Any]]] = {
     "UNet2DConditionModel": _unet,
     "FluxTransformer2DModel": _flux,
@@ -148,4 +186,5 @@ MAKERS: dict[str, Callable[[Any, tuple[int, int], Make], dict[str, Any]]] = {
     "BriaFiboTransformer2DModel": _fibo,
     "JoyImageEditTransformer3DModel": _joy,
     "JoyImageEditPlusTransformer3DModel": _joy_plus,
+    "OmniGenTransformer2DModel": _omnigen,
 }

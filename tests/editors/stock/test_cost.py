@@ -103,3 +103,17 @@ def test_the_depth_s_formula_is_the_count_over_the_whole_model():
     by_depth = model_cost(blueprint, FAMILIES[family], (64, 64), num_anchors=3, dtype=BF16)
     assert (by_depth.flops, by_depth.cache_bytes) == (whole.flops, whole.cache_bytes)
     assert by_depth.peak_bytes == pytest.approx(whole.peak_bytes, rel=0.03)
+
+
+def test_omnigen_is_planned_from_its_configuration():
+    # Shitao/OmniGen-v1: 32 layers of 3,072, patches of 16 pixels
+    factors = {name: [1.0] * 48 for name in ("short_factor", "long_factor")}
+    config = {"num_layers": 32, "hidden_size": 3072, "rope_scaling": factors}
+    blueprint = Blueprint(diffusers.OmniGenTransformer2DModel, json.dumps(config))
+    family, (height, width) = FAMILIES["OmniGenPipeline"], SIZES["small"]
+    found = model_cost(blueprint, family, (height, width), num_anchors=3, dtype=BF16, rows=3)
+    num_tokens = height // 16 * (width // 16)
+    assert found.cache_bytes == 3 * 3 * 32 * num_tokens * 2 * 3072 * 2
+    # At least two operations a weight and token, of source and frame
+    assert found.flops > 3 * 2 * 3.6e9 * 2 * num_tokens
+    assert found.peak_bytes > 0
