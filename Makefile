@@ -3,6 +3,7 @@
 #   make demo                                     edit three seconds of Big Buck Bunny four times
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
+#   make test-app                               the web page in a real browser, in full (a minute)
 #   make test-full                                20 kills of an edit instead of 4, and the slowest tests
 #   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
 #   make test-gpu                                 the tests that need a CUDA device
@@ -25,7 +26,7 @@ OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
 
-.PHONY: venv demo test test-full test-cluster test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
+.PHONY: venv demo test test-app test-full test-cluster test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
 venv: $(STAMP)
 
@@ -35,7 +36,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	  echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,cluster,dev]"
+	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,app,cluster,dev]"
 	@# Without torchvision, which it names and two of its kinds of models need: a torchvision that does
 	@# not match torch breaks diffusers
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps spandrel einops
@@ -56,6 +57,11 @@ test-full: $(STAMP)
 
 test-cluster: $(STAMP)
 	$(BIN)/python -m pytest -q -m cluster tests/jobs
+
+# The browser comes from the npm registry, once
+test-app: $(STAMP)
+	@test -e .browser/environment || bash tests/app/get_browser.sh
+	. ./.browser/environment && $(BIN)/python -m pytest -q tests/app tests/cli/test_web_page.py
 
 # Elsewhere the tests have Triton interpret its kernels
 test-gpu: $(STAMP)

@@ -50,6 +50,7 @@ setup(
     package_dir={"fairy_kernels": "kernels/fairy_kernels"},
     package_data={
         "fairy": ["py.typed", "models/mini/*", "models/mini/**/*"],
+        "fairy.app": ["example.mp4", "player.js", "page.css"],
         "fairy.evaluation": ["page/*"],
         "fairy.training": ["recipes/*.yaml"],
         "fairy_kernels": ["py.typed"],
@@ -72,6 +73,8 @@ setup(
         "rich>=13",
     ],
     extras_require={
+        # The web page
+        "app": ["gradio>=6,<7"],
         "train": [
             "accelerate>=1.0",
             "kornia>=0.7",
@@ -97,6 +100,8 @@ setup(
             "build",
             "hypothesis",
             "mypy>=1.15",
+            # The web page's tests, with a Chromium from the npm registry
+            "playwright>=1.50",
             "pytest>=8",
             "pytest-timeout",
             "pytest-xdist",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fairy.errors import SettingsError
-from fairy.options import Option, Settings, checked
+from fairy.options import Option, Settings, checked, options_of
 
 BACKENDS = ("auto", "triton", "sdpa", "reference")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -45,6 +45,7 @@ WHERE = "Where and when"
 CLIP = "Clip"
 OUTPUT = "Output"
 SHARING = "Sharing the work"
+SERVER = "Page"
 GROUPS = (MODEL, EDIT, ANCHORS, WHERE, QUALITY, CLIP, OUTPUT)
 
 
@@ -794,6 +795,83 @@ class EditConfig(Control, MediaConfig, Compute, Sampling):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageOptions(Settings):
+    """Where the web page is, who may use it, and how large their clips may be."""
+
+    host: Annotated[
+        str,
+        Option(
+            help="Address to listen on; 0.0.0.0 lets other machines open the page.", group=SERVER
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int | None,
+        Option(help="Port of the page.", group=SERVER, min=1, max=65535, unset="7860 or the next"),
+    ] = None
+    auth: Annotated[
+        tuple[str, ...],
+        Option(
+            help="Ask for a name and password. Repeatable.",
+            group=SERVER,
+            form="a name and a password, as in ada:secret",
+            metavar="NAME:PASSWORD",
+            many=True,
+            unset="anyone who can open it",
+        ),
+    ] = ()
+    out: Annotated[
+        Path,
+        Option(help="Folder for clips and results.", group=SERVER, short="-o", metavar="DIR"),
+    ] = Path("fairy-results")
+    devices: Annotated[
+        tuple[str, ...],
+        Option(
+            help="Edit one clip at a time on each of these: cuda:0,cuda:1.",
+            group=SERVER,
+            form="devices, as in cuda:0,cuda:1",
+            unset="one, as --device says",
+            metavar="NAME,...",
+        ),
+    ] = ()
+    max_mb: Annotated[
+        int, Option(help="Largest upload in megabytes.", group=SERVER, min=1, metavar="MB")
+    ] = 2000
+    max_length: Annotated[
+        float,
+        Option(
+            help="Longest clip, or part of one, in seconds.",
+            group=SERVER,
+            min=0.1,
+            metavar="SECONDS",
+        ),
+    ] = 600.0
+    max_pixels: Annotated[
+        int,
+        Option(help="Most pixels of a frame, width times height.", group=SERVER, min=1),
+    ] = 3840 * 2160
+    max_waiting: Annotated[
+        int, Option(help="Longest queue; more are sent away.", group=SERVER, min=1)
+    ] = 20
+    keep_days: Annotated[
+        float | None,
+        Option(
+            help="Delete results that are older than this.",
+            group=SERVER,
+            min=0,
+            unset="never",
+            metavar="DAYS",
+        ),
+    ] = None
+    open: Annotated[bool, Option(help="Open the page in the browser.", group=SERVER)] = True
+
+    def __post_init__(self) -> None:
+        """Check the form of names and passwords."""
+        super().__post_init__()
+        if any(not all(entry.partition(":")) for entry in self.auth):
+            raise SettingsError("auth: give a name and a password, as in ada:secret")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchOptions(Settings):
     """How the jobs of a list are shared among processes."""
 
@@ -970,3 +1048,21 @@ class RunOptions(Settings):
             metavar="DIR",
         ),
     ] = None
+
+
+def in_flags(message: str) -> str:
+    """Return a library's error message with settings replaced by their command-line flags.
+
+    >>> in_flags("num_anchors is 0: it must be at least 1")
+    '--num-anchors is 0: it must be at least 1'
+    """
+    flags = {one.name: one.flag for kind in (EditConfig, RunOptions) for one in options_of(kind)}
+    for name, flag in flags.items():
+        # Replace a name with underscores anywhere, a single word only at the beginning
+        where = rf"(?<![\w-]){name}(?![\w(=.-])" if "_" in name else rf"^{name}(?= (is|{_VALUE}))"
+        message = re.sub(where, flag, message)
+    return message
+
+
+# A value in a message: 'text'
+_VALUE = "['\"]"

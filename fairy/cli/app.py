@@ -27,10 +27,11 @@ from fairy.cli.models import models
 from fairy.cli.options import GroupedCommand
 from fairy.cli.track import track
 from fairy.cli.train import train
+from fairy.cli.web_page import web_page
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit, "anchors": anchors, "batch": batch, "info": info, "eval": evaluate,
-    "train": train, "doctor": doctor, "models": models, "track": track,
+    "train": train, "doctor": doctor, "models": models, "track": track, "app": web_page,
 }  # fmt: skip
 
 app = typer.Typer(

@@ -11,7 +11,6 @@ import errno
 import functools
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from fairy.errors import FairyError, JobInterrupted
-from fairy.options import options_of
-from fairy.settings import EditConfig, RunOptions
+from fairy.settings import in_flags
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,24 +69,6 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
     return guarded
-
-
-def in_flags(message: str) -> str:
-    """Return a library's error message with settings replaced by their command-line flags.
-
-    >>> in_flags("num_anchors is 0: it must be at least 1")
-    '--num-anchors is 0: it must be at least 1'
-    """
-    flags = {one.name: one.flag for kind in (EditConfig, RunOptions) for one in options_of(kind)}
-    for name, flag in flags.items():
-        # Replace a name with underscores anywhere, a single word only at the beginning
-        where = rf"(?<![\w-]){name}(?![\w(=.-])" if "_" in name else rf"^{name}(?= (is|{_VALUE}))"
-        message = re.sub(where, flag, message)
-    return message
-
-
-# A value in a message: 'text'
-_VALUE = "['\"]"
 
 
 class OneLineGroup(TyperGroup):

@@ -28,7 +28,7 @@ from fairy.editors.timing import Stopwatch
 from fairy.errors import JobInterrupted, MediaError, SettingsError
 from fairy.interrupt import Cancel, Progress, report_stage
 from fairy.jobs.manifest import Document
-from fairy.jobs.outputs import ClipOutputs
+from fairy.jobs.outputs import ClipOutputs, OnFrame
 from fairy.jobs.plan import EditOptions, EditPlan, EditRequest, plan_edit
 from fairy.jobs.report import EditReport, provenance
 from fairy.jobs.segment import ClipJob, model_size
@@ -131,6 +131,7 @@ def run_edit(
     cancel: Cancel | None = None,
     shared: SharedClip | None = None,
     team: Team | None = None,
+    on_frame: OnFrame | None = None,
 ) -> EditReport:
     """Do what `edit_video` does.
 
@@ -141,6 +142,8 @@ def run_edit(
         cancel: as for `edit_video`.
         shared: the clip's latents, where several instructions are for one clip.
         team: the other processes that edit this clip.
+        on_frame: called from another thread with the number of each frame as it is encoded, and
+            the frame, uint8 (H,W,3) at the result's size.
     """
     watch = Stopwatch()
     with Notes() as notes:
@@ -165,7 +168,7 @@ def run_edit(
                 cancel=cancel,
                 shared=shared,
             )
-            outputs = make_outputs(plan, job.size, workspace)
+            outputs = make_outputs(plan, job.size, workspace, on_frame)
             reset_peak_device_memory()
             with watch("write"):
                 outputs.try_tracks()
@@ -242,7 +245,12 @@ def with_kept_dtype(config: EditConfig, earlier: Document | None) -> EditConfig:
     return replace(config, dtype=kept["dtype"])
 
 
-def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspace) -> ClipOutputs:
+def make_outputs(
+    plan: EditPlan,
+    model_size: tuple[int, int],
+    workspace: Workspace,
+    on_frame: OnFrame | None = None,
+) -> ClipOutputs:
     """Return the outputs of an edit; the (height, width) of the model is theirs if asked for."""
     request, info = plan.request, plan.info
     size = (info.height, info.width) if request.config.keep_size else model_size
@@ -252,7 +260,7 @@ def make_outputs(plan: EditPlan, model_size: tuple[int, int], workspace: Workspa
     upscaler = None
     if request.config.upscale is not None:
         upscaler = load_upscaler(request.config.upscale, resolve_device(request.config.device))
-    return ClipOutputs(plan, size, comment, workspace, upscaler)
+    return ClipOutputs(plan, size, comment, workspace, upscaler, on_frame)
 
 
 def save_masks(plan: EditPlan, workspace: Workspace) -> None:

@@ -18,7 +18,7 @@ def describe_clip(path: Path | str) -> list[tuple[str, str]]:
     Raises:
         MediaError: the file cannot be read as a clip.
     """
-    with Notes() as notes:
+    with Notes(own_thread=True) as notes:
         info = probe(Path(path))
     return [
         ("file", str(info.path)),

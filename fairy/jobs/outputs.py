@@ -8,7 +8,7 @@ Tests: tests/jobs/test_outputs.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,9 @@ from fairy.media.interpolate import FrameDoubler, TimedImage, doubled
 from fairy.media.threads import WriteBehind
 from fairy.media.upscale import Upscaler, upscaled
 from fairy.media.write import VideoWriter
+
+OnFrame = Callable[[int, Image], None]
+"""Called with a frame's number in the clip and its image (H,W,3)."""
 
 
 class SegmentOutputs(AbstractContextManager["SegmentOutputs"], Protocol):
@@ -82,6 +85,7 @@ class ClipOutputs:
         comment: how the files were made, for their metadata; None for no comment.
         workspace: folder of the segments.
         upscaler: enlarges the finished frames, if asked for.
+        on_frame: called with each frame's number and the frame, from the encoding thread.
 
     Attributes:
         size: (height, width) of the result.
@@ -96,9 +100,11 @@ class ClipOutputs:
         comment: str | None,
         workspace: Workspace,
         upscaler: Upscaler | None = None,
+        on_frame: OnFrame | None = None,
     ) -> None:
         self._plan, self._finished_size, self._comment = plan, size, comment
         self._workspace, self._upscaler = workspace, upscaler
+        self._on_frame = on_frame or (lambda index, image: None)
         self.size = size if upscaler is None else upscaled(size, upscaler.factor)
         self._sign = signature(plan)
         self._encoder, self._encoded_s = WriteBehind(self._encode), 0.0
@@ -215,6 +221,7 @@ class ClipOutputs:
         if self._upscaler is not None:
             image = self._upscaler(image)
         self._outputs["result"].write(segment, frame, image)
+        self._on_frame(index, image)
         if "compare" in self._outputs:
             self._outputs["compare"].write(segment, frame, self._pair(frame.image, image))
         if index == segment.end - 1:

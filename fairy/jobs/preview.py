@@ -1,4 +1,4 @@
-"""Preview an edit: a contact sheet of a few edited frames within seconds.
+"""Preview an edit within seconds: a contact sheet of a few edited frames, or its anchors.
 
 Its anchors are kept in the workspace, and the same command without a preview uses them.
 Tests: tests/jobs/test_preview.py.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,14 +108,15 @@ def _preview(request: EditRequest, sheet: Path, num_frames: int, pipeline: Edito
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with request.workspace as workspace, kept_work_explained(workspace, plan):
         editor = ready(plan, workspace, Stopwatch(), pipeline)
-        pairs = list(_edited_pairs(plan, editor, workspace, indices))
+        edited = _edited_pairs(plan, editor, workspace, indices)
+        pairs = [_small_pair(*pair) for pair in edited]
     _draw(sheet, indices, pairs, plan.request.instruction)
 
 
 def _edited_pairs(
     plan: EditPlan, editor: Editor, workspace: Workspace, indices: Sequence[int]
 ) -> Iterator[tuple[Image, Image]]:
-    """Yield small pictures of source and result for the frames at `indices`; keeps anchors."""
+    """Yield source and result of the frames at `indices`; keeps anchors."""
     job = ClipJob(plan, editor, workspace)
     pictures = frames_at(plan.request.source, indices, plan.request.config)
     frames = zip(indices, zip(pictures, plan.changes.weights(indices), strict=False), strict=True)
@@ -126,7 +127,7 @@ def _edited_pairs(
             continue
         shown = islice(frames, len(wanted))
         if not of_shot[0].anchors:
-            yield from (_small_pair(frame.image, frame.image) for _, (frame, _) in shown)
+            yield from ((frame.image, frame.image) for _, (frame, _) in shown)
             continue
         anchors = job.sources(of_shot[0].anchors)
         with job.begin(of_shot[0], anchors, keep_anchors=True) as session:
@@ -137,8 +138,7 @@ def _edited_pairs(
                 ]
                 edited = session.edit(todo)
                 for (index, (frame, weight)), image in zip(batch, edited, strict=True):
-                    whole = _whole(plan, index, frame.image, image, weight)
-                    yield _small_pair(frame.image, whole)
+                    yield frame.image, _whole(plan, index, frame.image, image, weight)
 
 
 def _whole(plan: EditPlan, index: int, source: Image, edited: Image, weight: Weight) -> Image:
@@ -150,6 +150,37 @@ def _whole(plan: EditPlan, index: int, source: Image, edited: Image, weight: Wei
     return finished(
         source, edited, weight, source.shape[:2], method=method, crop=crop, by_hand=by_hand
     )
+
+
+@dataclass(frozen=True)
+class AnchorPreview:
+    """An anchor: its number in the clip, the source uint8 (H,W,3) and the edit uint8 (H,W,3).
+
+    Both have the clip's aspect; where the whole frame is edited, the edit has the model's size.
+    """
+
+    index: int
+    source: Image
+    edited: Image
+
+
+def preview_anchors(
+    request: EditRequest, *, editor: Editor | None = None, most: int = 4
+) -> list[AnchorPreview]:
+    """Edit only anchors, at most `most` of them, spread evenly; the edit then uses their results.
+
+    Raises:
+        FairyError: as for `fairy.jobs.edit.edit_video`.
+    """
+    with _seekable(replace(request, report=None)) as request:
+        plan = plan_edit(request)
+        anchors = plan.anchor_indices
+        chosen = select_anchor_indices(len(anchors), min(most, len(anchors)))
+        indices = [anchors[number] for number in chosen]
+        with request.workspace as workspace, kept_work_explained(workspace, plan):
+            editor = ready(plan, workspace, Stopwatch(), editor)
+            pairs = list(_edited_pairs(plan, editor, workspace, indices))
+    return [AnchorPreview(index, *pair) for index, pair in zip(indices, pairs, strict=True)]
 
 
 def sheet_path(out: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Save settings to a JSON file and read them back; an edit's report has them as well.
+"""Save settings to a JSON file and read them back, or write them as a command line.
+
+An edit's report has them as well.
 
 Tests: tests/jobs/test_settings_file.py.
 """
@@ -6,12 +8,14 @@ Tests: tests/jobs/test_settings_file.py.
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fairy.errors import SettingsError
-from fairy.options import Settings, options_of
+from fairy.options import OptionField, Settings, options_of
 from fairy.settings import EditConfig
 
 
@@ -62,6 +66,32 @@ def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
     return document
+
+
+def command_line(source: str, instruction: str, out: str, config: EditConfig) -> str:
+    """Return the command that does an edit, for a shell; settings at their default are left out."""
+    words = ["fairy", "edit", source, instruction, "-o", out]
+    for field in options_of(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words += _words(field, value)
+    return shlex.join(words)
+
+
+def _words(field: OptionField, value: Any) -> Iterator[str]:
+    """Yield an option and its value as they are typed."""
+    flag = field.flag
+    if isinstance(value, bool):
+        yield flag if value else f"--no-{flag[2:]}"
+    elif field.option.many:
+        for item in value:
+            yield from (flag, str(item))
+    elif not isinstance(value, tuple):
+        yield from (flag, str(value))
+    elif len((field.option.metavar or "").split()) > 1:
+        yield from (flag, *map(str, value))
+    else:
+        yield from (flag, ",".join(map(str, value)))
 
 
 _FORM = "use a file written by --save-settings or --report"

@@ -1,0 +1,135 @@
+"""The page in a real browser: FAIRY_CHROMIUM names it, tests/app/get_browser.sh gets one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import playwright.sync_api as playwright
+import pytest
+
+from fairy.media.read import frame_times
+from fairy.media.write import write_video
+from tests.app.conftest import NUM_FRAMES, Served
+from tests.tiny import make_frames
+
+CHROMIUM = os.environ.get("FAIRY_CHROMIUM") or shutil.which("chromium")
+AXE = os.environ.get("FAIRY_AXE")
+FLAGS = [
+    "--no-sandbox", "--no-zygote", "--in-process-gpu", "--use-gl=angle",
+    "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
+WAIT_MS = 60_000
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: bash tests/app/get_browser.sh"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A browser's window on the page, and the requests that it made to other hosts."""
+
+    def __init__(self, browser: playwright.Browser, url: str, **options: object) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.strangers: list[str] = []
+        self.page.on("request", self._note)
+        self.page.goto(url)
+        self.page.wait_for_selector("#edit")
+
+    def _note(self, request: playwright.Request) -> None:
+        if not re.match(r"(https?://(127\.0\.0\.1|localhost)[:/])|data:|blob:", request.url):
+            self.strangers.append(request.url)
+
+    def upload(self, clip: Path) -> None:
+        self.page.set_input_files("#clip input[type=file]", clip)
+        self.page.wait_for_selector(f"#clip-info strong:text-is('{clip.name}')")
+
+    def ask(self, instruction: str) -> None:
+        self.page.get_by_label("What to change").fill(instruction)
+
+    def edit(self, instruction: str) -> None:
+        self.ask(instruction)
+        self.page.click("#edit")
+        self.page.wait_for_selector("#stage video.source")
+
+    def refusal(self) -> str:
+        toast = self.page.wait_for_selector(".toast-body.error")
+        return toast.inner_text()
+
+    def times(self) -> tuple[float, float]:
+        """Return the times that edit and source show, read in one go."""
+        return self.page.evaluate(
+            "() => ['edit', 'source'].map((name) => "
+            "document.querySelector(`video.${name}`).currentTime)"
+        )
+
+
+OpenWindow = Callable[..., Window]
+
+
+@pytest.fixture
+def open_window(browser: playwright.Browser, served: Served) -> Iterator[OpenWindow]:
+    opened: list[Window] = []
+
+    def open_one(**options: object) -> Window:
+        opened.append(Window(browser, served.url, **options))
+        return opened[-1]
+
+    yield open_one
+    for window in opened:
+        window.context.close()
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    write_video(make_frames(120, 48, 64), path, fps=10)
+    return path
+
+
+def test_upload_anchors_edit_play_download(open_window: OpenWindow, clip: Path, tmp_path: Path):
+    window = open_window()
+    window.upload(clip)
+    assert f"{NUM_FRAMES} frames" in window.page.inner_text("#clip-info")
+    window.ask("make it snow")
+    window.page.click("#anchors")
+    window.page.wait_for_selector("#slider img")
+    assert window.page.locator("#which input").count() == 3
+    window.edit("make it snow")
+    with window.page.expect_download() as download:
+        window.page.click("#download")
+    download.value.save_as(tmp_path / "result.mp4")
+    assert frame_times(tmp_path / "result.mp4") == frame_times(clip)
+    assert window.strangers == []
+
+
+@pytest.mark.slow
+def test_source_and_edit_play_in_step(open_window: OpenWindow, long_clip: Path):
+    window = open_window()
+    window.upload(long_clip)
+    window.edit("make it night")
+    window.page.click("#stage button.play")
+    window.page.wait_for_function("document.querySelector('video.edit').currentTime > 4")
+    edit, source = window.times()
+    assert abs(edit - source) < 0.1
+    window.page.click("#stage button.play")
+    window.page.locator("#stage input.seek").fill("500")
+    window.page.wait_for_function(
+        "Math.abs(document.querySelector('video.source').currentTime - 6) < 0.1"
+    )
+    edit, source = window.times()
+    assert abs(edit - source) < 0.05
