@@ -6,6 +6,7 @@
 #   make test-app                               the web page in a real browser, in full (a minute)
 #   make test-full                                20 kills of an edit instead of 4, and the slowest tests
 #   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
+#   make soak SECONDS=1800                        a list whose workers are killed and frozen at random
 #   make test-gpu                                 the tests that need a CUDA device
 #   make test-versions                            each Python here, lowest and newest libraries (five minutes); part of CI
 #   make fuzz                                     2,000 damaged clips and random options (ten minutes)
@@ -26,7 +27,7 @@ OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
 
-.PHONY: venv demo test test-app test-full test-cluster test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
+.PHONY: venv demo test test-app test-full test-cluster soak test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
 venv: $(STAMP)
 
@@ -57,6 +58,9 @@ test-full: $(STAMP)
 
 test-cluster: $(STAMP)
 	$(BIN)/python -m pytest -q -m cluster tests/jobs
+
+soak: $(STAMP)
+	PYTHONPATH=.:kernels $(BIN)/python tests/jobs/soak.py --seconds $(or $(SECONDS),1800)
 
 # The browser comes from the npm registry, once
 test-app: $(STAMP)

@@ -1,0 +1,56 @@
+"""The scaling table: a row for each number of workers, refused if their files differ."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.speed import scaling
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return tmp_path / "clip.mp4"
+
+
+def edits(monkeypatch: pytest.MonkeyPatch, contents: list[bytes], seconds: list[float]) -> None:
+    """Let `fairy edit` write these files and times, one after another."""
+    calls = iter(zip(contents, seconds, strict=True))
+
+    def run(words: list[Any]) -> list[float]:
+        content, took_s = next(calls)
+        words[words.index("-o") + 1].write_bytes(content)
+        report = words[words.index("--report") + 1]
+        report.write_text(json.dumps({"seconds": {"total": took_s}}))
+        return []
+
+    monkeypatch.setattr(scaling, "run", run)
+
+
+def test_a_row_for_each_number_of_workers(monkeypatch: pytest.MonkeyPatch, clip: Path):
+    edits(monkeypatch, [b"a", b"a"], [8.0, 5.0])
+    rows = scaling.scale(clip, [], [1, 2])
+    assert [row["workers"] for row in rows] == [1, 2]
+    assert [row["speedup"] for row in rows] == [1.0, 1.6]
+
+
+def test_workers_that_make_another_file_have_no_row(monkeypatch: pytest.MonkeyPatch, clip: Path):
+    edits(monkeypatch, [b"a", b"b"], [8.0, 5.0])
+    with pytest.raises(SystemExit, match="2 workers made another file"):
+        scaling.scale(clip, [], [1, 2])
+
+
+def test_ray_is_compared_without_the_start(monkeypatch: pytest.MonkeyPatch, clip: Path):
+    answers = iter([[100.0, 105.0, 110.0], [300.0, 306.0, 312.0]])
+    monkeypatch.setattr(scaling, "run", lambda words: next(answers))
+    plain, ray = scaling.compare_ray(clip, [], 3)
+    assert (plain["seconds_per_clip"], ray["seconds_per_clip"]) == (5.0, 6.0)
+    assert ray["overhead_percent"] == pytest.approx(20)
+
+
+def test_numbers_of_workers_for_a_machine():
+    assert scaling.doubling(1) == [1]
+    assert scaling.doubling(8) == [1, 2, 4, 8]
