@@ -2,7 +2,8 @@
 
     python benchmarks/quality/kept_or_said.py --clips CLIPS [--clips MORE] [--write docs/media.md]
 
-`fairy.media` reads and writes each clip without an edit. A cell holds what was said while writing
+`fairy.media` reads and writes each clip without an edit, those of CLIPS and those made by
+`benchmarks/lib/odd_clips.py`. A cell holds what was said while writing
 that container; "–" is nothing, so all was kept. What is said of the clip itself is in the second
 column. Tests of each: tests/media/test_kept_or_said.py.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.lib.odd_clips import ODD_CLIPS
 from benchmarks.lib.pages import markdown_table, put_between
 from benchmarks.lib.record import machine
 from fairy.errors import FairyError
@@ -35,9 +37,11 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="document whose table is replaced")
     options = parser.parse_args()
     rows = []
-    for path in _clips(options.clips):
-        rows.append([path.name, *measure(path)])
-        print(" | ".join(rows[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        made = [make(Path(folder, name)) for name, make in ODD_CLIPS.items()]
+        for path in [*_clips(options.clips), *made]:
+            rows.append([path.name, *measure(path)])
+            print(" | ".join(rows[-1]), flush=True)
     here = machine()
     table = markdown_table(["clip", "said of it", *SUFFIXES], rows)
     text = f"\n{table}\n\nCommit `{here['commit']}`, {here['processor']}.\n"

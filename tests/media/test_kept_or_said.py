@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from av.stream import Disposition
 from PIL import Image as PilImage
 
+from benchmarks.lib.odd_clips import joined
 from fairy.media import VideoWriter, probe, read_frames
 from fairy.settings import MediaConfig
 from tests.media.copying import copy
@@ -59,28 +59,6 @@ def test_pictures_of_another_size_are_scaled_and_said(failing, caplog):
     frames = list(read_frames(failing("reschange.webm")))
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
     assert "20 of 30 pictures have another size, such as 320x240; scaled to" in caplog.text
-
-
-def joined(path: Path, *pieces: dict[str, object]) -> Path:
-    """Write a transport stream of pieces of 4 pictures, each with fields of its stream."""
-    content = []
-    for fields in pieces:
-        piece = io.BytesIO()
-        with av.open(piece, "w", format="mpegts") as file:
-            stream = file.add_stream("libx264", rate=10)
-            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-            for name, value in fields.items():
-                setattr(stream, name, value)
-            for index in range(4):
-                frame = av.VideoFrame(stream.width, stream.height, stream.pix_fmt)
-                for plane in frame.planes:
-                    plane.update(bytes([120]) * plane.buffer_size)
-                frame.pts = index
-                file.mux(stream.encode(frame))
-            file.mux(stream.encode(None))
-        content.append(piece.getvalue())
-    path.write_bytes(b"".join(content))
-    return path
 
 
 def test_a_change_of_size_is_said_of_h264_too(tmp_path: Path, caplog):

@@ -176,20 +176,25 @@ def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) 
 
 def _changes(path: Path, index: int) -> bool:
     """Return whether the header of a stream of sound changes in the middle, by its packets."""
-    known: bytes | None = None
     with open_container(path) as source, suppress(av.error.FFmpegError):
+        known = source.streams[index].codec_context.extradata
         for packet in source.demux(source.streams[index]):
-            data = bytes(memoryview(packet)[:4]) if packet.size >= _ADTS_BYTES else b""
-            # Of an ADTS header: its mark; profile, rate and channels (ISO/IEC 13818-7, 6.2.1)
-            if data[:1] != b"\xff" or data[1] & 0xF6 != 0xF0:
-                is_new = packet.has_sidedata("new_extradata") and known is not None
-                known = known or b"no header"
-            else:
-                header = bytes((data[2], data[3] & 0xC0))
-                is_new, known = known not in (None, header), header
-            if is_new:
+            header = _header(packet)
+            if header is not None and known and header != known:
                 return True
+            known = header or known
     return False
+
+
+def _header(packet: AnyPacket) -> bytes | None:
+    """Return what a packet says of the sound's rate and channels, if it does."""
+    if packet.has_sidedata("new_extradata"):
+        return bytes(packet.get_sidedata("new_extradata"))
+    data = bytes(memoryview(packet)[:_ADTS_BYTES]) if packet.size >= _ADTS_BYTES else bytes(2)
+    if data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return None
+    # Profile, rate and channels of an ADTS header (ISO/IEC 13818-7, 6.2.1)
+    return bytes((data[2] & 0xFD, data[3] & 0xC0))
 
 
 def _takes(muxer: str, path: Path, index: int) -> bool:

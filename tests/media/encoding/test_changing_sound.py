@@ -70,7 +70,10 @@ def test_a_tone_keeps_its_pitch(recording: Path, tmp_path: Path, suffix: str, ca
     assert "the sound changes from 1 channels" in caplog.text
 
 
-@pytest.mark.parametrize("recording", [(".ts", (44_100, 44_100))], indirect=True)
+SAME = [(suffix, (44_100, 44_100)) for suffix in (".ts", ".flv")]
+
+
+@pytest.mark.parametrize("recording", SAME, indirect=True, ids=["ts", "flv"])
 def test_sound_that_does_not_change_is_copied(recording: Path, tmp_path: Path, caplog):
     copy(recording, tmp_path / "out.mp4")
     assert "transcoded" not in caplog.text
