@@ -18,9 +18,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from fairy.errors import JobInterrupted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,23 @@ def report_stage(progress: Progress | None, name: Stage) -> None:
     """Report the stage of an edit, if `progress` wants to know."""
     if isinstance(progress, StagedProgress):
         progress.stage(name)
+
+
+@runtime_checkable
+class PicturedProgress(Protocol):
+    """A `Progress` that is also shown the edited frames, for previews."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Take note that `done` of `total` frames are done."""
+
+    def picture(self, index: int, image: NDArray[np.uint8], /) -> None:
+        """Take note of frame `index`, uint8 (H,W,3) at the model's size."""
+
+
+def report_picture(progress: Progress | None, index: int, image: NDArray[np.uint8]) -> None:
+    """Show an edited frame, if `progress` wants to see it."""
+    if isinstance(progress, PicturedProgress):
+        progress.picture(index, image)
 
 
 class Cancel:

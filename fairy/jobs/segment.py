@@ -23,7 +23,7 @@ from fairy.editors.blend import BlendedSession
 from fairy.editors.chain import begin_all
 from fairy.editors.images import Frame as Picture
 from fairy.editors.timing import Stopwatch
-from fairy.interrupt import Cancel, Progress, report_stage
+from fairy.interrupt import Cancel, Progress, report_picture, report_stage
 from fairy.jobs.outputs import SegmentOutputs
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.shared_latents import SharedClip
@@ -159,6 +159,7 @@ class ClipJob:
             images = self._edited(session, batch, kept)
             for (index, (frame, weight)), image in zip(batch, images, strict=True):
                 outputs.write(segment, index, frame, image, weight)
+                report_picture(self._progress, index, image)
                 self._num_done += index not in kept
                 self._progress(self._num_done, self._plan.info.num_frames)
             if self._compiles(session):
