@@ -69,6 +69,11 @@ def _upscaling_model(upscale: str) -> Iterator[Path]:
         yield Path(upscale)
 
 
+def _control_if_here(control: str) -> Iterator[Path]:
+    """Yield the folder of KIND=DIR or KIND=DIR:SCALE."""
+    yield from _lora_if_here(control.partition("=")[2])
+
+
 def _shots_file(shots: str) -> Iterator[Path]:
     if shots not in ("auto", "off"):
         yield Path(shots)
@@ -405,6 +410,8 @@ class Compute(Settings):
             form="kinds with factors, as in ip2p,canny:0.5",
             metavar="KIND[:SCALE],...",
             unset="none",
+            file="read",
+            paths=_control_if_here,
         ),
     ] = ()
     quantize: Annotated[
@@ -615,11 +622,13 @@ class Control(Settings):
     mask: Annotated[
         str | None,
         Option(
-            help="Change only what is white here: a picture, a folder of pictures or a video.",
+            help="Change only what is white here, a picture, a folder of pictures or a video; or "
+            'what words describe, as in "red car".',
             group=WHERE,
-            metavar="PATH",
+            metavar="PATH|WORDS",
             unset="the whole frame",
             file="read",
+            paths=_if_here,
         ),
     ] = None
     mask_invert: Annotated[
@@ -700,6 +709,7 @@ class Control(Settings):
             metavar="PATH",
             many=True,
             unset="none",
+            file="read",
         ),
     ] = ()
     edit_from: Annotated[

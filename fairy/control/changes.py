@@ -60,6 +60,7 @@ class Changes:
         clip: the clip.
         stretches: those of a schedule; where they have no text, nothing changes.
         blended: the share of a stretch in frames in which it is blended in.
+        mask: the mask's file, if the settings describe it in words.
 
     Attributes:
         crop: the part of the frame that the model sees; all of it when None.
@@ -75,12 +76,13 @@ class Changes:
         clip: VideoInfo,
         stretches: Sequence[Stretch] = (),
         blended: Mapping[int, float] | None = None,
+        mask: Path | None = None,
     ) -> None:
         self._config, self._size = config, (clip.height, clip.width)
         self._region = None if config.region is None else _region(config.region, self._size)
         self._masks: Masks | None = None
         if config.mask is not None:
-            self._masks = Masks(Path(config.mask), clip, invert=config.mask_invert)
+            self._masks = Masks(mask or Path(config.mask), clip, invert=config.mask_invert)
         self._amounts = _scheduled(_amounts(config, clip), stretches, blended or {})
         self.crop = crop_of(config, self._size)
         self.changed = tuple(self._changed())

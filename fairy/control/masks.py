@@ -6,6 +6,7 @@ size. Tests: tests/control/test_masks.py.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -67,6 +68,15 @@ class Masks:
             way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
             mask = np.asarray(cv2.resize(mask, (width, height), interpolation=way), np.float32)
         return np.asarray(1 - mask if self._invert else mask, dtype=np.float32)
+
+
+def is_words(mask: str) -> bool:
+    """Return whether a mask is described in words and is not a file's or folder's name.
+
+    Words hold no `/` and no file's suffix, and there is no such folder.
+    """
+    is_name = "/" in mask or os.sep in mask or bool(Path(mask).suffix)
+    return not is_name and not Path(mask).exists()
 
 
 def shaped(mask: Mask, *, grow: int = 0, feather: int = 0) -> Mask:

@@ -17,6 +17,7 @@ from fairy.control.keyframes import LIST, digest, picture_name
 from fairy.errors import OutputExistsError
 from fairy.jobs.apart import check_apart
 from fairy.jobs.plan import choose_shots
+from fairy.jobs.word_masks import mask_file
 from fairy.media.names import make_folder_of
 from fairy.media.read import frames_at, probe
 from fairy.media.write import check_new_file
@@ -47,7 +48,8 @@ def export_anchors(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OutputExistsError(f"{out}: already there: use a new or empty folder")
     info = probe(source, config)
-    shots, changes = choose_shots(info, config), Changes(config, info)
+    changes = Changes(config, info, mask=mask_file(config, info))
+    shots = choose_shots(info, config)
     anchors = select_shot_anchors(shots, config.num_anchors, config.anchor_indices, changes.changed)
     numbers = [number for of_shot in anchors for number in of_shot]
     make_folder_of(out)

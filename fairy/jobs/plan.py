@@ -35,6 +35,7 @@ from fairy.jobs.manifest import (
     inputs_of,
     is_source_of,
 )
+from fairy.jobs.word_masks import mask_file
 from fairy.jobs.workspace import Workspace
 from fairy.media.info import VideoInfo
 from fairy.media.interpolate import check_interpolates
@@ -167,6 +168,7 @@ class EditPlan:
         blended: frames in which a stretch is blended in, and its share in each.
         changes: which parts of which frames may change.
         keyframes: frames that a person edited, which are anchors.
+        mask: the file of the mask, also of one that words describe.
         earlier: the manifest of an earlier run, if there is one.
     """
 
@@ -178,6 +180,7 @@ class EditPlan:
     blended: Mapping[int, float]
     changes: Changes
     keyframes: KeyFrames
+    mask: Path | None = None
     earlier: Document | None = None
 
     @property
@@ -220,12 +223,14 @@ class EditPlan:
 
     def manifest(self) -> Manifest:
         """Return what the edit's frames depend on; reads the clip to hash it, unless known."""
-        request = self.request
+        request, inputs = self.request, control_inputs(self.request.config)
+        if self.mask is not None:
+            inputs["mask"] = self.mask
         return Manifest(
             source=SourceIdentity.of(request.source, self.earlier),
             instruction=request.instruction,
             settings=effective_settings(request.config),
-            inputs=inputs_of(control_inputs(request.config) | upscaling_model(request.config)),
+            inputs=inputs_of(inputs | upscaling_model(request.config)),
             shots=self.shots,
             shots_setting=request.config.shots,
             compare=None if request.compare is None else str(real(request.compare)),
@@ -258,9 +263,10 @@ def plan_edit(request: EditRequest) -> EditPlan:
     stretches = read_schedule(config.schedule, instruction, info)
     check_references(config, [one.text for one in stretches])
     blended = blended_frames(config.blend, stretches, info)
-    changes = Changes(config, info, stretches, blended)
-    shots = choose_shots(info, config, earlier)
     keyframes = KeyFrames.of(config, info)
+    mask = mask_file(config, info)
+    changes = Changes(config, info, stretches, blended, mask)
+    shots = choose_shots(info, config, earlier)
     anchors = _anchors(config, split_shots(shots, stretches), changes, keyframes)
     return EditPlan(
         request=replace(request, instruction=instruction),
@@ -271,6 +277,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
         blended=blended,
         changes=changes,
         keyframes=keyframes,
+        mask=mask,
         earlier=earlier,
     )
 

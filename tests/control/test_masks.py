@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fairy.control.masks import Masks, _matched_by_time, shaped
+from fairy.control.masks import Masks, _matched_by_time, is_words, shaped
 from fairy.errors import FairyError
 from fairy.media.read import probe
 from fairy.media.write import write_video
@@ -144,3 +144,15 @@ def test_a_mask_shrinks(clip: Path):
 def test_grey_stays_grey():
     assert (shaped(0.25 * disc(9)) == 0.25 * disc(9)).all()
     assert not shaped(0 * disc(9), grow=5, feather=5).any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [("red car", True), ("car.png", False), ("./car", False), ("masks/", False), ("folder", False)],
+)
+def test_words_hold_no_slash_and_no_suffix_and_name_nothing(
+    mask: str, words: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert is_words(mask) is words

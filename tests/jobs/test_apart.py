@@ -161,6 +161,8 @@ def read_options(folder: Path) -> dict[str, EditConfig]:
         "--model": EditConfig(model=str(file)),
         "--decoder": EditConfig(decoder=str(folder / "folder")),
         "--lora": EditConfig(lora=(f"{file}:0.5",)),
+        "--control": EditConfig(control=(f"canny={folder / 'folder'}:0.5",)),
+        "--ref": EditConfig(ref=(file,)),
     }
 
 
