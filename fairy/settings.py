@@ -400,6 +400,18 @@ class Compute(Settings):
             paths=_lora_if_here,
         ),
     ] = ()
+    ip_adapter: Annotated[
+        str | None,
+        Option(
+            help="IP-Adapter that lets an InstructPix2Pix model see --ref: a .safetensors file or "
+            "one of a hub id, with a factor after a colon.",
+            group=MODEL,
+            metavar="FILE[:SCALE]",
+            unset="none",
+            file="read",
+            paths=_lora_if_here,
+        ),
+    ] = None
     control: Annotated[
         tuple[str, ...],
         Option(

@@ -19,6 +19,7 @@ from fairy.editors.stock.families import family_of
 from fairy.errors import SettingsError
 from fairy.models.controlnets import load_controlled, read_controls
 from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.ip_adapter import load_ip_adapter
 from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.settings import Compute
@@ -52,6 +53,8 @@ def _load_own(settings: Compute) -> FairyPipeline:
         settings.model, device=settings.device, dtype=settings.dtype
     )
     load_loras(pipe, settings.lora)
+    if settings.ip_adapter is not None:
+        load_ip_adapter(pipe, settings.ip_adapter)
     if settings.decoder is not None:
         pipe.decoder = load_decoder(settings.decoder, pipe, settings.model)
     if settings.fp8:
@@ -82,6 +85,8 @@ def _load_controlled(settings: Compute) -> StockEditor:
 
 
 def _check_stock(settings: Compute) -> None:
+    if settings.ip_adapter is not None:
+        raise SettingsError("ip_adapter: for InstructPix2Pix models only; leave --ip-adapter out")
     if settings.decoder is not None:
         raise SettingsError("decoder: for InstructPix2Pix models only; leave --decoder out")
     if settings.fp8:

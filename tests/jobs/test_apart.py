@@ -162,6 +162,7 @@ def read_options(folder: Path) -> dict[str, EditConfig]:
         "--decoder": EditConfig(decoder=str(folder / "folder")),
         "--lora": EditConfig(lora=(f"{file}:0.5",)),
         "--control": EditConfig(control=(f"canny={folder / 'folder'}:0.5",)),
+        "--ip-adapter": EditConfig(ip_adapter=f"{file}:0.5"),
         "--ref": EditConfig(ref=(file,)),
     }
 

@@ -124,11 +124,6 @@ def refuse_stock_options(settings: EditConfig) -> None:
     Raises:
         SettingsError: one of them differs from its default.
     """
-    if settings.ref:
-        raise SettingsError(
-            "ref: InstructPix2Pix models take one picture, the frame: leave --ref out, or use a "
-            "--model that takes several"
-        )
     for name in STOCK_OPTIONS:
         value = getattr(settings, name)
         if value != getattr(EditConfig, name):

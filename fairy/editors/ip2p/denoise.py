@@ -51,6 +51,7 @@ class Denoiser:
         sigmas: likewise.
         eta: noise of DDIM; other schedulers ignore it.
         cross_attention_kwargs: as in diffusers, such as {"scale": 0.5} for a LoRA.
+        image_embeds: (G,P,D) for each IP-Adapter, of P reference pictures.
         strength: how far the edit may move from the source, 0 to 1.
         latent_scale: scale of the latents relative to image_latents.
         levers: modify the steps, in this order.
@@ -69,6 +70,7 @@ class Denoiser:
     sigmas: Sequence[float] | None = None
     eta: float = 0.0
     cross_attention_kwargs: dict[str, Any] | None = None
+    image_embeds: tuple[Tensor, ...] = ()
     strength: float = 1.0
     latent_scale: float = 1.0
     levers: tuple[Lever, ...] = ()
@@ -125,7 +127,7 @@ class Denoiser:
                 rows = scheduler.scale_model_input(step.guidance.expand_latents(latents), timestep)
                 # If a step has fewer branches, they are the first ones
                 rows = torch.cat([rows, conditions[: len(rows)]], dim=1)
-                predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)])
+                predicted = self._predict(rows, timestep, prompt_embeds[: len(rows)], num_frames)
                 noise_pred = step.guidance.combine(predicted)
                 if self.strength < 1:
                     noise_pred = near_source(
@@ -149,13 +151,17 @@ class Denoiser:
             raise numbers_error(where, {"unet": self.unet}, self.guidance.guidance_scale)
         return latents
 
-    def _predict(self, rows: Tensor, timestep: Tensor, prompt_embeds: Tensor) -> Tensor:
+    def _predict(
+        self, rows: Tensor, timestep: Tensor, prompt_embeds: Tensor, num_frames: int
+    ) -> Tensor:
         """Return the UNet's prediction (G*F,C,h,w) for rows (G*F,2C,h,w)."""
+        pictures = [one.repeat_interleave(num_frames, dim=0) for one in self.image_embeds]
         noise_pred: Tensor = self.unet(
             rows,
             timestep,
             encoder_hidden_states=prompt_embeds,
             cross_attention_kwargs=self.cross_attention_kwargs,
+            added_cond_kwargs={"image_embeds": [one[: len(rows)] for one in pictures]},
             return_dict=False,
         )[0]
         return noise_pred

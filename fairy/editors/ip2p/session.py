@@ -34,6 +34,7 @@ from fairy.editors.ip2p.held import Held
 from fairy.editors.ip2p.latents import ClipNoise, decode_latents, encode_images, make_generator
 from fairy.editors.ip2p.levers import make_levers
 from fairy.editors.ip2p.prompt import encode_instruction
+from fairy.editors.ip2p.reference import encode_reference
 from fairy.editors.timing import Stopwatch
 from fairy.editors.turns import turn
 from fairy.media.colours import Image
@@ -344,6 +345,7 @@ def _make_denoiser(
         sigmas=options.sigmas,
         eta=options.eta,
         cross_attention_kwargs=options.cross_attention_kwargs,
+        image_embeds=encode_reference(pipe, settings.ref, guidance),
         strength=settings.strength,
         latent_scale=pipe.vae.config.scaling_factor,
         levers=make_levers(pipe.unet, settings.shortcuts),
