@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,17 @@ from PIL import Image as PilImage
 
 from fairy.app.layout import Parts
 from fairy.app.library import Clip, Edit, UserFolder, player_file
-from fairy.app.stage import player, running, running_text
-from fairy.app.studio import EXAMPLE, AnchorFiles, Finished, Running, Studio, anchor_files, small
+from fairy.app.stage import HINT, player, running, running_text
+from fairy.app.studio import (
+    EXAMPLE,
+    AnchorFiles,
+    Finished,
+    Running,
+    Stopped,
+    Studio,
+    anchor_files,
+    small,
+)  # fmt: skip
 from fairy.app.widgets import chosen, page_fields, shown
 from fairy.errors import FairyError, MediaError, SettingsError
 from fairy.jobs.settings_file import command_line, read_settings, save_settings
@@ -89,7 +98,7 @@ class Page:
             (parts.start, self.answer_start),
         ):
             run = button.click(_busy, None, buttons, **quick).then(
-                answer, asked, result, **on_device
+                self._refusing(answer), asked, result, **on_device
             )
             run.then(_idle, None, buttons, **quick).then(
                 self.answer_history, parts.token, history, **quick
@@ -138,8 +147,8 @@ class Page:
     def answer_clip(self, token: str, upload: str, request: gr.Request) -> dict[Any, Any]:
         """Keep a clip, and show it with what it holds."""
         parts = self.parts
-        with _one_line(Path(upload)):
-            clip = self._user(token, request).keep_clip(Path(upload))
+        clip = self._user(token, request).keep_clip(Path(upload))
+        with _one_line(clip):
             return self._show_clip(clip) | {
                 parts.message: "",
                 parts.anchor_box: gr.Column(visible=False),
@@ -165,7 +174,7 @@ class Page:
 
     def answer_anchors(self, request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the anchors and show them."""
-        with _one_line(*_clip_path(asked)):
+        with _one_line(*_clips(asked)):
             edit = self._edit(request, *asked)
             yield self._begin()
             for item in self.studio.anchors(edit):
@@ -186,20 +195,38 @@ class Page:
             "instruction.",
         }
 
+    def _refusing(self, answer: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """Make an event show its error on the page, where the buttons are then free again."""
+
+        def refusing(request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
+            try:
+                yield from answer(request, *asked)
+            except gr.Error as error:
+                clips = _clips(asked)
+                stage = player(player_file(clips[0].path)) if clips else HINT
+                yield {
+                    self.parts.message: f"**{error.message}**",
+                    self.parts.stage: gr.HTML(stage, visible=True),
+                }
+
+        return refusing
+
     def answer_which(self, which: str, pairs: Any) -> tuple[str, str]:
         """Show another anchor."""
         return next((str(one.source), str(one.edited)) for one in pairs if str(one.index) == which)
 
     def answer_start(self, request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the clip and show the result."""
-        with _one_line(*_clip_path(asked)):
+        with _one_line(*_clips(asked)):
             edit = self._edit(request, *asked)
             yield self._begin()
-            for item in self.studio.edit(edit):
-                if isinstance(item, Running):
-                    yield {self.parts.stage: running(item, "Editing")}
-                else:
-                    yield self._show_result(item)
+            # `answer_stop` says what is kept
+            with suppress(Stopped):
+                for item in self.studio.edit(edit):
+                    if isinstance(item, Running):
+                        yield {self.parts.stage: running(item, "Editing")}
+                    else:
+                        yield self._show_result(item)
 
     def _begin(self) -> dict[Any, Any]:
         return {
@@ -241,7 +268,7 @@ class Page:
         """Write the anchors as pictures, in one archive."""
         from fairy.jobs.export_anchors import export_anchors
 
-        with _one_line(*_clip_path(asked)):
+        with _one_line(*_clips(asked)):
             user, clip = self._user(asked[0], request), _needed(asked[1])
             config = EditConfig(**self._settings(user, clip, *asked[3:5], (), *asked[6:]))
             self.studio.admit(clip, config)
@@ -253,7 +280,7 @@ class Page:
 
     def answer_settings(self, path: str) -> list[Any]:
         """Show the settings of a file; those of the server stay as they are."""
-        with _one_line(Path(path)):
+        with _one_line(Clip(Path(path), Path(path).name)):
             return shown(self.fields, read_settings(Path(path)))
 
     def answer_history_item(
@@ -287,18 +314,19 @@ class Page:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[Any]:
         """Edit a clip for `gradio_client`, which gets the file."""
-        with _one_line(*([Path(clip)] if clip else [])):
-            if not clip:
-                raise MediaError("no clip: give a file, as in handle_file('clip.mp4')")
+        if not clip:
+            raise gr.Error("no clip: give a file, as in handle_file('clip.mp4')")
+        # Every call has a folder of its own
+        user = self.studio.user(f"api {secrets.token_hex(16)}")
+        kept = user.keep_clip(Path(clip))
+        with _one_line(kept):
             known = {field.name for field in self.fields}
             if unknown := sorted(set(settings or {}) - known):
                 raise SettingsError(
                     f"unknown settings {', '.join(unknown)}: use {', '.join(sorted(known))}"
                 )
             values = [(settings or {}).get(field.name) for field in self.fields]
-            # Every call has a folder of its own
-            user = self.studio.user(f"api {secrets.token_hex(16)}")
-            edit = user.edit(user.keep_clip(Path(clip)), instruction, chosen(self.fields, values))
+            edit = user.edit(kept, instruction, chosen(self.fields, values))
             for item in self.studio.edit(edit):
                 if isinstance(item, Running):
                     now = (item.done, item.total or None)
@@ -351,20 +379,20 @@ def _needed(clip: Clip | None) -> Clip:
     return clip
 
 
-def _clip_path(asked: tuple[Any, ...]) -> list[Path]:
-    return [asked[1].path] if asked[1] is not None else []
+def _clips(asked: tuple[Any, ...]) -> list[Clip]:
+    return [asked[1]] if asked[1] is not None else []
 
 
 @contextmanager
-def _one_line(*paths: Path) -> Iterator[None]:
-    """Report user errors as the command line does, without the server's folders in names."""
+def _one_line(*clips: Clip) -> Iterator[None]:
+    """Report user errors as the command line does, with files by the names that users gave them."""
     try:
         yield
     except (FairyError, OSError) as error:
         text = str(error)
-        for path in paths:
-            text = text.replace(f"{path.parent}/", "")
-        raise gr.Error(in_flags(text), print_exception=False, title="") from error
+        for clip in clips:
+            text = text.replace(str(clip.path), clip.name)
+        raise gr.Error(in_flags(text), print_exception=False) from error
 
 
 def _busy() -> tuple[Any, Any, Any]:

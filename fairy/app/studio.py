@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image as PilImage
 
 from fairy.app.library import Clip, Edit, UserFolder, config_of, with_frames
-from fairy.errors import FairyError, MediaError
+from fairy.errors import FairyError, JobInterrupted, MediaError
 from fairy.interrupt import Cancel
 from fairy.jobs.warnings_log import Notes
 from fairy.media.colours import Image
@@ -69,6 +69,10 @@ class AnchorFiles:
     index: int
     source: Path
     edited: Path
+
+
+class Stopped(FairyError):
+    """An edit was stopped; the message says what is kept."""
 
 
 class Studio:
@@ -192,7 +196,7 @@ class Studio:
 
         Raises:
             FairyError: as for `fairy.jobs.edit.edit_video`.
-            JobInterrupted: it was stopped.
+            Stopped: `stop` was called.
         """
 
         def work(device: str, cancel: Cancel, reporter: Reporter) -> Finished:
@@ -255,6 +259,9 @@ class Studio:
                 if future.done():
                     raise
                 yield reporter.now()
+            except JobInterrupted as interrupt:
+                # A KeyboardInterrupt would end the server
+                raise Stopped(str(interrupt)) from interrupt
             else:
                 yield result
                 return

@@ -133,3 +133,67 @@ def test_source_and_edit_play_in_step(open_window: OpenWindow, long_clip: Path):
     )
     edit, source = window.times()
     assert abs(edit - source) < 0.05
+
+
+@pytest.mark.slow
+def test_stop_keeps_frames_and_edit_goes_on(open_window: OpenWindow, long_clip: Path):
+    window = open_window()
+    window.upload(long_clip)
+    window.ask("make it snow")
+    window.page.click("#edit")
+    window.page.wait_for_selector("#stage .running img")
+    window.page.click("#stop")
+    window.page.wait_for_selector("#message :text('Stopped')")
+    message = window.page.inner_text("#message")
+    kept = int(re.search(r"(\d+) of 120 frames are kept", message)[1])
+    assert 0 < kept < 120
+    window.page.wait_for_selector("#history :text('of 120')")
+    window.edit("make it snow")
+
+
+@pytest.mark.slow
+def test_errors_are_one_line(open_window: OpenWindow, clip: Path, tmp_path: Path):
+    window = open_window()
+    window.page.click("#edit")
+    window.page.wait_for_selector("#message :text('choose a clip first')")
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video" * 100)
+    window = open_window()
+    window.page.set_input_files("#clip input[type=file]", bad)
+    text = window.refusal()
+    assert "bad.mp4: " in text
+    assert str(tmp_path) not in text
+    assert "gradio" not in text
+    window = open_window()
+    window.upload(clip)
+    window.ask("make it a zebra")
+    window.page.click("#edit")
+    window.page.wait_for_selector("#message :text('zebra')")
+    playwright.expect(window.page.locator("#edit")).to_be_enabled(timeout=WAIT_MS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phones_scroll_one_way_only(open_window: OpenWindow, clip: Path, scheme: str):
+    window = open_window(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    window.upload(clip)
+    window.edit("make it snow")
+    width = window.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+    is_dark = window.page.evaluate("document.body.classList.contains('dark')")
+    assert is_dark == (scheme == "dark")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(AXE is None, reason="no axe-core: bash tests/app/get_browser.sh")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_our_parts_break_no_rule_of_accessibility(open_window: OpenWindow, clip: Path, scheme: str):
+    window = open_window(color_scheme=scheme)
+    window.upload(clip)
+    window.edit("make it snow")
+    window.page.add_script_tag(path=AXE)
+    found = window.page.evaluate(
+        "() => axe.run({include: [['#head'], ['#stage'], ['#message'], ['#clip-info']]})"
+    )
+    assert {one["id"]: one["nodes"][0]["html"] for one in found["violations"]} == {}
+    assert found["passes"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fairy.app.library import Edit
-from fairy.app.studio import AnchorFiles, Finished, Running, Studio
-from fairy.errors import InstructionError, JobInterrupted, MediaError
+from fairy.app.studio import AnchorFiles, Finished, Running, Stopped, Studio
+from fairy.errors import InstructionError, MediaError
 from fairy.jobs.edit import edit_video
 from fairy.media.read import probe, read_video
 from tests.tiny import assert_same_frames
@@ -40,7 +40,7 @@ def test_a_stopped_edit_keeps_its_frames_and_goes_on(studio: Studio, clip: Path)
     edit = ask(studio, clip, max_frames=8)
     base = studio._base
     studio._base = {**base, "frame_batch_size": 1}
-    with pytest.raises(JobInterrupted, match=r"of 8 frames are done and kept"):
+    with pytest.raises(Stopped, match=r"of 8 frames are done and kept"):
         for item in studio.edit(edit):
             if isinstance(item, Running) and item.done:
                 assert studio._cancels
