@@ -7,6 +7,7 @@ Tests: tests/models/test_blueprint.py.
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,15 @@ class Blueprint:
     def changed(self, **entries: Any) -> Blueprint:
         """Return a copy with these entries of the configuration replaced."""
         return replace(self, config=json.dumps({**json.loads(self.config), **entries}))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration of a diffusers model, with the class's defaults for what is missing."""
+        parameters = inspect.signature(self.kind.__init__).parameters.values()
+        empty = inspect.Parameter.empty
+        defaults = {one.name: one.default for one in parameters if one.default is not empty}
+        config: dict[str, Any] = json.loads(self.config)
+        return defaults | config
 
     def build(self, dtype: torch.dtype = torch.float32, device: torch.device = META) -> Any:
         """Return the model with random weights (without values on the meta device)."""

@@ -58,6 +58,16 @@ def test_every_layer_gets_its_row(clip, config, tmp_path):
     assert Image.open(tmp_path / "point.png").size[1] > 5 * 256
 
 
+def test_a_model_of_another_kind_is_refused_in_one_line(clip, tmp_path):
+    """Layers of attention are known for InstructPix2Pix-type models alone."""
+    (tmp_path / "model_index.json").write_text('{"_class_name": "Flux2KleinPipeline"}')
+    words = ["track", clip, "--point", "3,3", "-o", tmp_path / "a.png", "--model", tmp_path]
+    result = CliRunner().invoke(app, [*map(str, words), "--num-anchors", "2"])
+    assert result.exit_code == 2
+    assert "this needs a model of the InstructPix2Pix type" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_point_outside_the_picture_is_refused(clip, config, tmp_path):
     with pytest.raises(SettingsError, match="64 x 48"):
         track_point(clip, (64, 20), tmp_path / "point.png", config)

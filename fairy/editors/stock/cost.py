@@ -150,7 +150,7 @@ def model_cost(
         model = blueprint.changed(**depths).build(dtype)
         return call_cost(model, family, size, num_anchors=num_anchors, dtype=dtype, rows=rows)
 
-    config = blueprint.build().config
+    config = blueprint.settings
     kinds = [name for name in ("num_layers", "num_single_layers") if name in config]
     if family.tokens == "all" or not kinds:
         return cost()

@@ -6,6 +6,7 @@ The table was counted over the same classes by other code, before this was writt
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import diffusers
 import pytest
@@ -73,6 +74,12 @@ TABLE = {
 }
 
 
+@cache
+def whole_model(name: str) -> torch.nn.Module:
+    kind, _, config = MODELS[name]
+    return Blueprint(kind, json.dumps(config)).build(BF16)
+
+
 def cost(name: str, size: str, num_anchors: int):
     kind, family, config = MODELS[name]
     blueprint = Blueprint(kind, json.dumps(config))
@@ -82,10 +89,9 @@ def cost(name: str, size: str, num_anchors: int):
 @pytest.mark.parametrize(("name", "size"), TABLE)
 def test_costs_are_those_of_the_table(name, size):
     with_anchors = cost(name, size, 3)
-    kind, family, config = MODELS[name]
-    model = Blueprint(kind, json.dumps(config)).build(BF16)
+    family = MODELS[name][1]
     formula = cache_bytes(
-        model, FAMILIES[family], SIZES[size], num_anchors=3, num_calls=1, itemsize=2
+        whole_model(name), FAMILIES[family], SIZES[size], num_anchors=3, num_calls=1, itemsize=2
     )
     stock_tflop, anchors_tflop, gib = TABLE[name, size]
     assert with_anchors.flops / 1e12 == pytest.approx(anchors_tflop, rel=0.03)
@@ -97,8 +103,7 @@ def test_costs_are_those_of_the_table(name, size):
 
 def test_the_depth_s_formula_is_the_count_over_the_whole_model():
     kind, family, config = MODELS["klein"]
-    model = Blueprint(kind, json.dumps(config)).build(BF16)
-    whole = call_cost(model, FAMILIES[family], (64, 64), num_anchors=3, dtype=BF16)
+    whole = call_cost(whole_model("klein"), FAMILIES[family], (64, 64), num_anchors=3, dtype=BF16)
     blueprint = Blueprint(kind, json.dumps(config))
     by_depth = model_cost(blueprint, FAMILIES[family], (64, 64), num_anchors=3, dtype=BF16)
     assert (by_depth.flops, by_depth.cache_bytes) == (whole.flops, whole.cache_bytes)

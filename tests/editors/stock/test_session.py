@@ -113,6 +113,7 @@ def test_strengths_between_are_between(make_editor, frames):
     assert (results[1] - results[0]).abs().max() < (results[2] - results[0]).abs().max() / 10
 
 
+@pytest.mark.slow
 def test_compiled_blocks_keep_the_result(make_editor, frames):
     from examples.tiny_editor import make_tiny_editor
 
