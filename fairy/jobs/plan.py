@@ -373,11 +373,11 @@ def request_inputs(request: EditRequest) -> dict[str, Path]:
 
 def request_outputs(request: EditRequest) -> dict[str, Path]:
     """Return the files and folders that an edit writes, by their role in messages."""
-    return {
-        "the result": request.out,
-        **named_files(RunOptions, request, "written"),
-        "the folder of work": request.workspace.path,
-    }
+    outputs = {"the result": request.out, **named_files(RunOptions, request, "written")}
+    # An output without a name of its own is refused, and has no folder of work
+    if request.out.name not in ("", ".."):
+        outputs["the folder of work"] = request.workspace.path
+    return outputs
 
 
 def choose_shots(
