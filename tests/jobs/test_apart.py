@@ -164,6 +164,7 @@ def read_options(folder: Path) -> dict[str, EditConfig]:
         "--control": EditConfig(control=(f"canny={folder / 'folder'}:0.5",)),
         "--ip-adapter": EditConfig(ip_adapter=f"{file}:0.5"),
         "--ref": EditConfig(ref=(file,)),
+        "--upscale": EditConfig(upscale=str(file)),
     }
 
 
