@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import playwright.sync_api as playwright
 import pytest
 
-from fairy.media.read import frame_times
-from fairy.media.write import write_video
+from fairy.media.read import frame_times, probe, read_frames
+from fairy.media.write import VideoWriter, write_video
+from fairy.settings import MediaConfig
 from tests.app.conftest import NUM_FRAMES, Served
 from tests.tiny import make_frames
 
@@ -152,6 +154,20 @@ def test_stop_keeps_frames_and_edit_goes_on(open_window: OpenWindow, long_clip: 
 
 
 @pytest.mark.slow
+def test_a_closed_tab_ends_its_edit(open_window: OpenWindow, served: Served, long_clip: Path):
+    window = open_window()
+    window.upload(long_clip)
+    window.ask("make it night snow")
+    window.page.click("#edit")
+    window.page.wait_for_selector("#stage .running")
+    window.context.close()
+    end = time.monotonic() + 30
+    while served.studio._cancels and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not served.studio._cancels
+
+
+@pytest.mark.slow
 def test_errors_are_one_line(open_window: OpenWindow, clip: Path, tmp_path: Path):
     window = open_window()
     window.page.click("#edit")
@@ -170,6 +186,40 @@ def test_errors_are_one_line(open_window: OpenWindow, clip: Path, tmp_path: Path
     window.page.click("#edit")
     window.page.wait_for_selector("#message :text('zebra')")
     playwright.expect(window.page.locator("#edit")).to_be_enabled(timeout=WAIT_MS)
+
+
+@pytest.mark.slow
+def test_too_large_files_are_refused(open_window: OpenWindow, tmp_path: Path):
+    large = tmp_path / "large.mp4"
+    large.write_bytes(b"0" * 2_000_000)
+    window = open_window()
+    window.page.set_input_files("#clip input[type=file]", large)
+    assert "maximum" in window.refusal()
+
+
+@pytest.mark.slow
+def test_two_browsers_have_separate_edits(open_window: OpenWindow, clip: Path):
+    one, other = open_window(), open_window()
+    one.upload(clip)
+    one.edit("make it snow")
+    one.page.wait_for_selector("#history img")
+    other.page.reload()
+    other.page.wait_for_selector("#edit")
+    assert other.page.locator("#history img").count() == 0
+    one.page.reload()
+    one.page.wait_for_selector("#history img")
+
+
+@pytest.mark.slow
+def test_hevc_is_shown_through_a_proxy(open_window: OpenWindow, clip: Path, tmp_path: Path):
+    source, info = tmp_path / "phone.mov", probe(clip)
+    codec = MediaConfig(codec="hevc")
+    with VideoWriter(source, info=info, height=48, width=64, media=codec) as writer:
+        for frame in read_frames(clip):
+            writer.write(frame.image, frame.pts, frame.time_base, frame.duration)
+    window = open_window()
+    window.upload(source)
+    window.page.wait_for_function("document.querySelector('video.edit').videoWidth === 64")
 
 
 @pytest.mark.slow
