@@ -68,7 +68,7 @@ class Other(StandIn):
 
 
 class Real(StandIn):
-    """A worker that really edits, and may kill itself before that."""
+    """A worker that really edits all but "skip", and may kill itself before that."""
 
     def __init__(self, threads: int, split_frames: int) -> None:
         from fairy.jobs.clip_worker import ClipWorker
@@ -79,7 +79,7 @@ class Real(StandIn):
         return self._worker.identity(config)
 
     def finish(self, job: Job) -> JobResult:
-        return self._worker.edit(job)
+        return super().finish(job) if job.out.stem == "skip" else self._worker.edit(job)
 
     def num_frames(self, job: Job) -> int:
         return self._worker.num_frames(job)

@@ -151,7 +151,8 @@ def test_a_worker_that_never_lives_stops_the_list(started: None, clip: Path):
 @pytest.mark.cluster
 def test_a_long_clip_is_shared_by_two_workers(started: None, clip: Path):
     write_video(make_frames(240, 32, 48), clip, fps=10, overwrite=True)
-    batch = batch_of(clip, "long.mp4", workers=2, split_frames=100)
+    # The worker that has nothing left to do is there from the start
+    batch = batch_of(clip, "skip.mp4", "long.mp4", workers=2, split_frames=100)
     assert run(batch, Real)["long.mp4"].state == "done"
     assert Path(batch.root, "helped.txt").exists()
     alone = SharedBatch(path=batch.path, defaults=CONFIG, options=BatchOptions(out=f"{clip}-alone"))
