@@ -1,4 +1,4 @@
-"""Serve the page. Tests: tests/app/test_server.py."""
+"""Serve the page. Tests: tests/app/test_api.py, tests/cli/test_web_page.py."""
 
 from __future__ import annotations
 

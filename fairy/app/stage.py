@@ -1,6 +1,6 @@
 """The picture side of the page as HTML: a hint, a running job, the player.
 
-Scripts and looks: player.js, page.css. Tests: tests/app/test_stage.py, tests/app/test_page.py.
+Scripts and looks: player.js, page.css. Tests: tests/app/test_page.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A small H.264 copy of a clip for players in browsers; it is shown, never edited.
 
 Browsers play few of the formats that people have: no HEVC, no ProRes, often no QuickTime. A proxy
-has the clip's timestamps, upright frames and audio. Tests: tests/media/test_proxy.py.
+has the clip's timestamps, upright frames and audio. Tests: tests/app/test_library.py.
 """
 
 from __future__ import annotations
