@@ -50,7 +50,9 @@ def batch(
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run many edits; print one line of JSON for each (on a terminal: progress, and failures).
+    """Run many edits; print one line of JSON for each.
+
+    On a terminal, a bar shows the progress of all workers.
 
     Run again, it does what is missing.
 

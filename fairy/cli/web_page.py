@@ -12,7 +12,9 @@ from fairy.settings import Compute, PageOptions
 @with_options(PageOptions, "options")
 @with_options(Compute, "compute")
 def web_page(options: PageOptions, compute: Compute) -> None:
-    """Open a page in the browser to edit clips: anchors first, then the whole clip.
+    """Open a page in the browser to edit clips.
+
+    It shows the anchors first, then edits the whole clip.
 
     It is on this machine alone unless --host says otherwise. Ctrl-C ends it.
     """

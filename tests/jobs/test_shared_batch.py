@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import fsspec
@@ -145,6 +146,11 @@ def command(jobs: Path, *more: object) -> list[object]:
     return ["batch", jobs, *OPTIONS, "-o", jobs.with_name("out"), "--cluster", "shared", *more]
 
 
+def results_in(printed: str) -> list[dict[str, Any]]:
+    """Return the results among lines of JSON; the others are about progress."""
+    return [one for one in map(json.loads, printed.splitlines()) if "state" in one]
+
+
 @forks
 def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
     jobs = write_list(clip, *(f"{number}.mp4" for number in range(8)))
@@ -162,9 +168,9 @@ def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
     assert all(len(read_video(path)) == NUM_FRAMES for path in made)
     assert len({path.read_bytes() for path in made}) == 1
     done = [
-        json.loads(line)["output"]
+        result["output"]
         for path in tmp_path.glob("?.txt")
-        for line in path.read_text().splitlines()
+        for result in results_in(path.read_text())
     ]
     assert len(done) == len(set(done))
 
@@ -212,8 +218,8 @@ def test_a_worker_without_a_job_helps_with_a_long_clip(clip: Path, tmp_path: Pat
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert owners == {worker.pid for worker in workers}
     assert out.read_bytes() == alone.read_bytes()
-    done = [line for path in tmp_path.glob("?.txt") for line in path.read_text().splitlines()]
-    assert [json.loads(line)["state"] for line in done] == ["done"]
+    done = [one for path in tmp_path.glob("?.txt") for one in results_in(path.read_text())]
+    assert [result["state"] for result in done] == ["done"]
 
 
 @forks
@@ -233,6 +239,6 @@ def test_workers_are_started(clip: Path, tmp_path: Path):
     process.join()
     printed = (tmp_path / "printed.txt").read_text()
     assert process.exitcode == 0, printed
-    results = [json.loads(line) for line in printed.splitlines()]
+    results = results_in(printed)
     assert [result["state"] for result in results] == ["done", "done"]
     assert len(list((tmp_path / "out").glob("*.mp4"))) == 2
