@@ -50,7 +50,7 @@ setup(
     package_dir={"fairy_kernels": "kernels/fairy_kernels"},
     package_data={
         "fairy": ["py.typed", "models/mini/*", "models/mini/**/*"],
-        "fairy.app": ["example.mp4", "player.js", "page.css"],
+        "fairy.app": ["EXAMPLE.md", "example.mp4", "player.js", "page.css"],
         "fairy.evaluation": ["page/*"],
         "fairy.training": ["recipes/*.yaml"],
         "fairy_kernels": ["py.typed"],
