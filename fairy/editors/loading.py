@@ -22,7 +22,17 @@ from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.ip_adapter import load_ip_adapter
 from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
+from fairy.options import options_of
 from fairy.settings import Compute
+
+# Of `Compute`, what an edit reads and not `load_editor`
+OF_AN_EDIT = frozenset({"backend", "frame_batch_size", "anchor_cache", "anchor_cache_device"})
+
+
+def what_is_loaded(settings: Compute) -> tuple[Any, ...]:
+    """Return the settings that `load_editor` reads: equal for settings with the same editor."""
+    names = (field.name for field in options_of(Compute) if field.name not in OF_AN_EDIT)
+    return tuple(getattr(settings, name) for name in names)
 
 
 def load_editor(settings: Compute) -> Editor:

@@ -21,7 +21,7 @@ import torch
 
 from fairy.control.changes import crop_of
 from fairy.editors.base import Editor
-from fairy.editors.loading import load_editor
+from fairy.editors.loading import load_editor, what_is_loaded
 from fairy.errors import FairyError, WorkspaceInUseError
 from fairy.interrupt import Cancel
 from fairy.jobs.answers import FailureKind, JobResult, result_of
@@ -152,7 +152,7 @@ class Runner:
 
     def model(self, config: EditConfig) -> Editor:
         """Return the model of these settings, which stays loaded until another one is needed."""
-        wanted = _model_key(config)
+        wanted = what_is_loaded(config)
         if self._editor is None or wanted != self._loaded:
             self._editor = None
             self._editor, self._loaded = load_editor(config), wanted
@@ -266,9 +266,5 @@ def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
         stretch = (config.start_s, config.end_s, config.max_frames)
         seen = (config.region, config.keep_size, config.mask_grow, config.mask_feather)
         read = (*clip, config.strict, *stretch, seen if config.region else None)
-        models.setdefault(_model_key(job.config), {}).setdefault(read, []).append(job)
+        models.setdefault(what_is_loaded(job.config), {}).setdefault(read, []).append(job)
     return [group for clips in models.values() for group in clips.values()]
-
-
-def _model_key(config: EditConfig) -> tuple[object, ...]:
-    return config.model, config.device, config.dtype, config.fp8, config.compile, config.decoder

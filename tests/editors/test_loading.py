@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import pytest
 
 from examples.tiny_editor import make_tiny_editor
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.editors.loading import load_editor
+from fairy.editors.loading import load_editor, what_is_loaded
 from fairy.editors.stock.editor import StockEditor
 from fairy.errors import FairyError, ModelError, SettingsError
+from fairy.options import options_of
 from fairy.settings import Compute
 from tests.tiny import save_tiny_pipeline
 
@@ -26,6 +28,34 @@ def test_the_class_decides(klein, tmp_path):
     assert isinstance(load_editor(Compute(model=klein, device="cpu")), StockEditor)
     own = save_tiny_pipeline(tmp_path / "own")
     assert isinstance(load_editor(Compute(model=str(own), device="cpu")), FairyPipeline)
+
+
+def test_every_setting_that_loading_reads_tells_editors_apart(klein, tmp_path):
+    class Noted(Compute):
+        read: ClassVar[set[str]] = set()
+
+        def __getattribute__(self, name: str) -> object:
+            Noted.read.add(name)
+            return super().__getattribute__(name)
+
+    own = str(save_tiny_pipeline(tmp_path / "own"))
+    by_model = [Noted(model=model, device="cpu") for model in (klein, own)]
+    # Making settings reads all of them
+    Noted.read.clear()
+    for settings in by_model:
+        load_editor(settings)
+    loading, blank = set(Noted.read), Noted()
+    Noted.read.clear()
+    what_is_loaded(blank)
+    assert loading & {field.name for field in options_of(Compute)} <= Noted.read
+
+
+@pytest.mark.parametrize(
+    "other", [{"lora": "style.safetensors"}, {"control": "canny"}, {"quantize": "int8"}]
+)
+def test_settings_of_another_editor_are_told_apart(other):
+    assert what_is_loaded(Compute(**other)) != what_is_loaded(Compute())
+    assert what_is_loaded(Compute(backend="sdpa")) == what_is_loaded(Compute())
 
 
 def test_other_commands_say_that_they_need_another_model(klein):
