@@ -33,6 +33,15 @@ class NumbersError(FairyError):
     """A model computed NaN or infinity: broken weights, too small a dtype, too strong settings."""
 
 
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of another library's message, or the error's type if it has none.
+
+    >>> first_line(ValueError("no such layer\nTraceback: ..."))
+    'no such layer'
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class JobInterrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM ended a job; the command line exits with 128 + `signal_number`.
 

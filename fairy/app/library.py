@@ -23,13 +23,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fairy.media.encoding.codecs import CONTAINERS
 from fairy.media.proxy import plays_in_browsers, write_proxy
 from fairy.media.read import probe
 from fairy.settings import EditConfig
 
 RECORD = "edit.json"
 DAY_S = 24 * 3600
-SUFFIX_OF_CODEC = {"prores": ".mov", "ffv1": ".mkv"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Edit:
     @property
     def out(self) -> Path:
         """The result's file."""
-        suffix = SUFFIX_OF_CODEC.get(self.settings.get("codec") or "", ".mp4")
+        codec = self.settings.get("codec") or "h264"
+        suffix = next(suffix for suffix, kind in CONTAINERS.items() if codec in kind.codecs)
         return self.folder / f"{Path(self.clip.name).stem[:60]}-{slug(self.instruction)}{suffix}"
 
     @property
@@ -206,7 +207,7 @@ def clean(root: Path, keep_days: float | None, now_s: float | None = None) -> No
     for user in (path for path in root.glob("*") if (path / "clips").is_dir()):
         for record in user.glob(f"*/{RECORD}"):
             age_s = now_s - record.stat().st_mtime
-            finished = any(path.suffix in _RESULTS for path in record.parent.iterdir())
+            finished = any(path.suffix in CONTAINERS for path in record.parent.iterdir())
             days = keep_days if finished else 1
             if days is not None and age_s > days * DAY_S:
                 shutil.rmtree(record.parent, ignore_errors=True)
@@ -216,9 +217,6 @@ def clean(root: Path, keep_days: float | None, now_s: float | None = None) -> No
             unused = not digest or not any(digest in text for text in texts)
             if unused and now_s - kept.stat().st_mtime > DAY_S:
                 shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
-
-
-_RESULTS = {".mp4", *SUFFIX_OF_CODEC.values()}
 
 
 def with_frames(edit: Edit, done: int, total: int) -> Edit:

@@ -231,16 +231,14 @@ class Claims:
 
     def names(self) -> set[str]:
         """Return the work that was ever claimed, by one listing."""
-        paths = (path.rsplit("/", 1)[-1].rpartition(".") for path in self._paths())
-        return {name for name, _, number in paths if number.isdecimal()}
+        return {name for name, _, _ in self._numbered()}
 
     def all(self) -> dict[str, Attempt]:
         """Return the newest attempt of every piece of work, by its name."""
         found: dict[str, tuple[int, str]] = {}
-        for path in self._paths():
-            name, _, number = path.rsplit("/", 1)[-1].rpartition(".")
-            if name and number.isdecimal() and int(number) >= found.get(name, (0, ""))[0]:
-                found[name] = int(number), path
+        for name, number, path in self._numbered():
+            if number >= found.get(name, (0, ""))[0]:
+                found[name] = number, path
         return {name: self._read(number, path) for name, (number, path) in found.items()}
 
     def is_free(self, attempt: Attempt) -> bool:
@@ -252,11 +250,16 @@ class Claims:
         # A process that is alive but stopped touching its file is frozen
         return attempt.owner.has_ended or self._age_s(attempt.path) > self._lease_s
 
-    def _paths(self) -> Iterator[str]:
+    def _numbered(self) -> Iterator[tuple[str, int, str]]:
+        """Yield (work, number, path) of every attempt, by one listing."""
         try:
-            yield from self._fs.ls(self._root, detail=False)
+            paths = self._fs.ls(self._root, detail=False)
         except FileNotFoundError:
             return
+        for path in paths:
+            name, _, number = path.rsplit("/", 1)[-1].rpartition(".")
+            if name and number.isdecimal():
+                yield name, int(number), path
 
     def _read(self, number: int, path: str) -> Attempt:
         try:

@@ -24,7 +24,7 @@ import ray
 from ray.exceptions import AuthenticationError, RayActorError, RayError
 
 from fairy import __version__
-from fairy.errors import SettingsError
+from fairy.errors import SettingsError, first_line
 from fairy.interrupt import Cancel
 from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.clip_worker import ClipWorker
@@ -116,9 +116,8 @@ def connected(options: BatchOptions) -> Iterator[None]:
             "RAY_AUTH_TOKEN here takes it"
         ) from error
     except (ConnectionError, RuntimeError, RayError) as error:
-        reason = str(error).partition("\n")[0]
         raise SettingsError(
-            f"the Ray cluster {address or 'on this machine'} cannot be reached: {reason}"
+            f"the Ray cluster {address or 'on this machine'} cannot be reached: {first_line(error)}"
         ) from error
     try:
         yield
@@ -316,7 +315,7 @@ class Driver:
             self._lose(slot, preempted=bool(getattr(error, "preempted", False)))
             return
         except RayError as error:
-            reason = str(getattr(error, "cause", error)).partition("\n")[0]
+            reason = first_line(getattr(error, "cause", error))
             if slot.name is None:
                 # The model cannot be loaded, or the code there is not the one here
                 raise SettingsError(f"a worker cannot begin: {reason}") from error

@@ -24,7 +24,6 @@ from fairy.control.masks import Mask, is_words
 from fairy.jobs.manifest import SourceIdentity
 from fairy.media.colours import Image
 from fairy.media.info import VideoInfo
-from fairy.media.names import beside
 from fairy.media.read import read_frames
 from fairy.media.write import write_video
 from fairy.models.registry import resolve_device
@@ -109,13 +108,7 @@ def _write(masks: Iterator[Mask], clip: VideoInfo, path: Path) -> None:
             yield picture
         yield from (picture for _ in range(clip.num_frames - count))
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = beside(path.with_suffix(""), f".{os.getpid()}.part.mkv")
-    try:
-        write_video(pictures(), part, clip.fps, media=LOSSLESS, overwrite=True)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_video(pictures(), path, clip.fps, media=LOSSLESS, overwrite=True)
 
 
 def _cache() -> Path:

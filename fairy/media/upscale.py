@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 
-from fairy.errors import ModelError, NumbersError, SettingsError
+from fairy.errors import ModelError, NumbersError, SettingsError, first_line
 from fairy.media.colours import Image
 from fairy.settings import MAX_SIZE, PLAIN_UPSCALE
 
@@ -147,8 +147,7 @@ def _load(path: Path) -> Any:
     try:
         model = spandrel.ModelLoader().load_from_file(path)
     except (*kinds, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ModelError(f"{path}: spandrel cannot load it: {reason}") from error
+        raise ModelError(f"{path}: spandrel cannot load it: {first_line(error)}") from error
     if not isinstance(model, spandrel.ImageModelDescriptor):
         raise ModelError(f"{path}: its purpose is {model.purpose}: give a super-resolution model")
     return model

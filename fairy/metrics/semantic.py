@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairy.errors import ModelError
+from fairy.errors import ModelError, first_line
 from fairy.media.frames import to_images
 from fairy.metrics.checks import check_frames, check_pair
 
@@ -86,10 +86,9 @@ def load_clip(
         model = CLIPModel.from_pretrained(name, use_safetensors=True)
         processor = CLIPProcessor.from_pretrained(name)
     except (OSError, ValueError) as error:
-        first_line = str(error).strip().split("\n")[0]
         raise ModelError(
-            f"CLIP {name}: cannot be loaded ({first_line}); give a folder or a hub id of a CLIP "
-            "model with safetensors; the first download needs a network connection"
+            f"CLIP {name}: cannot be loaded ({first_line(error)}); give a folder or a hub id of a "
+            "CLIP model with safetensors; the first download needs a network connection"
         ) from error
     return ClipEncoder(model.eval().to(device), processor, batch_size)
 

@@ -16,7 +16,8 @@ from typing import Any
 import diffusers
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, SettingsError, first_line
+from fairy.models.catalogue import download_command
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.registry import (
     DTYPE_KEYWORD,
@@ -131,14 +132,13 @@ def _loaded(name: str, kind: Any, kwargs: dict[str, Any]) -> Any:
     except LocalEntryNotFoundError as error:
         raise ModelError(f"{name}: not in the cache; {_download(name)}") from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n")[0]
         if not path.exists():
             raise ModelError(f"{name}: not in the cache; {_download(name)}") from error
-        raise ModelError(f"{name}: cannot be loaded ({first_line})") from error
+        raise ModelError(f"{name}: cannot be loaded ({first_line(error)})") from error
 
 
 def _download(name: str) -> str:
-    return f"hf download {name} where there is a network"
+    return f"{download_command(name)} where there is a network"
 
 
 def _check_fit(name: str, unet: Any, nets: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from fairy.errors import ModelError
+from fairy.errors import ModelError, first_line
 from fairy.models.catalogue import download_command
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.stock import split_scale
@@ -50,12 +50,14 @@ def load_ip_adapter(pipe: Any, adapter: str) -> None:
             pipe.register_modules(image_encoder=encoder.to(pipe.device, pipe.unet.dtype).eval())
             pipe.load_ip_adapter(base, subfolder=folder, weight_name=path.name)
         except (LocalEntryNotFoundError, OSError) as error:
-            first_line = str(error).strip().split("\n")[0]
-            advice = first_line if path.is_file() else f"not in the cache; {download_command(base)}"
+            advice = (
+                first_line(error)
+                if path.is_file()
+                else f"not in the cache; {download_command(base)}"
+            )
             raise ModelError(f"ip_adapter {name}: cannot be loaded ({advice})") from error
         except (ValueError, KeyError, RuntimeError) as error:
-            first_line = str(error).strip().split("\n")[0]
             raise ModelError(
-                f"ip_adapter {name}: does not fit this model ({first_line})"
+                f"ip_adapter {name}: does not fit this model ({first_line(error)})"
             ) from error
     pipe.set_ip_adapter_scale(scale)

@@ -16,7 +16,7 @@ import torch
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, SettingsError, first_line
 from fairy.models.base import DiffusionPipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.catalogue import download_command
 from fairy.models.cpu_precision import fast_cpu_dtype
@@ -97,11 +97,12 @@ def load_pipeline(
     except LocalEntryNotFoundError as error:
         raise ModelError(f"model {name}: {_not_fetched(source)}") from error
     except (OSError, ValueError, ImportError, RuntimeError, SingleFileComponentError) as error:
-        first_line = str(error).strip().split("\n")[0]
         # diffusers 0.39 also raises this when it could not reach the hub
-        if "not fully cached locally" in first_line:
+        if "not fully cached locally" in str(error):
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
-        raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
+        raise ModelError(
+            f"model {name}: cannot be loaded ({first_line(error)}); {_ALLOWED}"
+        ) from error
     _check_type(name, pipe)
     # A fairy.json on the hub is not read, because diffusers does not download it
     defaults = model_defaults(kwargs.get("config", source))
@@ -144,8 +145,9 @@ def pipeline_config(name: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         if isinstance(source, str):
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
-        first_line = str(error).strip().split("\n")[0]
-        raise ModelError(f"model {name}: cannot be loaded ({first_line}); {_ALLOWED}") from error
+        raise ModelError(
+            f"model {name}: cannot be loaded ({first_line(error)}); {_ALLOWED}"
+        ) from error
     if not isinstance(config.get("_class_name"), str):
         raise ModelError(f"model {name}: its model_index.json names no pipeline; {_ALLOWED}")
     return config

@@ -5,19 +5,18 @@ uint8 (H,W,3) -> float32 (352,352) in [0,1]. Tests: tests/models/test_segmenter.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fairy.errors import ModelError
+from fairy.models.catalogue import download_command
+from fairy.models.imagenet import imagenet_pixels
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 
 SEGMENTER = "CIDAS/clipseg-rd64-refined"
 # Pictures are scaled to a square of this side, as in the model's training
 SIDE = 352
-MEAN = np.array((0.485, 0.456, 0.406), np.float32)
-STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 class Segmenter:
@@ -42,15 +41,14 @@ class Segmenter:
             except (OSError, ValueError) as error:
                 raise ModelError(
                     f"mask {words!r}: no such file, and to find it by words, {model} is needed: "
-                    f"hf download {model} where there is a network"
+                    f"{download_command(model)} where there is a network"
                 ) from error
         self._model, self._device = loaded.to(device).eval(), device
         self._text = tokenizer(words, truncation=True, return_tensors="pt").to(device)
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return how likely each part of a picture (H,W,3) is what the words say."""
-        scaled = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / 255.0
-        pixels = torch.from_numpy((scaled - MEAN) / STD).permute(2, 0, 1)[None]
+        pixels = imagenet_pixels(picture, (SIDE, SIDE))
         with torch.no_grad():
             logits = self._model(
                 input_ids=self._text.input_ids,

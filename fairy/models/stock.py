@@ -17,7 +17,7 @@ import diffusers
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, SettingsError, first_line
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.registry import DTYPE_KEYWORD, find_model, resolve_device, resolve_dtype
 
@@ -79,8 +79,7 @@ def load_stock_pipeline(
     except LocalEntryNotFoundError as error:
         raise ModelError(f"model {name}: not in the cache, nor on the hub") from error
     except (OSError, ValueError, ImportError, RuntimeError, NameError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        raise ModelError(f"model {name}: cannot be loaded ({first_line})") from error
+        raise ModelError(f"model {name}: cannot be loaded ({first_line(error)})") from error
     return placed(pipe, where, offload)
 
 
@@ -128,8 +127,7 @@ def load_loras(pipe: Any, loras: Sequence[str]) -> int | None:
         try:
             pipe.load_lora_weights(**_weights(name), adapter_name=adapter, use_safetensors=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            first_line = str(error).strip().split("\n")[0]
-            raise ModelError(f"LoRA {name}: cannot be loaded ({first_line})") from error
+            raise ModelError(f"LoRA {name}: cannot be loaded ({first_line(error)})") from error
         names.append(adapter)
         scales.append(scale)
     pipe.set_adapters(names, scales)

@@ -20,7 +20,9 @@ import torch
 
 from fairy.errors import ModelError, SettingsError
 from fairy.media.colours import Image
+from fairy.models.catalogue import download_command
 from fairy.models.controlnets import Control
+from fairy.models.imagenet import imagenet_pixels
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 
 DEPTH_MODEL = "depth-anything/Depth-Anything-V2-Small-hf"
@@ -90,17 +92,12 @@ def depth(model: Any, device: torch.device, picture: Image) -> Image:
     # The shorter side as the model was trained, both in whole patches
     scale = size / min(height, width)
     rows, columns = (max(1, round(side * scale / patch)) * patch for side in (height, width))
-    scaled = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA) / 255.0
-    pixels = torch.from_numpy((scaled - IMAGENET_MEAN) / IMAGENET_STD).permute(2, 0, 1)[None]
+    pixels = imagenet_pixels(picture, (rows, columns))
     with torch.no_grad():
         near = model(pixels.to(device, model.dtype)).predicted_depth[0].float().cpu().numpy()
     near = cv2.resize(near, (width, height), interpolation=cv2.INTER_LINEAR)
     span = float(near.max() - near.min()) or 1.0
     return _grey(((near - near.min()) / span * 255).round())
-
-
-IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
-IMAGENET_STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 def _grey(levels: Any) -> Image:
@@ -115,8 +112,8 @@ def _load_depth(device: torch.device) -> Draw:
             model = AutoModelForDepthEstimation.from_pretrained(DEPTH_MODEL, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"control depth: {DEPTH_MODEL} is not in the cache; hf download {DEPTH_MODEL} "
-                "where there is a network"
+                f"control depth: {DEPTH_MODEL} is not in the cache; "
+                f"{download_command(DEPTH_MODEL)} where there is a network"
             ) from error
     return partial(depth, model.to(device).eval(), device)
 
@@ -131,8 +128,8 @@ def _load_pose(device: torch.device) -> Draw:
         estimate = detector.from_pretrained(POSE_MODEL)
     except OSError as error:
         raise ModelError(
-            f"control pose: {POSE_MODEL} is not in the cache; hf download {POSE_MODEL} where there "
-            "is a network"
+            f"control pose: {POSE_MODEL} is not in the cache; {download_command(POSE_MODEL)} where "
+            "there is a network"
         ) from error
     estimate.to(device)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from diffusers import AutoencoderTiny
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, SettingsError, first_line
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages
 
@@ -41,10 +41,9 @@ def load_decoder(
         with without_expected_messages():
             decoder = AutoencoderTiny.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
-        first_line = str(error).strip().split("\n")[0]
         raise ModelError(
-            f"decoder {name}: cannot be loaded ({first_line}); use a folder or a hub id of an "
-            "AutoencoderTiny, such as madebyollin/taesd"
+            f"decoder {name}: cannot be loaded ({first_line(error)}); use a folder or a hub id of "
+            "an AutoencoderTiny, such as madebyollin/taesd"
         ) from error
     _check_fits(decoder, name, pipe, model)
     return decoder.to(pipe.device, pipe.vae.dtype).eval()
