@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -24,6 +23,7 @@ from PIL import Image as PilImage
 from fairy.app.library import Clip, Edit, UserFolder, config_of, with_frames
 from fairy.errors import FairyError, JobInterrupted, MediaError
 from fairy.interrupt import Cancel
+from fairy.jobs.pace import EditProgress
 from fairy.jobs.warnings_log import Notes
 from fairy.media.colours import Image
 from fairy.media.info import VideoInfo
@@ -41,6 +41,8 @@ EXAMPLE = Path(__file__).with_name("example.mp4")
 REPORT_EVERY_S = 0.4
 PREVIEW_PX = 640
 THUMBNAIL_PX = 320
+# Anchors that are shown before an edit
+MOST_ANCHORS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +173,7 @@ class Studio:
 
             config = replace(self.config(edit), device=device)
             request = self._request(edit, config)
-            found = preview_anchors(request, editor=self._editor(device, config))
+            found = preview_anchors(request, editor=self._editor(device, config), most=MOST_ANCHORS)
             return tuple(
                 AnchorFiles(
                     one.index,
@@ -209,14 +211,14 @@ class Studio:
                     run_edit(
                         self._request(edit, config),
                         editor=editor,
-                        progress=reporter.progress,
+                        progress=reporter,
                         cancel=cancel,
                         on_frame=reporter.on_frame,
                     )
                 finally:
                     done = with_frames(edit, *reporter.frames)
-                    if reporter.picture is not None:
-                        _save(small(reporter.picture, THUMBNAIL_PX), edit.thumbnail)
+                    if reporter.newest is not None:
+                        _save(small(reporter.newest, THUMBNAIL_PX), edit.thumbnail)
             return Finished(edit=done, notes=tuple(notes.lines))
 
         if edit.is_done:
@@ -291,30 +293,32 @@ class Studio:
         )
 
 
-class Reporter:
+class Reporter(EditProgress):
     """Collects how far a job is, from its threads."""
 
     def __init__(self) -> None:
-        self.frames = (0, 0)
-        self.picture: Image | None = None
-        self._first: tuple[int, float] | None = None
+        super().__init__()
+        self.newest: Image | None = None
 
-    def progress(self, done: int, total: int) -> None:
-        """Note frames that are done; the first call reports those of an earlier run."""
-        if self._first is None:
-            self._first = (done, time.monotonic())
-        self.frames = (done, total)
+    @property
+    def frames(self) -> tuple[int, int]:
+        """Frames (done, of the clip)."""
+        return self.done or 0, self.total or 0
 
     def on_frame(self, index: int, image: Image) -> None:
         """Keep the newest frame."""
-        self.picture = image
+        self.newest = image
 
     def now(self) -> Running:
         """Return how far the job is."""
-        (done, total), first = self.frames, self._first
-        fps = (done - first[0]) / max(1e-3, time.monotonic() - first[1]) if first else 0.0
-        left_s = (total - done) / fps if fps else None
-        return Running(done=done, total=total, fps=fps, left_s=left_s, picture=self.picture)
+        done, total = self.frames
+        return Running(
+            done=done,
+            total=total,
+            fps=self.frames_per_second or 0.0,
+            left_s=self.seconds_left,
+            picture=self.newest,
+        )
 
 
 def anchor_files(edit: Edit) -> tuple[AnchorFiles, ...]:

@@ -22,6 +22,7 @@ from fairy.control.changes import Weight
 from fairy.editors.base import EditInput, Editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
+from fairy.interrupt import Progress, report_picture
 from fairy.jobs.apart import check_apart
 from fairy.jobs.edit import kept_work_explained, ready
 from fairy.jobs.outputs import finished
@@ -165,9 +166,20 @@ class AnchorPreview:
 
 
 def preview_anchors(
-    request: EditRequest, *, editor: Editor | None = None, most: int = 4
+    request: EditRequest,
+    *,
+    editor: Editor | None = None,
+    most: int | None = None,
+    progress: Progress | None = None,
 ) -> list[AnchorPreview]:
-    """Edit only anchors, at most `most` of them, spread evenly; the edit then uses their results.
+    """Edit only anchors; the edit then uses their results.
+
+    Args:
+        request: the edit.
+        editor: a loaded model to use instead of the one in the settings.
+        most: of the anchors, so many at most, spread evenly; all when None.
+        progress: called with (anchors done, anchors); shown their edits if it is a
+            `PicturedProgress`.
 
     Raises:
         FairyError: as for `fairy.jobs.edit.edit_video`.
@@ -175,12 +187,19 @@ def preview_anchors(
     with _seekable(replace(request, report=None)) as request:
         plan = plan_edit(request)
         anchors = plan.anchor_indices
-        chosen = select_anchor_indices(len(anchors), min(most, len(anchors)))
-        indices = [anchors[number] for number in chosen]
+        count = len(anchors) if most is None else min(most, len(anchors))
+        indices = [anchors[number] for number in select_anchor_indices(len(anchors), count)]
         with request.workspace as workspace, kept_work_explained(workspace, plan):
             editor = ready(plan, workspace, Stopwatch(), editor)
-            pairs = list(_edited_pairs(plan, editor, workspace, indices))
-    return [AnchorPreview(index, *pair) for index, pair in zip(indices, pairs, strict=True)]
+            found = []
+            for index, pair in zip(
+                indices, _edited_pairs(plan, editor, workspace, indices), strict=True
+            ):
+                found.append(AnchorPreview(index, *pair))
+                report_picture(progress, index, found[-1].edited)
+                if progress is not None:
+                    progress(len(found), count)
+    return found
 
 
 def sheet_path(out: Path) -> Path:

@@ -86,12 +86,15 @@ class NodeProgress:
     """Shows an edit's progress on the node, with pictures, and stops it when the user asks.
 
     It raises ComfyUI's own exception, which must reach ComfyUI.
+
+    Args:
+        preview_step: a picture is shown of every so many frames.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, preview_step: int = PREVIEW_STEP) -> None:
         from comfy.utils import ProgressBar
 
-        self._bar = ProgressBar(1)
+        self._bar, self._preview_step = ProgressBar(1), preview_step
         self._preview: Any = None
         check_interrupted()
 
@@ -107,7 +110,7 @@ class NodeProgress:
 
     def picture(self, index: int, image: Any) -> None:
         """Show every few frames; `image` is uint8 (H,W,3)."""
-        if index % PREVIEW_STEP == 0:
+        if index % self._preview_step == 0:
             from PIL import Image
 
             self._preview = ("JPEG", Image.fromarray(image), PREVIEW_PX)

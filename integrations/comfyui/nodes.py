@@ -21,11 +21,15 @@ def _instruction() -> Any:
     return io.String.Input("instruction", default=EXAMPLE, multiline=True, tooltip=INSTRUCTION)
 
 
-def _check(instruction: str | None) -> bool | str:
-    """Return True, or why the instruction cannot be used; None is one that another node makes."""
-    if instruction is None or instruction.strip():
-        return True
-    return 'the instruction is empty: say what to change, as in "make it snow"'
+class InstructedNode(io.ComfyNode):
+    """A node with an instruction."""
+
+    @classmethod
+    def validate_inputs(cls, instruction: str | None = None) -> bool | str:
+        """Refuse an empty instruction before anything runs; None is one that a node makes."""
+        if instruction is None or instruction.strip():
+            return True
+        return 'the instruction is empty: say what to change, as in "make it snow"'
 
 
 class FairyLoadModel(io.ComfyNode):
@@ -74,7 +78,7 @@ class FairyLoadModel(io.ComfyNode):
         return io.NodeOutput(work.load_model(name, dtype, lora.strip()))
 
 
-class FairyEditVideo(io.ComfyNode):
+class FairyEditVideo(InstructedNode):
     """Edit a video of any length."""
 
     @classmethod
@@ -96,11 +100,6 @@ class FairyEditVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, instruction: str | None = None) -> bool | str:
-        """Refuse an empty instruction before anything runs."""
-        return _check(instruction)
-
-    @classmethod
     def execute(cls, model: Any, video: Any, instruction: str, **settings: Any) -> io.NodeOutput:
         """Edit the video into a file of its own."""
         from . import work
@@ -108,7 +107,7 @@ class FairyEditVideo(io.ComfyNode):
         return io.NodeOutput(work.edit_video(model, video, instruction, settings))
 
 
-class FairyEditFrames(io.ComfyNode):
+class FairyEditFrames(InstructedNode):
     """Edit frames that other nodes made."""
 
     @classmethod
@@ -147,11 +146,6 @@ class FairyEditFrames(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, instruction: str | None = None) -> bool | str:
-        """Refuse an empty instruction before anything runs."""
-        return _check(instruction)
-
-    @classmethod
     def execute(
         cls,
         model: Any,
@@ -169,7 +163,7 @@ class FairyEditFrames(io.ComfyNode):
         return io.NodeOutput(work.edit_frames(model, images, instruction, settings, mask, anchors))
 
 
-class FairyAnchors(io.ComfyNode):
+class FairyAnchors(InstructedNode):
     """Edit the anchors alone: a preview within seconds."""
 
     @classmethod
@@ -191,11 +185,6 @@ class FairyAnchors(io.ComfyNode):
                 io.String.Output(display_name="anchor_frames"),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, instruction: str | None = None) -> bool | str:
-        """Refuse an empty instruction before anything runs."""
-        return _check(instruction)
 
     @classmethod
     def execute(cls, model: Any, video: Any, instruction: str, **settings: Any) -> io.NodeOutput:

@@ -14,17 +14,15 @@ import torch
 from PIL import Image as PilImage
 
 from fairy.control.keyframes import picture_name
-from fairy.editors.base import Anchor, EditInput, Editor
-from fairy.editors.chain import begin_all
+from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.errors import SettingsError
 from fairy.jobs.edit import edit_video as edit_file
-from fairy.jobs.plan import EditRequest, plan_edit
-from fairy.jobs.segment import model_size
+from fairy.jobs.plan import EditRequest
+from fairy.jobs.preview import preview_anchors
 from fairy.media.enlarge import enlarge
-from fairy.media.read import frames_at, read_frames
+from fairy.media.read import read_frames
 from fairy.media.write import write_video
-from fairy.models.instructions import read_instruction
 from fairy.settings import Compute, EditConfig, MediaConfig
 
 from .host import ManagedModel, NodeProgress, devices, scratch_folder, source_of, video_of
@@ -100,24 +98,15 @@ def edit_anchors(
     with _scratch() as folder:
         source, start_s, end_s = source_of(video, folder)
         config = settings_of(given, model=model.name, start_s=start_s or None, end_s=end_s)
-        plan = plan_edit(EditRequest.of(source, instruction, folder / "none.mp4", config))
-        progress, made, editor = NodeProgress(), [], model.editor
+        request = EditRequest.of(source, instruction, folder / "none.mp4", config)
         model.managed.load()
-        prompts = read_instruction(plan.request.instruction, editor.defaults, force=False)
-        size = model_size(plan.info, config, editor)
-        total = len(plan.anchor_indices)
-        for indices in plan.anchors:
-            images = [one.image for one in frames_at(source, indices, config)]
-            shown = zip(indices, images, strict=True)
-            anchors = [Anchor(index, image) for index, image in shown]
-            inputs = [EditInput(one.index, one.source) for one in anchors]
-            with begin_all(editor, prompts, anchors, config, size=size) as session:
-                edited = session.edit(inputs)
-            for image, result in zip(images, edited, strict=True):
-                made.append(enlarge(image, result, image.shape[:2], method=config.enlarge))
-                progress.picture(0, result)
-                progress(len(made), total)
-        return _floats(made), ",".join(map(str, plan.anchor_indices))
+        progress = NodeProgress(preview_step=1)
+        found = preview_anchors(request, editor=model.editor, progress=progress)
+        made = [
+            enlarge(one.source, one.edited, one.source.shape[:2], method=config.enlarge)
+            for one in found
+        ]
+        return _floats(made), ",".join(str(one.index) for one in found)
 
 
 def _edit(model: FairyModel, source: Path, instruction: str, out: Path, config: EditConfig) -> None:
