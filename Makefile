@@ -22,26 +22,32 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What an edit needs, and what tests, benchmarks and the page need besides
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
 
 .PHONY: venv demo test test-app test-full test-cluster soak test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
-venv: $(STAMP)
+venv: $(DEV_STAMP)
 
-# The stamp is newer than the files that decide what is installed: a repeated `make` skips this.
+# A stamp is newer than the files that decide what is installed: a repeated `make` skips this.
 $(STAMP): setup.py pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "make: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
 	  rm -rf $(VENV); exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[train,eval,lora,c2pa,app,cluster,dev]"
+	$(PIP_INSTALL) --constraint constraints.txt --editable .
+	@touch $(STAMP)
+
+$(DEV_STAMP): $(STAMP)
+	$(PIP_INSTALL) --constraint constraints.txt --editable ".[train,eval,lora,c2pa,app,cluster,dev]"
 	@# Without torchvision, which it names and two of its kinds of models need: a torchvision that does
 	@# not match torch breaks diffusers
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps spandrel einops
-	@touch $(STAMP)
+	$(PIP_INSTALL) --no-deps spandrel einops
+	@touch $(DEV_STAMP)
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py --out "$(OUT)" \
@@ -52,51 +58,51 @@ test: lint
 	$(BIN)/python examples/run_all.py
 
 # The tests whose slim form is part of `make test`, in full, and the slowest ones
-test-full: $(STAMP)
+test-full: $(DEV_STAMP)
 	FAIRY_KILLS=20 $(BIN)/python -m pytest -q --log-cli-level=INFO tests/jobs/test_kill.py
 	$(BIN)/python -m pytest -q -m slow
 
-test-cluster: $(STAMP)
+test-cluster: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q -m cluster tests/jobs
 
-soak: $(STAMP)
+soak: $(DEV_STAMP)
 	PYTHONPATH=.:kernels $(BIN)/python tests/jobs/soak.py --seconds $(or $(SECONDS),1800)
 
 # The browser comes from the npm registry, once
-test-app: $(STAMP)
+test-app: $(DEV_STAMP)
 	@test -e .browser/environment || bash tests/app/get_browser.sh
 	. ./.browser/environment && $(BIN)/python -m pytest -q tests/app tests/cli/test_web_page.py
 
 # Elsewhere the tests have Triton interpret its kernels
-test-gpu: $(STAMP)
+test-gpu: $(DEV_STAMP)
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -q -m gpu
 
-test-versions: $(STAMP)
+test-versions: $(DEV_STAMP)
 	$(BIN)/python tests/versions/run.py
 
-fuzz: $(STAMP)
+fuzz: $(DEV_STAMP)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 tests/fuzz
 
-lint: $(STAMP)
+lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP)
+format: $(DEV_STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-build: $(STAMP)
+build: $(DEV_STAMP)
 	$(BIN)/python -m build --outdir dist
 
 # Other scripts of benchmarks/ are run by hand
-bench: $(STAMP)
+bench: $(DEV_STAMP)
 	$(BIN)/python benchmarks/run_all.py cpu --out "$(RESULTS)"
 
-bench-gpu: $(STAMP)
+bench-gpu: $(DEV_STAMP)
 	$(BIN)/python benchmarks/run_all.py gpu --out "$(RESULTS)" $(if $(DRY),--dry-run)
 
-evidence: $(STAMP)
+evidence: $(DEV_STAMP)
 	$(BIN)/python benchmarks/evidence.py $(EVIDENCE) $(if $(CLIPS),--clips "$(CLIPS)") \
 	  $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(ALSO),--also "$(ALSO)")
 

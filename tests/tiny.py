@@ -100,6 +100,17 @@ def save_tiny_pipeline(
     return folder
 
 
+def save_model_that_knows(folder: Path, *instructions: str) -> Path:
+    """Save the pipeline at 32 px and two steps, with the words of snow and night."""
+    return save_tiny_pipeline(
+        folder,
+        size=32,
+        num_inference_steps=2,
+        words=["make", "it", "snow", "night"],
+        instructions=list(instructions),
+    )
+
+
 def make_frames(num_frames: int, height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
     """Return random, spatially smooth frames, uint8 (T,H,W,3), each different from the others."""
     coarse = torch.rand(num_frames, 3, 4, 4, generator=torch.Generator().manual_seed(seed))

@@ -11,7 +11,7 @@ import pytest
 from fairy.app.studio import Studio
 from fairy.media.write import write_video
 from fairy.settings import Compute, PageOptions
-from tests.tiny import make_frames, save_tiny_pipeline
+from tests.tiny import make_frames, save_model_that_knows
 
 NUM_FRAMES = 8
 
@@ -27,13 +27,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_pipeline(
-        tmp_path_factory.mktemp("model"),
-        size=32,
-        num_inference_steps=2,
-        words=["make", "it", "snow", "night"],
-        instructions=["make it snow", "make it night"],
-    )
+    return save_model_that_knows(tmp_path_factory.mktemp("model"), "make it snow", "make it night")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from fairy.media.write import write_video
-from tests.tiny import make_frames, save_tiny_pipeline
+from tests.tiny import make_frames, save_model_that_knows
 from tests.training.conftest import finetune_config, tiny_model, tiny_pairs
 
 __all__ = ["finetune_config", "tiny_model", "tiny_pairs"]
@@ -18,13 +18,7 @@ NUM_FRAMES = 5
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_pipeline(
-        tmp_path_factory.mktemp("model"),
-        size=32,
-        num_inference_steps=2,
-        words=["make", "it", "snow", "night"],
-        instructions=["make it snow"],
-    )
+    return save_model_that_knows(tmp_path_factory.mktemp("model"), "make it snow")
 
 
 @pytest.fixture(scope="module")

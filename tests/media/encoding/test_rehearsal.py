@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
@@ -16,6 +15,7 @@ from fairy.jobs.outputs import ClipOutputs
 from fairy.media import VideoWriter, probe
 from fairy.media.encoding.tracks import Transcoded
 from fairy.settings import EditConfig
+from tests.media.encoding.recordings import write_recording
 from tests.tiny import make_tiny_pipeline
 
 RATE = 48_000
@@ -25,27 +25,7 @@ TINY = EditConfig(size=32, num_inference_steps=1, num_anchors=1, shots="off")
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """A recording of two pieces, the second with other sound."""
-    pieces = []
-    for layout in ("stereo", "mono"):
-        path = tmp_path / f"{layout}.ts"
-        with av.open(str(path), "w") as file:
-            video = file.add_stream("mpeg2video", rate=25)
-            video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
-            sound = file.add_stream("ac3", rate=RATE, layout=layout)
-            for index in range(5):
-                frame = av.VideoFrame(64, 48, "yuv420p")
-                frame.pts = index
-                file.mux(video.encode(frame))
-                samples = np.zeros((sound.layout.nb_channels, RATE // 25), np.float32)
-                part = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-                part.sample_rate, part.pts = RATE, index * RATE // 25
-                file.mux(sound.encode(part))
-            file.mux(video.encode(None))
-            file.mux(sound.encode(None))
-        pieces.append(path.read_bytes())
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(pieces))
-    return joined
+    return write_recording(tmp_path / "joined.ts", [("stereo", RATE), ("mono", RATE)], 5)
 
 
 @pytest.fixture

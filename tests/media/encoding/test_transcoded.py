@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fairy.media import VideoWriter, probe, read_frames
+from tests.media.encoding.recordings import write_recording
 
 RATE = 48_000
 
@@ -47,27 +48,7 @@ def test_sound_that_changes_from_2_to_6_channels(failing, tmp_path: Path, suffix
 @pytest.mark.parametrize("second", [("mono", RATE), ("mono", 44_100), ("5.1", 32_000)])
 def test_any_change_of_format_is_encoded_to_the_end(tmp_path: Path, second: tuple[str, int]):
     """Two pieces of a transport stream, one after the other, as recordings are joined."""
-    pieces = []
-    for layout, rate in (("stereo", RATE), second):
-        path = tmp_path / f"{layout}{rate}.ts"
-        with av.open(str(path), "w") as file:
-            video = file.add_stream("mpeg2video", rate=25)
-            video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
-            sound = file.add_stream("ac3", rate=rate, layout=layout)
-            for index in range(25):
-                frame = av.VideoFrame(64, 48, "yuv420p")
-                frame.pts = index
-                file.mux(video.encode(frame))
-                count = len(av.AudioLayout(layout).channels)
-                samples = np.zeros((count, rate // 25), np.float32)
-                part = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-                part.sample_rate, part.pts = rate, index * rate // 25
-                file.mux(sound.encode(part))
-            file.mux(video.encode(None))
-            file.mux(sound.encode(None))
-        pieces.append(path.read_bytes())
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(pieces))
+    joined = write_recording(tmp_path / "joined.ts", [("stereo", RATE), second], 25)
     seconds, channels = sound_of(copy(joined, tmp_path / "out.webm"))
     assert channels == {2}
     assert seconds >= 1.9
