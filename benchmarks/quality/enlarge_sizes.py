@@ -41,7 +41,7 @@ from fairy.media.contact_sheet import contact_sheet
 from fairy.media.enlarge import enlarge
 from fairy.media.frames import fit_size, resize
 from fairy.media.read import read_frames
-from fairy.metrics.fidelity import sharpness
+from fairy.metrics.fidelity import detail_energy
 from fairy.metrics.flow import estimate_flow
 from fairy.metrics.temporal import warp_error
 from fairy.settings import MediaConfig
@@ -54,8 +54,21 @@ METHODS = ("guided", "bicubic", "lanczos")
 # The "method" of the row of the exact result itself
 EXACT = "exact"
 FIGURES = ("dB", "sharpness", "warp error", "edit s", "enlarge s")
-COLOUR_LOOKS = ("sepia", "black_and_white", "negative", "night", "sunset", "warm_film", "thermal")
+COLOUR_LOOKS = ("sepia", "night", "black_and_white", "sunset", "warm_film", "negative", "thermal")
 DRAWN_LOOKS = ("winter", "comic", "blueprint")
+# In this order, so that a run that is stopped has some of both
+LOOKS = (
+    "sepia",
+    "comic",
+    "night",
+    "winter",
+    "black_and_white",
+    "sunset",
+    "blueprint",
+    "warm_film",
+    "negative",
+    "thermal",
+)
 CLIPS = ("d03", "d04", "d05", "d09", "d11", "d12")
 # Clips and looks of the sheet: pictures of these clips may be shown
 SHOWN = (
@@ -139,6 +152,7 @@ def measure(
 ) -> Iterator[Row]:
     """Yield the rows of one clip and look that are not done: by size and method, and EXACT's."""
     target = as_tensor(exact(clip.frames, look))
+    detail = detail_energy(target)
     asked = [(0, EXACT), *((size, method) for size in sizes for method in METHODS)]
     asked = [one for one in asked if (clip.name, look, *one) not in done]
     small: dict[int, tuple[Image, float]] = {}
@@ -156,7 +170,7 @@ def measure(
         yield {
             **row,
             "dB": -10 * math.log10(max(float((shown - target).square().mean()), 1e-10)),
-            "sharpness": sharpness(shown, target),
+            "sharpness": detail_energy(shown) / detail,
             "warp error": 1000 * warp_error(shown, clip.flow, clip.visible),
             "edit s": edit_s,
             "enlarge s": enlarge_s,
@@ -299,9 +313,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clips", type=Path, required=True, help="a folder of clips")
     made.add_argument("--names", nargs="+", default=CLIPS, help="how their names begin")
     made.add_argument("--model", default="mini")
-    made.add_argument("--looks", nargs="+", default=(*COLOUR_LOOKS, *DRAWN_LOOKS))
+    made.add_argument("--looks", nargs="+", default=LOOKS)
     made.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    made.add_argument("--frames", type=int, default=3, help="at least 2 of each clip")
+    made.add_argument("--frames", type=int, default=2, help="at least 2 of each clip")
     made.add_argument("--longest", type=int, default=1280, help="clips are shrunk to this many px")
     made.add_argument("--rows", type=Path, help="file of JSON lines to keep rows in and go on from")
     made.add_argument("--write", type=Path, help="document whose tables are replaced")

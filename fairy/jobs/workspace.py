@@ -41,7 +41,7 @@ from fairy.errors import MediaError, SettingsError, WorkspaceInUseError
 from fairy.jobs.claims import Owner, may_live
 from fairy.jobs.manifest import Manifest, join_words, read_manifest
 from fairy.media.colours import Image
-from fairy.media.names import beside, missing_folders
+from fairy.media.names import beside, missing_folders, nearest_folder
 from fairy.system import NOT_SUPPORTED, can_lock, write_through
 
 logger = logging.getLogger(__name__)
@@ -275,7 +275,7 @@ class Workspace:
 
         It is in the workspace if that is on the output's file system, otherwise beside the output.
         """
-        if output.parent.stat().st_dev == self.path.stat().st_dev:
+        if nearest_folder(output).stat().st_dev == self.path.stat().st_dev:
             return self.path / f"{role}.part"
         return beside(output, ".fairy.part", hidden=True)
 

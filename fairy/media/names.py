@@ -73,6 +73,11 @@ def beside(path: Path, ending: str, *, hidden: bool = False) -> Path:
     return path.with_name(name)
 
 
+def nearest_folder(path: Path) -> Path:
+    """Return the innermost folder above `path` that exists; those below it are made on writing."""
+    return next(folder for folder in path.parents if os.path.exists(folder))
+
+
 def missing_folders(path: Path) -> list[Path]:
     """Return the folders above `path` that do not exist, the innermost first."""
     return [folder for folder in path.parents if not os.path.exists(folder)]

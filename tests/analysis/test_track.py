@@ -131,7 +131,7 @@ def test_mistakes_end_in_one_line(clip, config, tmp_path, options, said):
 
 
 def test_command_draws_a_point(clip, config, tmp_path):
-    out = tmp_path / "point.png"
+    out = tmp_path / "a" / "b" / "point.png"  # folders that are made
     result = CliRunner().invoke(
         app, ["track", str(clip), "--point", "30,20", "-o", str(out), "--model", config.model]
     )

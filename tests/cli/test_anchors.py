@@ -22,9 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_anchors_are_written_and_named(folder: Path):
-    done = CliRunner().invoke(app, ["anchors", "clip.mp4", "-o", "keys", "--num-anchors", "2"])
-    assert done.exit_code == 0 and done.stdout == "keys: frames 2, 6\n"
-    assert sorted(path.name for path in (folder / "keys").iterdir()) == [
+    out = str(Path("a", "b", "keys"))  # folders that are made
+    done = CliRunner().invoke(app, ["anchors", "clip.mp4", "-o", out, "--num-anchors", "2"])
+    assert done.exit_code == 0 and done.stdout == f"{out}: frames 2, 6\n"
+    assert sorted(path.name for path in (folder / out).iterdir()) == [
         "000002.png", "000006.png", "anchors.json",
     ]  # fmt: skip
 

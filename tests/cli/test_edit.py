@@ -191,11 +191,16 @@ def test_overwrite_replaces(clip: Path, edit: Edit):
 
 
 def test_missing_folders_are_made(clip: Path, edit: Edit):
-    out, report = clip.parent / "a" / "b" / "out.mp4", clip.parent / "c" / "report.json"
-    assert edit(clip, "make it snow", out, "--report", report).exit_code == 0
-    assert probe(out).num_frames == NUM_FRAMES
-    assert report.is_file()
-    assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+    out, side, report, saved = (
+        clip.parent / name for name in ("a/b/out.mp4", "c/side.mp4", "d/e/report.json", "f/s.json")
+    )
+    masks = clip.parent / "m" / "masks"
+    options = ["--compare", side, "--report", report, "--save-settings", saved]
+    options += ["--region", "0,0,32,32", "--save-masks", masks, "--work-dir", clip.parent / "w"]
+    assert edit(clip, "make it snow", out, *options).exit_code == 0
+    assert probe(out).num_frames == probe(side).num_frames == NUM_FRAMES
+    for path in (out, side, report, saved, masks):
+        assert [made.name for made in path.parent.iterdir()] == [path.name]
 
 
 def test_no_folder_is_left_of_an_edit_that_is_refused(clip: Path, edit: Edit):
@@ -312,12 +317,13 @@ def test_a_name_that_is_no_text(clip: Path, edit: Edit):
 
 
 def test_preview_draws_a_sheet_and_says_how_to_go_on(clip: Path, edit: Edit):
-    result = edit(clip, "make it snow", clip.with_name("out.mp4"), "--preview", 2)
+    out = clip.parent / "a" / "b" / "out.mp4"  # folders that are made
+    result = edit(clip, "make it snow", out, "--preview", 2)
     assert result.exit_code == 0
-    sheet = clip.with_name("out.preview.png")
+    sheet = out.with_name("out.preview.png")
     assert result.stdout == f"{sheet}: continue with the same command without --preview\n"
     assert sheet.exists()
-    assert not clip.with_name("out.mp4").exists()
+    assert not out.exists()
 
 
 def test_unknown_shots_are_refused_with_what_is_allowed(clip: Path, edit: Edit):

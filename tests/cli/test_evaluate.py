@@ -65,8 +65,12 @@ def test_an_edit_by_any_tool_gets_a_report_by_one_line(run, source, tmp_path):
 
 
 def test_alignment_is_reported(run, source, tmp_path):
-    result = run(negative(tmp_path, num_frames=4), "--source", source)
+    report = tmp_path / "a" / "b" / "report.html"  # folders that are made
+    result = run(negative(tmp_path, num_frames=4), "--source", source, "-o", report)
     assert "source.mp4: its last 2 of 6 frames are left out" in result.stdout
+    assert sorted(path.name for path in report.parent.iterdir()) == [
+        "report.csv", "report.html", "report.json",
+    ]  # fmt: skip
 
 
 def test_frames_that_cannot_be_paired_are_one_line(run, source, tmp_path):
