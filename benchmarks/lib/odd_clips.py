@@ -102,15 +102,19 @@ def cropped(path: Path, scene: Image, sides: tuple[int, ...], degrees: int = 0) 
 
 
 def joined(path: Path, *pieces: dict[str, object]) -> Path:
-    """Write a transport stream of pieces of 4 grey pictures, each with fields of its stream."""
+    """Write a transport stream of pieces of 4 grey pictures, each with fields of its stream.
+
+    The field `codec` names the encoder, libx264 where it is missing.
+    """
     content = []
     for fields in pieces:
         piece = io.BytesIO()
         with av.open(piece, "w", format="mpegts") as file:
-            stream = file.add_stream("libx264", rate=10)
+            stream = file.add_stream(str(fields.get("codec", "libx264")), rate=10)
             stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
             for name, value in fields.items():
-                setattr(stream, name, value)
+                if name != "codec":
+                    setattr(stream, name, value)
             for index in range(4):
                 frame = av.VideoFrame(stream.width, stream.height, stream.pix_fmt)
                 for plane in frame.planes:
@@ -120,6 +124,65 @@ def joined(path: Path, *pieces: dict[str, object]) -> Path:
             file.mux(stream.encode(None))
         content.append(piece.getvalue())
     path.write_bytes(b"".join(content))
+    return path
+
+
+def before_zero(path: Path, b_frames: int = 0) -> Path:
+    """Write a Matroska file of 10 pictures, ever brighter, of which 3 are shown before time 0."""
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as file:
+        stream = file.add_stream("libx264", rate=10, options={"bf": str(b_frames)})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for index in range(10):
+            image = np.full((48, 64, 3), 20 * index, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index - 3, Fraction(1, 10)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    """Return a box of an MP4 (ISO/IEC 14496-12, 4.2)."""
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def in_3d(path: Path) -> Path:
+    """Write an MP4 or MOV whose halves are for one eye each (Google's Spherical Video V2)."""
+    return _with_mark(path, box(b"st3d", bytes(4), b"\2"))
+
+
+def spherical(path: Path) -> Path:
+    """Write an MP4 or MOV of 360-degree pictures (Google's Spherical Video V2)."""
+    projection = box(b"prhd", bytes(16)), box(b"equi", bytes(20))
+    parts = box(b"svhd", bytes(4), b"x\0"), box(b"proj", *projection)
+    return _with_mark(path, box(b"sv3d", *parts))
+
+
+def _with_mark(path: Path, mark: bytes) -> Path:
+    cropped(path, _scene(), (0, 0, 0, 0))
+    path.write_bytes(with_box(path.read_bytes(), MP4_ENTRY, mark))
+    return path
+
+
+def changing_flv(path: Path) -> Path:
+    """Write an FLV whose pictures are H.263, and H.264 from the middle on."""
+    content = []
+    for codec in ("flv", "libx264"):
+        piece = io.BytesIO()
+        with av.open(piece, "w", format="flv") as file:
+            stream = file.add_stream(codec, rate=10)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            rng = np.random.default_rng(0)
+            for index in range(60):
+                noise = rng.integers(0, 255, (48, 64, 3), np.uint8)
+                frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
+                frame.pts = index
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        content.append(piece.getvalue())
+    # The second head is left out: 9 bytes and the size of nothing
+    path.write_bytes(content[0] + content[1][13:])
     return path
 
 
@@ -136,13 +199,21 @@ def _transparent(path: Path) -> Path:
 
 
 HDR: dict[str, object] = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
+# Top field first
+INTERLACED: dict[str, object] = {"options": {"x264-params": "tff=1"}}
 ODD_CLIPS: Mapping[str, Callable[[Path], Path]] = {
+    "begins_before_zero.mkv": before_zero,
+    "codec_changes.flv": changing_flv,
+    "codec_changes.ts": lambda path: joined(path, {"codec": "mpeg2video"}, {}),
     "cropped.mkv": lambda path: cropped(path, _scene(), (4, 2, 8, 4)),
     "cropped.mp4": lambda path: cropped(path, _scene(), (4, 2, 8, 4)),
+    "in_3d.mp4": in_3d,
+    "interlaced_from_the_middle.ts": lambda path: joined(path, {}, INTERLACED),
     "hdr_from_the_middle.ts": lambda path: joined(path, {}, HDR),
     "pixel_format_changes.ts": lambda path: joined(path, {}, {"pix_fmt": "yuv422p10le"}),
     "pixel_shape_changes.ts": lambda path: joined(
         path, *({"sample_aspect_ratio": Fraction(*ratio)} for ratio in ((16, 15), (64, 45)))
     ),
+    "spherical.mov": spherical,
     "transparent.png": _transparent,
 }

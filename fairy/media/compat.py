@@ -7,12 +7,15 @@ sharp edges differ slightly. Tests: tests/media/test_compat.py.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any
 
 import av
 import av.logging
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Interpolation
@@ -29,6 +32,8 @@ _UNSPECIFIED = 2
 # FFmpeg's AVDISCARD_ALL
 _DISCARD_ALL = 48
 _log_level_lock = Lock()
+# A stream's number, kind and codec in a description
+_STREAM = re.compile(r"^ *Stream #0:(\d+).*?: (\w+: \w+)", re.MULTILINE)
 
 
 def open_input(url: str, options: dict[str, str]) -> InputContainer:
@@ -38,6 +43,23 @@ def open_input(url: str, options: dict[str, str]) -> InputContainer:
     except TypeError:
         # A PyAV without this argument handles such metadata differently
         return av.open(url, options=options)
+
+
+def demux(container: InputContainer, streams: Iterable[Stream]) -> Iterator[Packet[Stream]]:
+    """Yield the packets of `streams` in file order, then FFmpeg's empty flush packets.
+
+    PyAV fails at the very end, after the flush packets, if another stream began in the middle.
+    """
+    try:
+        yield from container.demux(list(streams))
+    except IndexError:
+        return
+
+
+def late_streams(container: InputContainer) -> list[str]:
+    """Return the kind and codec of streams that began in the middle, once all packets are read."""
+    described = _STREAM.findall(description(container))
+    return [words for number, words in described if int(number) >= len(container.streams)]
 
 
 def description(container: InputContainer) -> str:

@@ -11,7 +11,8 @@ import json
 import logging
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -91,22 +92,70 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(images, key=_natural_key)
 
 
-def read_images(paths: Sequence[Path], numbers: Iterable[int]) -> Iterator[Image]:
-    """Yield the images at `numbers` as uint8 (H,W,3) RGB, rotated according to their EXIF data.
+class ImageReader:
+    """Reads the images of a clip as uint8 (H,W,3) RGB, rotated according to their EXIF data.
 
-    Raises:
-        MediaError: an image cannot be read, or its size differs from the first one's.
+    Args:
+        paths: the images; the first one's size is that of all.
+
+    Attributes:
+        is_transparent: whether an image read so far is at least partly transparent.
     """
-    first = _read_image(paths[0])
-    for number in numbers:
-        path = paths[number]
-        image = first if number == 0 else _read_image(path)
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self.is_transparent = False
+        self._first = self._read(paths[0])
+
+    def image(self, number: int) -> Image:
+        """Return an image.
+
+        Raises:
+            MediaError: it cannot be read, or its size differs from the first one's.
+        """
+        path, first = self._paths[number], self._first
+        image = first if number == 0 else self._read(path)
         if image.shape != first.shape:
             raise MediaError(
                 f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but the first image of the "
                 f"folder is {first.shape[1]}x{first.shape[0]}: a clip's images share one size"
             )
-        yield image
+        return image
+
+    def _read(self, path: Path) -> Image:
+        with _opened(path) as picture:
+            upright = _upright(path, picture)
+            if upright.has_transparency_data:
+                rgba = np.asarray(upright.convert("RGBA"), dtype=np.uint8)
+                self.is_transparent |= bool((rgba[..., 3] < 255).any())
+                return on_black(rgba)
+            if upright.mode.startswith("I;16"):
+                levels = np.asarray(upright) // 257
+                return np.repeat(levels[..., None].astype(np.uint8), 3, axis=-1)
+            return np.asarray(upright.convert("RGB"), dtype=np.uint8)
+
+
+def is_transparent(paths: Sequence[Path]) -> bool:
+    """Return whether the first image that may be transparent, by the heads of the files, is so."""
+    for path in paths:
+        with _opened(path) as picture:
+            if picture.has_transparency_data:
+                return bool((np.asarray(picture.convert("RGBA"))[..., 3] < 255).any())
+    return False
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[PilImage.Image]:
+    """Open an image, or raise a one-line MediaError if it cannot be read, also later."""
+    if _is_heic(path) and not _reads_heic():
+        raise MediaError(f"{path}: {HEIC_ADVICE}")
+    try:
+        with PilImage.open(path) as picture:
+            yield picture
+    except _BROKEN as error:
+        raise MediaError(
+            f"{path}: not an image that can be read ({error}): remove it or make it again"
+        ) from error
 
 
 def png_name(name: str) -> str:
@@ -228,36 +277,6 @@ class OneImage:
 
     def abandon(self) -> None:
         """Do nothing: no file is open."""
-
-
-def _read_image(path: Path) -> Image:
-    if _is_heic(path) and not _reads_heic():
-        raise MediaError(f"{path}: {HEIC_ADVICE}")
-    try:
-        with PilImage.open(path) as picture:
-            upright = _upright(path, picture)
-            if upright.has_transparency_data:
-                return on_black(np.asarray(upright.convert("RGBA"), dtype=np.uint8))
-            if upright.mode.startswith("I;16"):
-                levels = np.asarray(upright) // 257
-                return np.repeat(levels[..., None].astype(np.uint8), 3, axis=-1)
-            return np.asarray(upright.convert("RGB"), dtype=np.uint8)
-    except _BROKEN as error:
-        raise MediaError(
-            f"{path}: not an image that can be read ({error}): remove it or make it again"
-        ) from error
-
-
-def is_transparent(path: Path) -> bool:
-    """Return whether any pixel of an image is at least partly transparent."""
-    try:
-        with PilImage.open(path) as picture:
-            if not picture.has_transparency_data:
-                return False
-            return bool((np.asarray(picture.convert("RGBA"))[..., 3] < 255).any())
-    except _BROKEN:
-        # Reading it says what is wrong
-        return False
 
 
 def _upright(path: Path, picture: PilImage.Image) -> PilImage.Image:

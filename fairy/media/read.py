@@ -30,8 +30,8 @@ from fairy.media.decoding.cursor import PictureCursor
 from fairy.media.decoding.decode import Picture, Pictures, readable_packets
 from fairy.media.decoding.index import frame_index
 from fairy.media.decoding.picture import TRANSPARENT, PictureReader
-from fairy.media.decoding.programmes import programme_of
-from fairy.media.folder import clip_images, is_transparent, read_images
+from fairy.media.decoding.programmes import codecs_of, programme_of
+from fairy.media.folder import ImageReader, clip_images, is_transparent
 from fairy.media.info import AudioInfo, Frame, VideoInfo, still_info
 from fairy.media.stretch import Times, chosen, frame_range, is_whole, span, start_of
 from fairy.settings import MediaConfig
@@ -44,6 +44,7 @@ AS_IT_COMES = MediaConfig()
 FOLDER_FPS = Fraction(25)
 # Audio often runs a packet or two past the video; half a second is more than that.
 EARLY_END_S = 0.5
+LATE_STREAM = "a further stream begins in the middle, {}; left out"
 
 
 def probe(path: str | Path, media: MediaConfig = AS_IT_COMES) -> VideoInfo:
@@ -127,7 +128,7 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
     images = clip_images(path)
     if images is not None:
         part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
-        yield from _read_images(images[part.start : part.stop], numbers)
+        yield from _read_images(path, images[part.start : part.stop], numbers)
         return
     stretch = frame_range(path, media)
     with PictureCursor(path, media.video_stream, strict=media.strict) as cursor:
@@ -155,20 +156,23 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
             )  # fmt: skip
 
 
-def _read_images(images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
+def _read_images(path: Path, images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
     kept = [number for number in range(len(images)) if number in numbers]
-    for number, image in zip(kept, read_images(images, kept), strict=True):
-        yield Frame(image=image, pts=number, time_base=1 / FOLDER_FPS, duration=1)
+    reader = ImageReader(images)
+    for number in kept:
+        yield Frame(image=reader.image(number), pts=number, time_base=1 / FOLDER_FPS, duration=1)
+    if reader.is_transparent and not is_transparent(images):
+        logger.warning("%s: %s", path, TRANSPARENT)
 
 
 def _probe_images(path: Path, images: list[Path], media: MediaConfig) -> VideoInfo:
     part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
-    height, width = next(read_images(images, [0])).shape[:2]
+    height, width = ImageReader(images).image(0).shape[:2]
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
     return replace(
         still_info(path, len(part), height, width, FOLDER_FPS, codec),
         image_names=tuple(one.name for one in images[part.start : part.stop]),
-        notes=(TRANSPARENT,) if is_transparent(images[0]) else (),
+        notes=(TRANSPARENT,) if is_transparent(images[part.start : part.stop]) else (),
     )
 
 
@@ -232,12 +236,12 @@ def _describe(
         start_s=float(start * stream.time_base), duration_s=float(duration),
         time_base=stream.time_base, codec=stream.codec_context.codec.canonical_name,
         pix_fmt=frame.format.name, full_chroma=reader.full_chroma, colours=reader.colours,
-        audio=_audio(container, programme),
+        audio=_audio(container, path, programme),
         programme=None if programme is None else tuple(sorted(programme)),
         file_start_s=_file_start_s(container, start * stream.time_base),
         longest_step_s=max((b - a for (a, _), (b, _) in pairwise(times)), default=0)
         * stream.time_base,
-        notes=reader.notes,
+        notes=(*reader.notes, *map(LATE_STREAM.format, clock_of(container).late_streams)),
     )  # fmt: skip
 
 
@@ -248,8 +252,10 @@ def _file_start_s(container: InputContainer, first_s: Fraction) -> Fraction:
     return min(first_s, Fraction(container.start_time, av.time_base))
 
 
-def _audio(container: InputContainer, programme: set[int] | None) -> tuple[AudioInfo, ...]:
-    """Return the audio streams of a programme (None: all) whose codec is known."""
+def _audio(
+    container: InputContainer, path: Path, programme: set[int] | None
+) -> tuple[AudioInfo, ...]:
+    """Return the audio streams of a programme (None: all) that have one known codec."""
     known = []
     for stream in container.streams.audio:
         if programme is not None and stream.index not in programme:
@@ -258,6 +264,12 @@ def _audio(container: InputContainer, programme: set[int] | None) -> tuple[Audio
         codec: AudioCodecContext | None = stream.codec_context
         if codec is None:
             logger.warning("%s: audio stream %d has no codec", shown_name(container), stream.index)
+            continue
+        if codecs := codecs_of(path, stream):
+            logger.warning(
+                "%s: audio stream %d changes its codec in the middle (%s); left out",
+                path, stream.index, ", ".join(codecs),
+            )  # fmt: skip
             continue
         known.append(
             AudioInfo(

@@ -17,7 +17,7 @@ from fairy.errors import SettingsError
 from fairy.media.colours import SmallYuv
 from fairy.media.decoding.container import open_video
 from fairy.media.decoding.decode import Pictures, readable_packets
-from fairy.media.folder import clip_images, read_images
+from fairy.media.folder import ImageReader, clip_images
 from fairy.media.read import read_frames
 from fairy.media.stretch import is_whole
 from fairy.settings import MediaConfig
@@ -155,7 +155,8 @@ def _decoded_frames(path: Path, media: MediaConfig) -> Iterator[av.VideoFrame]:
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.image), format="rgb24")
         return
     if images is not None:
-        for image in read_images(images, range(len(images))):
+        reader = ImageReader(images)
+        for image in map(reader.image, range(len(images))):
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         return
     with open_video(path, media.video_stream) as (container, stream):

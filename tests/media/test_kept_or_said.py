@@ -9,11 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from PIL import Image as PilImage
 
-from benchmarks.lib.odd_clips import joined
+from benchmarks.lib.odd_clips import INTERLACED, changing_flv, in_3d, joined, spherical
+from fairy.errors import MediaError
 from fairy.media import VideoWriter, probe, read_frames
+from fairy.media.decoding.side_data import _LOST
 from fairy.settings import MediaConfig
 from tests.media.copying import copy
 
@@ -21,14 +24,19 @@ Change = Callable[[av.container.OutputContainer], None]
 
 
 def write_clip(
-    path: Path, *, num_frames: int = 5, matrix: int | None = None, **options: str
+    path: Path,
+    *,
+    matrix: int | None = None,
+    coding: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
-    with av.open(str(path), "w", options=options) as file:
-        stream = file.add_stream("libx264", rate=10, options={"bf": "0"})
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=10, options={"bf": "0", **(coding or {})})
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.metadata.update(metadata or {})
         if matrix is not None:
             stream.codec_context.colorspace = matrix
-        for index in range(num_frames):
+        for index in range(5):
             frame = av.VideoFrame(64, 48, "yuv420p")
             frame.pts = index
             if matrix is not None:
@@ -53,6 +61,54 @@ def test_a_track_of_timecodes_is_written_again(failing, tmp_path: Path, suffix: 
 
 def test_the_mark_of_360_degree_pictures_is_said_to_be_lost(failing):
     assert "not kept: the mark of 360-degree pictures" in probe(failing("eq.mkv")).notes
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize(("make", "kind"), [(in_3d, "3D"), (spherical, "360-degree")])
+def test_marks_in_boxes_are_said_to_be_lost(tmp_path: Path, suffix: str, make, kind: str):
+    assert f"not kept: the mark of {kind} pictures" in probe(make(tmp_path / f"in{suffix}")).notes
+
+
+def test_the_mark_of_3d_pictures_in_matroska_is_said_to_be_lost(tmp_path: Path):
+    path = write_clip(tmp_path / "in.mkv", metadata={"stereo_mode": "left_right"})
+    assert "not kept: the mark of 3D pictures" in probe(path).notes
+
+
+def test_the_mark_of_3d_pictures_in_h264_is_said_to_be_lost(tmp_path: Path):
+    path = write_clip(tmp_path / "in.mp4", coding={"x264-params": "frame-packing=3"})
+    assert "not kept: the mark of 3D pictures" in probe(path).notes
+
+
+def test_every_kind_of_side_data_that_is_said_is_known_to_pyav():
+    assert set(_LOST) <= {kind.name for kind in SideDataType}
+
+
+def test_pictures_that_are_interlaced_from_the_middle_on_are_said(tmp_path: Path, caplog):
+    path = joined(tmp_path / "joined.ts", {}, INTERLACED)
+    assert probe(path).notes == ()
+    assert len(list(read_frames(path))) == 8
+    assert "4 of 8 pictures are interlaced; made into whole ones" in caplog.text
+
+
+def test_interlaced_pictures_that_end_in_the_middle_are_said_once(tmp_path: Path, caplog):
+    path = joined(tmp_path / "joined.ts", INTERLACED, {})
+    assert "interlaced: made into whole pictures (bwdif)" in probe(path).notes
+    assert len(list(read_frames(path))) == 8
+    assert "are interlaced" not in caplog.text
+
+
+@pytest.mark.parametrize("codecs", [("mpeg2video", "libx264"), ("libx264", "mpeg2video")])
+def test_pictures_of_another_codec_from_the_middle_on_are_refused(tmp_path: Path, codecs):
+    path = joined(tmp_path / "joined.ts", *({"codec": codec} for codec in codecs))
+    for read in (probe, lambda path: next(read_frames(path))):
+        with pytest.raises(MediaError, match=r"change their codec in the middle \(H.264, MPEG-2\)"):
+            read(path)
+
+
+def test_a_stream_that_begins_in_the_middle_is_said(tmp_path: Path):
+    path = changing_flv(tmp_path / "joined.flv")
+    assert "a further stream begins in the middle, Video: h264; left out" in probe(path).notes
+    assert len(list(read_frames(path))) == 60
 
 
 def test_pictures_of_another_size_are_scaled_and_said(failing, caplog):
@@ -104,14 +160,25 @@ def test_a_change_is_said_of_a_part_of_a_clip_too(tmp_path: Path, caplog):
     assert "2 of 6 pictures have another size" in caplog.text
 
 
-def caption_sei() -> bytes:
-    """Return a NAL unit with one caption (ATSC A/53-4, 6.2.3): SEI of user data, type 4."""
-    data = bytes([0xB5, 0x00, 0x31]) + b"GA94" + bytes([0x03, 0xC1, 0xFF, 0xFC, 0x94, 0x2C, 0xFF])
+# One caption, and a format description (ATSC A/53-4, 6.2.3 and 6.2.4)
+CAPTION = b"GA94" + bytes([0x03, 0xC1, 0xFF, 0xFC, 0x94, 0x2C, 0xFF])
+FORMAT = b"DTG1" + bytes([0x41, 0xFA])
+
+
+def sei(content: bytes) -> bytes:
+    """Return a NAL unit with SEI of user data, type 4."""
+    data = bytes([0xB5, 0x00, 0x31]) + content
     return b"\0\0\0\1" + bytes([0x06, 0x04, len(data)]) + data + b"\x80"
 
 
+@pytest.mark.parametrize(
+    ("content", "lost"),
+    [(CAPTION, "closed captions (CEA-608/708)"), (FORMAT, "the active format description")],
+)
 @pytest.mark.parametrize("first", [0, 3])
-def test_captions_in_the_pictures_are_said_to_be_lost(tmp_path: Path, first: int, caplog):
+def test_data_of_the_pictures_is_said_to_be_lost(
+    tmp_path: Path, first: int, content: bytes, lost: str, caplog
+):
     encoder = av.CodecContext.create("libx264", "w")
     encoder.height, encoder.width, encoder.pix_fmt = 48, 64, "yuv420p"
     encoder.time_base, encoder.options = Fraction(1, 10), {"tune": "zerolatency", "g": "1"}
@@ -123,13 +190,13 @@ def test_captions_in_the_pictures_are_said_to_be_lost(tmp_path: Path, first: int
             unit = bytes(packet)
             # Before the slice, after the parameter sets
             place = unit.rindex(b"\0\0\1\x65" if b"\0\0\1\x65" in unit else b"\0\0\1")
-            units.append(unit[:place] + (caption_sei() if index >= first else b"") + unit[place:])
+            units.append(unit[:place] + (sei(content) if index >= first else b"") + unit[place:])
     path = tmp_path / "captions.h264"
     path.write_bytes(b"".join(units))
     notes = probe(path).notes
     assert len(list(read_frames(path))) == 5
     said = caplog.text if first else " ".join(notes)
-    assert "not kept: closed captions (CEA-608/708)" in said
+    assert f"not kept: {lost}" in said
 
 
 def test_a_matrix_that_is_not_undone_is_said(tmp_path: Path):
@@ -250,6 +317,25 @@ def test_what_is_transparent_in_a_picture_is_said(tmp_path: Path, mode: str):
     picture.putpixel((3, 3), (0, 0, 0, 0))
     picture.convert(mode).save(path, **({"transparency": 0} if mode == "P" else {}))
     assert probe(path).notes == ("transparent: shown on black",)
+
+
+def test_what_is_transparent_in_a_later_picture_is_said(tmp_path: Path, caplog):
+    """Of the first picture with transparency it is known from the start, of others when read."""
+    clear = PilImage.new("RGBA", (16, 16), (200, 10, 10, 9))
+    opaque = PilImage.new("RGBA", (16, 16), (200, 10, 10, 255))
+    pictures = {"a": opaque.convert("RGB"), "b": clear, "c": opaque.convert("RGB")}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+    assert probe(tmp_path).notes == ("transparent: shown on black",)
+    caplog.clear()
+    opaque.save(tmp_path / "a.png")
+    assert probe(tmp_path).notes == ()
+    assert len(list(read_frames(tmp_path))) == 3
+    assert caplog.text.count("transparent: shown on black") == 1
+    caplog.clear()
+    opaque.save(tmp_path / "b.png")
+    assert len(list(read_frames(tmp_path))) == 3
+    assert "transparent" not in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from fairy.media.compat import demux, late_streams
 from fairy.media.decoding.container import open_container, shown_name
 from fairy.media.decoding.programmes import programmes
 
@@ -45,13 +46,13 @@ def packets_of(container: InputContainer, streams: Sequence[Stream]) -> Iterator
     """Yield the packets of `streams` in file order, then FFmpeg's empty flush packets."""
     clock = clock_of(container)
     if clock.is_steady:
-        yield from container.demux(list(streams))
+        yield from demux(container, streams)
         return
     wanted = {stream.index: stream for stream in streams}
     deciding = {index: container.streams[index] for index in clock.shifts_s}
     counts = dict.fromkeys(deciding, 0)
     shift_s, decoding_time = 0.0, _decoding_times(container)
-    for packet in container.demux(list((deciding | wanted).values())):
+    for packet in demux(container, (deciding | wanted).values()):
         # The flush packets have a stream, but no stream index of their own
         index = packet.stream.index
         # Other streams, such as subtitles, get the shift of the packet before
@@ -72,9 +73,13 @@ class Clock:
     Attributes:
         shifts_s: maps each video and audio stream's index to pairs, in order: the number of the
             first packet that a shift applies to, and the shift in seconds.
+        starts: when a video stream begins, in its ticks, if its first packets have no times.
+        late_streams: kind and codec of streams that begin in the middle of the file.
     """
 
     shifts_s: dict[int, tuple[tuple[int, float], ...]]
+    starts: dict[int, int] = field(default_factory=dict)
+    late_streams: tuple[str, ...] = ()
 
     @property
     def is_steady(self) -> bool:
@@ -106,20 +111,52 @@ def _clock(path: Path, size_bytes: int, modified_ns: int, noted_ns: int) -> Cloc
         groups = programmes(container, path) or [{stream.index for stream in streams}]
         time_of = _decoding_times(container)
         trackers = [(group, _Tracker(max_forward, time_of)) for group in groups]
+        leads = {stream.index: _Lead() for stream in container.streams.video}
         try:
-            for packet in container.demux(list(streams)):
+            for packet in demux(container, streams):
+                if packet.stream_index in leads and packet.size > 0:
+                    leads[packet.stream_index].add(packet)
                 for group, tracker in trackers:
                     if packet.stream_index in group:
                         tracker.add(packet)
         except av.error.FFmpegError:
             # The code that reads the packets reports this error
             pass
+        late = late_streams(container)
         shifts: dict[int, tuple[tuple[int, float], ...]] = {
             stream.index: ((0, 0.0),) for stream in streams
         }
     for _, tracker in trackers:
         shifts |= _shifts(tracker, is_recording)
-    return Clock(shifts)
+    starts = {}
+    if time_of is _presentation_time:
+        starts = {index: lead.start for index, lead in leads.items() if lead.start is not None}
+    return Clock(shifts, starts, tuple(late))
+
+
+@dataclass
+class _Lead:
+    """Adds up packets of a video stream without a time: in Matroska, FFmpeg drops those below 0.
+
+    Attributes:
+        ticks: how long they last together.
+        earliest: the first time that is known, in ticks.
+    """
+
+    ticks: int = 0
+    earliest: int | None = None
+
+    def add(self, packet: AnyPacket) -> None:
+        """Add the next packet."""
+        if packet.pts is None and packet.dts is None:
+            self.ticks += packet.duration or 0
+        elif packet.pts is not None:
+            self.earliest = packet.pts if self.earliest is None else min(self.earliest, packet.pts)
+
+    @property
+    def start(self) -> int | None:
+        """When the stream begins; None if all packets have times, or none has one."""
+        return self.earliest - self.ticks if self.ticks and self.earliest is not None else None
 
 
 def _shifts(tracker: _Tracker, is_recording: bool) -> dict[int, tuple[tuple[int, float], ...]]:

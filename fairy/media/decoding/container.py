@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from fairy.errors import MediaError
 from fairy.media.compat import index_end, open_input
 from fairy.media.decoding.boxes import top_boxes
+from fairy.media.decoding.programmes import codecs_of
 from fairy.media.decoding.protection import is_encrypted, is_of_tiles
 from fairy.media.folder import HEIC_ADVICE
 
@@ -39,7 +40,13 @@ def open_video(
         _check_whole(path, container)
         if is_of_tiles(path):
             raise MediaError(f"{path}: a picture of tiles: {HEIC_ADVICE}")
-        yield container, _video_stream(path, container, stream_index)
+        stream = _video_stream(path, container, stream_index)
+        if codecs := codecs_of(path, stream):
+            raise MediaError(
+                f"{path}: its pictures change their codec in the middle ({', '.join(codecs)}): "
+                "cut the file there and edit the parts"
+            )
+        yield container, stream
 
 
 def open_container(path: Path) -> InputContainer:

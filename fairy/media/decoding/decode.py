@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from fairy.errors import MediaError
 from fairy.media.compat import keep_colours
-from fairy.media.decoding.clock import AnyPacket, packets_of
+from fairy.media.decoding.clock import AnyPacket, clock_of, packets_of
 from fairy.media.decoding.container import shown_name
 from fairy.media.decoding.vp9 import is_hidden_vp9
 
@@ -127,6 +127,8 @@ class Pictures:
         self.is_damaged = False
         # Width of a pixel divided by its height; None or 0 if the decoder does not know it
         self._pixel_aspects: list[Fraction | None] = []
+        self._num_interlaced = 0
+        self._begins_interlaced: bool | None = None
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield every picture once, in display order."""
@@ -136,7 +138,7 @@ class Pictures:
         yield from self._rest()
 
     def log_damage(self) -> None:
-        """Log a warning for pictures lost so far, one for late ones, one for changing pixels."""
+        """Log a warning for pictures lost so far, and for each change in the middle."""
         name = shown_name(self._stream.container)
         if self.num_lost:
             logger.warning(
@@ -148,6 +150,11 @@ class Pictures:
                 "%s: %d of %d pictures have a time that is not after the one before; "
                 "shown right after",
                 name, self.num_late, self.num_shown,
+            )  # fmt: skip
+        if self._num_interlaced and not self._begins_interlaced:
+            logger.warning(
+                "%s: %d of %d pictures are interlaced; made into whole ones (bwdif)",
+                name, self._num_interlaced, self.num_shown,
             )  # fmt: skip
         known = [aspect for aspect in self._pixel_aspects if aspect]
         if len(known) > 1:
@@ -173,6 +180,9 @@ class Pictures:
             if (aspect := self._decoder.sample_aspect_ratio) not in self._pixel_aspects:
                 self._pixel_aspects.append(aspect)
             self.is_damaged |= frame.is_corrupt
+            self._num_interlaced += frame.interlaced_frame
+            if self._begins_interlaced is None:
+                self._begins_interlaced = bool(frame.interlaced_frame)
         return [frame for frame in frames if not self._is_too_early(frame.pts)]
 
     def _give_times(self, packet: AnyPacket, frames: list[av.VideoFrame]) -> None:
@@ -232,14 +242,23 @@ class Pictures:
         return picture
 
     def _time(self, frame: av.VideoFrame) -> int:
-        """Return the frame's own time, else its packet's, else one frame after the last one."""
+        """Return when a frame is shown, after the last one."""
         last = self._last
-        guess = 0 if last is None else last.pts + max(frame.duration, 1)
-        pts = next((time for time in (frame.pts, frame.dts) if time is not None), guess)
+        pts = self._guessed_time(frame) if frame.pts is None else frame.pts
         if last is not None and pts <= last.pts:
             self.num_late += 1
             return last.pts + 1
         return pts
+
+    def _guessed_time(self, frame: av.VideoFrame) -> int:
+        """Return the time of a frame's packet, else of one frame after the last one."""
+        container = self._stream.container
+        assert isinstance(container, InputContainer)
+        start = clock_of(container).starts.get(self._stream.index)
+        # Where the first packets have no times, FFmpeg's dts is a guess
+        if start is None and frame.dts is not None:
+            return frame.dts
+        return (start or 0) if self._last is None else self._last.pts + max(frame.duration, 1)
 
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:

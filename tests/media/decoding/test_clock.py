@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.lib.odd_clips import before_zero
 from fairy.media import probe, read_frames
 from fairy.media.decoding.clock import packets_of
 
@@ -204,3 +205,15 @@ def test_pictures_in_avi_are_not_late(tmp_path: Path, encoder: str, options: dic
     frames = list(read_frames(path))
     assert [round(frame.image.mean() / 12) for frame in frames] == list(range(20))
     assert [frame.time_s for frame in frames] == [Fraction(index, 10) for index in range(20)]
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_pictures_before_time_0_keep_their_times(tmp_path: Path, b_frames: int, caplog):
+    """FFmpeg gives no times below 0 of H.264 in Matroska."""
+    path = before_zero(tmp_path / "in.mkv", b_frames)
+    frames = list(read_frames(path))
+    assert [frame.time_s for frame in frames] == [Fraction(n, 10) for n in range(-3, 7)]
+    assert [round(frame.image.mean() / 20) for frame in frames] == list(range(10))
+    info = probe(path)
+    assert (info.num_frames, info.start_s) == (10, -0.3)
+    assert caplog.text == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from fairy.errors import MediaError
 from fairy.media import probe, read_frames
 from fairy.media.decoding.programmes import programme_of
 from fairy.settings import MediaConfig
@@ -113,3 +115,51 @@ def test_a_file_with_one_programme_keeps_all(tmp_path: Path):
     write_programme(path, 1, (48, 64), 0)
     with av.open(str(path)) as file:
         assert programme_of(file, path, 0) is None
+
+
+def piece(codec: str, *, audio_codec: str) -> bytes:
+    """Return a transport stream of a second."""
+    content = io.BytesIO()
+    with av.open(content, "w", format="mpegts") as file:
+        video = file.add_stream(codec, rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        audio = file.add_stream(audio_codec, rate=44_100, layout="mono")
+        for index in range(10):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = index
+            file.mux(video.encode(frame))
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 4410), np.int16), format="s16", layout="mono"
+            )
+            sound.sample_rate = 44_100
+            file.mux(audio.encode(sound))
+        file.mux(video.encode(None))
+        file.mux(audio.encode(None))
+    return content.getvalue()
+
+
+def test_sound_of_another_codec_from_the_middle_on_is_left_out_and_said(tmp_path: Path, caplog):
+    path = tmp_path / "joined.ts"
+    path.write_bytes(piece("libx264", audio_codec="mp2") + piece("libx264", audio_codec="aac"))
+    assert probe(path).audio == ()
+    assert "audio stream 1 changes its codec in the middle (AAC, MP2); left out" in caplog.text
+
+
+def test_another_codec_far_into_a_file_is_found(tmp_path: Path):
+    nothing = (b"\x47\x1f\xff\x10").ljust(PACKET, b"\xff") * 40_000
+    path, sound = tmp_path / "joined.ts", "mp2"
+    path.write_bytes(
+        piece("libx264", audio_codec=sound) + nothing + piece("mpeg2video", audio_codec=sound)
+    )
+    with pytest.raises(MediaError, match="change their codec"):
+        probe(path)
+
+
+def test_a_damaged_table_names_no_codec(tmp_path: Path):
+    data = bytearray(piece("libx264", audio_codec="mp2"))
+    path = tmp_path / "damaged.ts"
+    # The last map of the programme, in whose entries each stream's type stands before its number
+    place = data.rindex(b"\x1b\xe1\x00")
+    data[place] = 0x02
+    path.write_bytes(data)
+    assert probe(path).num_frames == 10
