@@ -1,7 +1,6 @@
 """How much frames take from the anchors, measured by changing the anchors.
 
-A pipeline with anchors and a clip (T,3,H,W) in [0,1] -> one number. It changes attention inside the
-edit, so it works only with Fairy's pipeline.
+An editor and a clip (T,3,H,W) in [0,1] -> one number. It changes attention inside the edit.
 Tests: tests/analysis/test_anchor_transfer.py.
 """
 
@@ -12,18 +11,20 @@ from typing import Any
 
 from torch import Tensor
 
-from fairy.anchors.backends import Backend, choose_backend
+from fairy.analysis.watching import watched
+from fairy.anchors.attention_hooks import Attended, Change
+from fairy.anchors.backends import Backend
+from fairy.anchors.parts import Part
 from fairy.anchors.selection import select_anchor_indices
 from fairy.editors.base import Anchor, EditInput
 from fairy.editors.images import fit_to_grid
-from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.editors.ip2p.session import CallOptions
+from fairy.editors.loading import LoadedEditor
 from fairy.metrics.checks import check_frames
 from fairy.settings import EditConfig
 
 
 def anchor_transfer(
-    pipe: FairyPipeline,
+    editor: LoadedEditor,
     frames: Tensor,
     instruction: str,
     *,
@@ -43,12 +44,12 @@ def anchor_transfer(
     between places, so both changes vanish and the number is noise. Source: own.
 
     Args:
-        pipe: the editor.
+        editor: the model.
         frames: (T,3,H,W) in [0,1], more frames than anchors.
         instruction: what to change.
         num_anchors: anchor frames, spread evenly.
         seed: seed of the noise, the same for all three edits.
-        backend: how attention is computed.
+        backend: how attention is computed, with InstructPix2Pix models.
         **settings: fields of `EditConfig`, such as `num_inference_steps`.
 
     Raises:
@@ -59,20 +60,19 @@ def anchor_transfer(
     far = far_from_anchors(len(frames), anchor_indices)
     if not far:
         raise ValueError(f"{len(frames)} frames, {num_anchors} anchors: no frame is far from them")
-    inner = choose_backend(backend, pipe._execution_device)
-
     anchors = [Anchor(index, frames[index] * 2 - 1) for index in anchor_indices]
     inputs = [EditInput(index, frames[index] * 2 - 1) for index in far]
-    config, size = EditConfig(seed=seed, **settings), fit_to_grid(frames.shape[2:], pipe.grid)
+    config, size = EditConfig(seed=seed, **settings), fit_to_grid(frames.shape[2:], editor.grid)
 
-    def edit(backend: Backend) -> Tensor:
-        options = CallOptions(backend=backend)
-        with pipe.begin(instruction, anchors, config, size=size, options=options) as session:
+    def edit(change: Change) -> Tensor:
+        with watched(
+            editor, instruction, anchors, config, change, size=size, backend=backend
+        ) as session:
             return session.edit_tensors(inputs)
 
-    plain = edit(inner)
-    of_anchors = _rms(edit(_reversed_values(inner, own=False)) - plain)
-    of_all = _rms(edit(_reversed_values(inner, own=True)) - plain)
+    plain = edit(lambda attended: attended)
+    of_anchors = _rms(edit(_reversed_values(own=False)) - plain)
+    of_all = _rms(edit(_reversed_values(own=True)) - plain)
     return of_anchors / of_all if of_all > 0 else 0.0
 
 
@@ -88,15 +88,20 @@ def far_from_anchors(num_frames: int, anchor_indices: list[int]) -> list[int]:
     ]
 
 
-def _reversed_values(backend: Backend, *, own: bool) -> Backend:
-    """Return a backend that reverses the tokens of the values (.,M,H,D) and keeps the keys."""
+def _reversed_values(*, own: bool) -> Change:
+    """Return a change that reverses the tokens of the anchors' values and keeps their keys."""
 
-    def attend_anchors(
-        q: Tensor, k: Tensor, v: Tensor, k_anchor: Tensor, v_anchor: Tensor
-    ) -> Tensor:
-        return backend.attend_anchors(q, k, v.flip(1) if own else v, k_anchor, v_anchor.flip(1))
+    def change(attended: Attended) -> Attended:
+        kept = attended.own
+        return replace(
+            attended, anchors=_flipped(attended.anchors), own=_flipped(kept) if own else kept
+        )
 
-    return replace(backend, reason="values reversed to measure", attend_anchors=attend_anchors)
+    return change
+
+
+def _flipped(part: Part) -> Part:
+    return part._replace(v=part.v.flip(1))
 
 
 def _rms(difference: Tensor) -> float:

@@ -22,7 +22,7 @@ from fairy.analysis.point_sheet import draw_point
 from fairy.analysis.point_tracks import TrackedClip, follow_flow, grid_points, read_tapvid
 from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
 from fairy.anchors.selection import check_anchor_indices, select_anchor_indices
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import LoadedEditor, load_editor
 from fairy.errors import SettingsError
 from fairy.media import VideoInfo, probe
 from fairy.media.frames import to_model
@@ -77,7 +77,7 @@ def track_point(
     _check_inside(point, info)
     read = read_frame_at(clip, [frame, *anchor_indices])
     frames = torch.cat([(to_model(one.image[None]) + 1) / 2 for one in read])
-    maps = point_maps(load_model(config), frames, point, config, instruction)
+    maps = point_maps(load_editor(config), frames, point, config, instruction)
     if not all_layers:
         maps = finest(maps)
     for name, share in spread(maps).items():
@@ -95,7 +95,7 @@ def track_point(
 
 
 def point_maps(
-    pipe: FairyPipeline,
+    editor: LoadedEditor,
     frames: Tensor,
     point: tuple[float, float],
     config: EditConfig,
@@ -104,7 +104,7 @@ def point_maps(
     """Return each layer's map of a point in frame 0, the mean over the steps: (A,rows,columns).
 
     Args:
-        pipe: the editor.
+        editor: the model.
         frames: (1+A,3,H,W) in [0,1], the frame with the point, then the anchors.
         point: (x, y) in px.
         config: size and seed.
@@ -116,7 +116,7 @@ def point_maps(
         by_step[attention.layer].append(attention.maps[0])
 
     attend_from_points(
-        pipe,
+        editor,
         frames,
         {0: torch.tensor([point])},
         collect,
@@ -183,7 +183,7 @@ def measure_tracking(
     if tapvid is not None:
         clips = (clip.thinned(num_frames) for clip in islice(read_tapvid(tapvid), num_clips))
     accuracy = tracking_accuracy(
-        load_model(config),
+        load_editor(config),
         clips,
         num_anchors=config.num_anchors,
         instruction=instruction,
@@ -205,11 +205,6 @@ def tracked_clips(num_clips: int, num_frames: int = NUM_FRAMES) -> Iterator[Trac
         clip = sample_clip(SceneSampler(), num_frames, RENDERED_SIZE, generator)
         points, visible = follow_flow(clip.flow, clip.visible, start)
         yield TrackedClip(f"rendered {number}", clip.frames, points, visible)
-
-
-def load_model(config: EditConfig) -> FairyPipeline:
-    """Load the model that `config` names, on its device and in its dtype."""
-    return FairyPipeline.from_pretrained(config.model, device=config.device, dtype=config.dtype)
 
 
 def check_count(num_frames: int, num_anchors: int) -> None:

@@ -24,7 +24,7 @@ from fairy.analysis.attention_maps import (
 )
 from fairy.analysis.point_tracks import TrackedClip
 from fairy.anchors.selection import select_anchor_indices
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import LoadedEditor
 from fairy.errors import SettingsError
 
 # TAP-Vid and section 4 of the paper count pixels on frames scaled to 256 x 256
@@ -63,7 +63,7 @@ class LayerAccuracy:
     """Tracking accuracy of one layer in one step.
 
     Attributes:
-        layer: its name in the UNet.
+        layer: its name in the denoiser.
         step: the denoising step, from 0.
         grid: (rows, columns) of its tokens.
         within: share of points found within each of `THRESHOLDS_PX`, by px.
@@ -104,7 +104,7 @@ def _mean(shares: Sequence[Mapping[int, float]]) -> dict[int, float]:
 
 
 def tracking_accuracy(
-    pipe: FairyPipeline,
+    editor: LoadedEditor,
     clips: Iterable[TrackedClip],
     *,
     num_anchors: int = 3,
@@ -125,7 +125,7 @@ def tracking_accuracy(
     the anchors, as in an edit.
 
     Args:
-        pipe: the editor.
+        editor: the model.
         clips: with known tracks.
         num_anchors: anchor frames, spread evenly.
         instruction: what to edit; the model's first example when None.
@@ -145,7 +145,7 @@ def tracking_accuracy(
             _score_still(still, clip, frame, points, anchor_indices)
         if asked:
             attend_from_points(
-                pipe,
+                editor,
                 clip.frames,
                 {frame: clip.points[frame, points] for frame, points in asked.items()},
                 partial(_score, scores, clip, asked, anchor_indices),

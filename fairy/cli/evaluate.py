@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from fairy.cli.console import Overwrite, Verbose, logged_to, needs_extra, quiet_libraries, say
-from fairy.cli.options import with_options
+from fairy.cli.options import LOADED, with_options
 from fairy.errors import SettingsError
 from fairy.options import Option, Settings, named_files
 from fairy.settings import EditConfig
@@ -84,7 +84,7 @@ class EvalOptions(Settings):
     ] = None
 
 
-@with_options(EditConfig, only=("model", "size", "device"))
+@with_options(EditConfig, only=(*LOADED, "size"))
 @with_options(EvalOptions, "what")
 def evaluate(
     config: EditConfig,

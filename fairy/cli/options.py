@@ -29,6 +29,9 @@ FROM_FILE = typer.Option(
     rich_help_panel=OUTPUT,
 )
 
+# The settings that decide which model is loaded, for commands that do not edit files
+LOADED = ("model", "device", "dtype", "lora", "control", "quantize", "offload")
+
 
 def with_options(
     settings: type[Settings],

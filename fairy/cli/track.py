@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fairy.cli.console import Overwrite, Verbose, logged_to, quiet_libraries, say
-from fairy.cli.options import with_options
+from fairy.cli.options import LOADED, with_options
 from fairy.cli.progress import clip_progress
 from fairy.errors import SettingsError
 from fairy.options import Option, Settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fairy.analysis.tracking import TrackingAccuracy
 
 # The settings that the attention depends on
-TRACKED = ("model", "num_anchors", "seed", "size", "device")
+TRACKED = (*LOADED, "num_anchors", "seed", "size")
 POINT = "One point"
 MEASURE = "Accuracy"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fairy.editors.base import Editor
 from fairy.editors.compute import check_compile, check_fp8, compile_unet, to_fp8
 from fairy.editors.ip2p.levers.tiny_decoder import load_decoder
 from fairy.editors.ip2p.pipeline import FairyPipeline
@@ -25,6 +24,8 @@ from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.options import options_of
 from fairy.settings import Compute
 
+# What `load_editor` returns
+LoadedEditor = FairyPipeline | StockEditor
 # Of `Compute`, what an edit reads and not `load_editor`
 OF_AN_EDIT = frozenset({"backend", "frame_batch_size", "anchor_cache", "anchor_cache_device"})
 
@@ -35,7 +36,7 @@ def what_is_loaded(settings: Compute) -> tuple[Any, ...]:
     return tuple(getattr(settings, name) for name in names)
 
 
-def load_editor(settings: Compute) -> Editor:
+def load_editor(settings: Compute) -> LoadedEditor:
     """Return the editor that the settings name, on its device.
 
     Raises:

@@ -4,8 +4,8 @@
 - shared noise: every frame alone, all from the same noise;
 - first-frame attention: one anchor, the first frame (as in Text2Video-Zero);
 - anchors: the Fairy method.
-The first two use diffusers' own pipeline. If no steps are given, they are those that the model
-lists for the instruction. Frames (T,3,H,W) in [0,1].
+The first two are diffusers' own result. If no steps are given, they are those that the model
+lists for the instruction. Frames (T,3,H,W) in [0,1], H and W multiples of the editor's grid.
 Tests: tests/evaluation/test_methods.py.
 """
 
@@ -20,7 +20,10 @@ from diffusers import StableDiffusionInstructPix2PixPipeline
 from torch import Tensor
 
 from fairy.anchors.selection import select_anchor_indices
+from fairy.editors.base import Anchor, EditInput
 from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import LoadedEditor
+from fairy.editors.stock.editor import StockEditor
 from fairy.settings import EditConfig
 
 IMAGES_AT_ONCE = 16
@@ -54,33 +57,33 @@ class Method:
         return tuple(select_anchor_indices(num_frames, self.num_anchors))
 
 
-def frame_by_frame(pipe: FairyPipeline, *, own_noise: bool) -> Method:
+def frame_by_frame(editor: LoadedEditor, *, own_noise: bool) -> Method:
     """Return the method that edits every frame alone."""
 
     def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
         seeds = [seed * SEEDS_PER_CLIP + (t if own_noise else 0) for t in range(len(frames))]
-        return edit_alone(pipe, frames, [instruction] * len(frames), seeds)
+        return edit_alone(editor, frames, [instruction] * len(frames), seeds)
 
     return Method(f"frame by frame, {'own' if own_noise else 'shared'} noise", edit)
 
 
-def first_frame_attention(pipe: FairyPipeline) -> Method:
+def first_frame_attention(editor: LoadedEditor) -> Method:
     """Return the method in which every frame attends to itself and to the first."""
     return Method(
-        "first-frame attention", _with_anchors(pipe, anchor_indices=[0]), 1, first_frame=True
+        "first-frame attention", _with_anchors(editor, anchor_indices=[0]), 1, first_frame=True
     )
 
 
 def with_anchors(
-    pipe: FairyPipeline, num_anchors: int = 3, *, name: str | None = None, **settings: Any
+    editor: LoadedEditor, num_anchors: int = 3, *, name: str | None = None, **settings: Any
 ) -> Method:
-    """Return the Fairy method; `settings` are arguments of `FairyPipeline`, such as steps."""
+    """Return the Fairy method; `settings` are sampling settings of `EditConfig`, such as steps."""
     named = name or f"{num_anchors} anchor{'s' * (num_anchors > 1)}"
-    return Method(named, _with_anchors(pipe, num_anchors=num_anchors, **settings), num_anchors)
+    return Method(named, _with_anchors(editor, num_anchors=num_anchors, **settings), num_anchors)
 
 
 def edit_alone(
-    pipe: FairyPipeline,
+    editor: LoadedEditor,
     images: Tensor,
     instructions: Sequence[str],
     seeds: Sequence[int],
@@ -90,17 +93,19 @@ def edit_alone(
     """Return images (B,3,H,W) in [0,1], edited without anchors; equal seeds share their noise.
 
     Args:
-        pipe: the model, and its defaults.
+        editor: the model, and its defaults.
         images: (B,3,H,W) in [0,1].
         instructions: B texts.
         seeds: B seeds for the noise of all steps.
-        images_at_once: images in one call of diffusers' pipeline.
+        images_at_once: images in one call of an InstructPix2Pix pipeline.
         **settings: sampling settings of `EditConfig` that replace the model's defaults.
     """
-    parts = {**pipe.components, "requires_safety_checker": False}
+    if isinstance(editor, StockEditor):
+        return _stock_alone(editor, images, instructions, seeds, **settings)
+    parts = {**editor.components, "requires_safety_checker": False}
     plain = StableDiffusionInstructPix2PixPipeline(**parts)
     plain.set_progress_bar_config(disable=True)
-    filled = [sampling(pipe, text, **settings) for text in instructions]
+    filled = [sampling(editor, text, **settings) for text in instructions]
     outputs = torch.empty_like(images)
     # Each call has one set of settings
     for chosen in {tuple(each.items()): each for each in filled}.values():
@@ -117,19 +122,21 @@ def edit_alone(
     return outputs
 
 
-def sampling(pipe: FairyPipeline, instruction: str, **settings: Any) -> dict[str, Any]:
+def sampling(editor: FairyPipeline, instruction: str, **settings: Any) -> dict[str, Any]:
     """Return steps and guidance scales for an instruction, as diffusers' pipeline takes them."""
-    filled = pipe.defaults.fill(EditConfig(**settings), instruction)
+    filled = editor.defaults.fill(EditConfig(**settings), instruction)
     names = ("num_inference_steps", "guidance_scale", "image_guidance_scale")
     return {name: getattr(filled, name) for name in names}
 
 
-def _with_anchors(pipe: FairyPipeline, **settings: Any) -> Edit:
-    pipe.set_progress_bar_config(disable=True)
+def _with_anchors(editor: LoadedEditor, **settings: Any) -> Edit:
+    if isinstance(editor, StockEditor):
+        return _stock_with_anchors(editor, **settings)
+    editor.set_progress_bar_config(disable=True)
 
     def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
         height, width = frames.shape[-2:]
-        result = pipe(
+        result = editor(
             frames,
             instruction,
             generator=seed * SEEDS_PER_CLIP,
@@ -142,3 +149,44 @@ def _with_anchors(pipe: FairyPipeline, **settings: Any) -> Edit:
         return edited
 
     return edit
+
+
+def _stock_with_anchors(editor: StockEditor, **settings: Any) -> Edit:
+    def edit(frames: Tensor, instruction: str, seed: int) -> Tensor:
+        config = EditConfig(**settings, seed=seed * SEEDS_PER_CLIP)
+        indices = config.anchor_indices or select_anchor_indices(len(frames), config.num_anchors)
+        return _stock_edit(editor, frames, instruction, indices, config)
+
+    return edit
+
+
+def _stock_alone(
+    editor: StockEditor,
+    images: Tensor,
+    instructions: Sequence[str],
+    seeds: Sequence[int],
+    **settings: Any,
+) -> Tensor:
+    """Do what `edit_alone` does: without weight, the anchor changes nothing."""
+    outputs = torch.empty_like(images)
+    asked = list(zip(instructions, seeds, strict=True))
+    for instruction, seed in dict.fromkeys(asked):
+        rows = [row for row, each in enumerate(asked) if each == (instruction, seed)]
+        config = EditConfig(**settings, seed=seed, anchor_strength=0)
+        outputs[rows] = _stock_edit(editor, images[rows], instruction, [0], config)
+    return outputs
+
+
+def _stock_edit(
+    editor: StockEditor,
+    frames: Tensor,
+    instruction: str,
+    anchor_indices: Sequence[int],
+    config: EditConfig,
+) -> Tensor:
+    """Return frames (T,3,H,W) in [0,1], edited at their own size."""
+    height, width = frames.shape[-2:]
+    anchors = [Anchor(index, frames[index] * 2 - 1) for index in anchor_indices]
+    inputs = [EditInput(index, frame * 2 - 1) for index, frame in enumerate(frames)]
+    with editor.begin(instruction, anchors, config, size=(height, width)) as session:
+        return session.edit_tensors(inputs)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fairy.analysis.anchor_transfer import anchor_transfer
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import LoadedEditor
 from fairy.evaluation.clips import SuiteClip
 from fairy.evaluation.measures import Row
 from fairy.evaluation.methods import edit_alone
@@ -33,12 +33,12 @@ PROPERTIES = (
 
 
 def measure_properties(
-    pipe: FairyPipeline, clip: SuiteClip, num_anchors: int, seed: int
+    editor: LoadedEditor, clip: SuiteClip, num_anchors: int, seed: int
 ) -> dict[str, float]:
     """Return the model's properties on one clip, by key.
 
     Args:
-        pipe: the model.
+        editor: the model.
         clip: more frames than anchors; otherwise only the equivariance error is measured.
         num_anchors: anchor frames, spread evenly.
         seed: seed of the noise and of the maps.
@@ -47,7 +47,7 @@ def measure_properties(
 
     def edit(frames: Tensor) -> Tensor:
         count = len(frames)
-        return edit_alone(pipe, frames, [clip.instruction] * count, [seed] * count)
+        return edit_alone(editor, frames, [clip.instruction] * count, [seed] * count)
 
     height, width = moved.shape[2:]
     theta = draw_maps(len(moved), width / height, torch.Generator().manual_seed(seed))
@@ -55,7 +55,7 @@ def measure_properties(
     frames = _spread(clip.frames, NUM_FRAMES_FOR_TRANSFER)
     if len(frames) > num_anchors:
         found["anchor_transfer"] = anchor_transfer(
-            pipe, frames, clip.instruction, num_anchors=num_anchors, seed=seed
+            editor, frames, clip.instruction, num_anchors=num_anchors, seed=seed
         )
     return found
 

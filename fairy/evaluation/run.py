@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import load_editor
 from fairy.errors import SettingsError
 from fairy.evaluation import tables
 from fairy.evaluation.clips import folder_clips, plan_rendered
@@ -60,7 +60,7 @@ def plan_suite(
 
     Args:
         suite: which clips are edited, and how they are judged.
-        config: the model, its device and the size.
+        config: the model, how it is loaded, and the size.
         also: more models, each as "NAME=MODEL".
         clips: a folder of clips to use instead of rendered ones.
         instructions: a file with their instructions.
@@ -72,14 +72,17 @@ def plan_suite(
     if (clips is None) != (instructions is None):
         raise SettingsError("--clips and --instructions need each other: give both")
     named = [_named(text) for text in also]
-    pipe = _load(config.model, config.device)
-    others = {name: _load(path, config.device) for name, path in named}
-    height, width = suite.size(pipe, config.size)
+    editor = load_editor(config)
+    # What is added to the model under test is made for it
+    bare = replace(config, lora=(), control=())
+    others = {name: load_editor(replace(bare, model=path)) for name, path in named}
+    defaults = editor.defaults
+    height, width = suite.size(editor, config.size)
     if clips is not None and instructions is not None:
-        longer = config.size or pipe.defaults.size
+        longer = config.size or defaults.size
         chosen = folder_clips(
             clips, instructions, num_frames=suite.num_frames, size=longer,
-            multiple=pipe.vae_scale_factor,
+            multiple=editor.grid,
         )  # fmt: skip
         shape = f"longer side {longer}, at most {suite.num_frames} frames"
     else:
@@ -90,11 +93,11 @@ def plan_suite(
         **{f"also {name}": path for name, path in named},
         "clips": f"{len(chosen)}, {shape}",
         "clips from": "rendered" if clips is None else clips.name,
-        "steps": pipe.defaults.num_inference_steps,
-        "guidance scales": f"{pipe.defaults.guidance_scale}, {pipe.defaults.image_guidance_scale}",
+        "steps": defaults.num_inference_steps,
+        "guidance scales": f"{defaults.guidance_scale}, {defaults.image_guidance_scale}",
     }  # fmt: skip
     return Plan(
-        pipe=pipe, name=Path(config.model).name, others=others, clips=chosen,
+        editor=editor, name=Path(config.model).name, others=others, clips=chosen,
         baselines=suite.baselines,
         num_swept_clips=suite.num_swept_clips, sweeps=suite.sweeps,
         num_shown_clips=suite.num_shown_clips, num_tracked_clips=suite.num_tracked_clips,
@@ -114,10 +117,6 @@ def _named(text: str) -> tuple[str, str]:
     if not (name and equals and model):
         raise SettingsError(f"--also {text}: use NAME=MODEL, as in equivariant=out/model")
     return name, model
-
-
-def _load(model: str, device: str) -> FairyPipeline:
-    return FairyPipeline.from_pretrained(model, device=device, dtype="auto")
 
 
 def load_encoder(name: str | None, device: str) -> Encoder | None:

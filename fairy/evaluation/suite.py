@@ -14,7 +14,7 @@ from typing import Any
 from fairy.analysis.track import tracked_clips
 from fairy.analysis.tracking import TrackingAccuracy, tracking_accuracy
 from fairy.anchors.selection import select_anchor_indices
-from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.editors.loading import LoadedEditor
 from fairy.evaluation.clips import MakeClip, SuiteClip
 from fairy.evaluation.methods import (
     Method,
@@ -36,7 +36,7 @@ NUM_ANCHORS = 3
 # Shape of rendered clips, (height, width)
 ASPECT = (2, 3)
 # Methods that anchors are compared with, by their name in suites
-BASELINES: dict[str, Callable[[FairyPipeline], Method]] = {
+BASELINES: dict[str, Callable[[LoadedEditor], Method]] = {
     "own noise": partial(frame_by_frame, own_noise=True),
     "shared noise": partial(frame_by_frame, own_noise=False),
     "first frame": first_frame_attention,
@@ -55,7 +55,7 @@ class Suite:
         size_share: longer side, as a share of the model's default size.
         baselines: methods that anchors are compared with, keys of `BASELINES`.
         num_swept_clips: on this many first clips, settings are varied and models measured.
-        sweeps: settings of `FairyPipeline` and their values.
+        sweeps: settings of `EditConfig` and their values.
         num_shown_clips: the report shows this many first clips.
         num_tracked_clips: rendered clips with exact tracks, on which attention is measured.
     """
@@ -71,10 +71,10 @@ class Suite:
     num_shown_clips: int = 8
     num_tracked_clips: int = 0
 
-    def size(self, pipe: FairyPipeline, longer: int | None = None) -> tuple[int, int]:
+    def size(self, editor: LoadedEditor, longer: int | None = None) -> tuple[int, int]:
         """Return the (height, width) of rendered clips for a model; `longer` overrides the side."""
-        longer = longer or round(pipe.defaults.size * self.size_share)
-        return fit_size(*ASPECT, size=longer, multiple=pipe.vae_scale_factor)
+        longer = longer or round(editor.defaults.size * self.size_share)
+        return fit_size(*ASPECT, size=longer, multiple=editor.grid)
 
 
 SUITES = {
@@ -103,7 +103,7 @@ class Plan:
     """Everything that a run of a suite needs; fields that `Suite` has too mean the same.
 
     Attributes:
-        pipe: the model under test.
+        editor: the model under test.
         name: the model's name.
         clips: functions that make each clip.
         others: other models by name; each is one more method with anchors.
@@ -116,10 +116,10 @@ class Plan:
         settings: settings to show in the results.
     """
 
-    pipe: FairyPipeline
+    editor: LoadedEditor
     name: str
     clips: Sequence[MakeClip]
-    others: dict[str, FairyPipeline] = field(default_factory=dict)
+    others: dict[str, LoadedEditor] = field(default_factory=dict)
     baselines: tuple[str, ...] = tuple(BASELINES)
     num_swept_clips: int = 0
     sweeps: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -129,9 +129,9 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def models(self) -> dict[str, FairyPipeline]:
+    def models(self) -> dict[str, LoadedEditor]:
         """The model under test and the others, by name."""
-        return {self.name: self.pipe, **self.others}
+        return {self.name: self.editor, **self.others}
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ def track_model(plan: Plan, name: str) -> TrackingAccuracy:
 def suite_methods(plan: Plan) -> list[Method]:
     """Return the methods: single frames, then anchors, then other models with anchors."""
     return [
-        *(BASELINES[name](plan.pipe) for name in plan.baselines),
-        with_anchors(plan.pipe, NUM_ANCHORS),
+        *(BASELINES[name](plan.editor) for name in plan.baselines),
+        with_anchors(plan.editor, NUM_ANCHORS),
         *(
             with_anchors(other, NUM_ANCHORS, name=f"{NUM_ANCHORS} anchors, {name}")
             for name, other in plan.others.items()
@@ -223,9 +223,9 @@ def _properties(plan: Plan, clip: SuiteClip, seed: int) -> list[Case]:
     return [
         Case(
             clip=clip.name, instruction=clip.instruction, method=name, seed=seed,
-            scores=Scores(measure_properties(pipe, clip, NUM_ANCHORS, seed), {}),
+            scores=Scores(measure_properties(editor, clip, NUM_ANCHORS, seed), {}),
         )
-        for name, pipe in plan.models.items()
+        for name, editor in plan.models.items()
     ]  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def _swept_methods(plan: Plan, setting: str) -> list[Method]:
     values = [v for v in plan.sweeps[setting] if v != _default(plan, setting)]
     settings = [{"num_anchors": NUM_ANCHORS, setting: value} for value in values]
     return [
-        with_anchors(plan.pipe, name=str(value), **given)
+        with_anchors(plan.editor, name=str(value), **given)
         for value, given in zip(values, settings, strict=True)
     ]
 
@@ -243,7 +243,7 @@ def _default(plan: Plan, setting: str) -> int | None:
     """Return the value that all clips were edited with; None if the edits differ in it."""
     if setting == "num_anchors":
         return NUM_ANCHORS
-    return None if plan.pipe.defaults.edits else plan.pipe.defaults.num_inference_steps
+    return None if plan.editor.defaults.edits else plan.editor.defaults.num_inference_steps
 
 
 def _add_default(sweeps: dict[str, list[Case]], plan: Plan, reference: Sequence[Case]) -> None:

@@ -90,7 +90,7 @@ def load_pipeline(
         if not may_be_pix2pix(kind):
             raise ModelError(
                 f"model {name} is a {kind}: this needs a model of the InstructPix2Pix type; "
-                "`fairy edit` and fairy.editors.stock take this one"
+                "fairy.editors.loading.load_editor takes this one"
             )
     try:
         pipe = _load(source, kwargs)

@@ -17,6 +17,7 @@ from fairy.analysis.attention_maps import (
 )
 from fairy.anchors.attention import self_attention_layers
 from fairy.anchors.attention_hooks import Attended
+from fairy.anchors.parts import Part
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.models.defaults import ModelDefaults
 from tests.tiny import make_frames, make_tiny_pipeline
@@ -73,7 +74,8 @@ def test_points_in_an_anchor_are_refused(pipe, frames):
 def test_token_with_the_same_key_is_found():
     """Keys of the anchor are those of the frame, moved by two tokens."""
     keys = 20 * torch.eye(12)[None, :, None]
-    attended = Attended(0, "layer", keys, 0 * keys, keys.roll(2, dims=1))
+    own, anchors = (Part(k, k) for k in (0 * keys, keys.roll(2, dims=1)))
+    attended = Attended(0, "layer", keys, own, anchors)
     weights = attention_to_anchors(attended, 0, torch.tensor([0, 5, 11]))
     assert weights.argmax(1).tolist() == [2, 7, 1]
     assert (weights.amax(1) > 0.9).all()
@@ -86,7 +88,8 @@ def test_heads_are_averaged_after_the_softmax():
     k_anchor = torch.zeros(1, 4, 2, 4)
     k_anchor[0, 3, 0, 0], k_anchor[0, 1, 1, 0] = 30, 1
     own = torch.full_like(q, -100.0)
-    weights = attention_to_anchors(Attended(0, "layer", q, own, k_anchor), 0, torch.tensor([0]))
+    attended = Attended(0, "layer", q, Part(own, own), Part(k_anchor, k_anchor))
+    weights = attention_to_anchors(attended, 0, torch.tensor([0]))
     flat = torch.tensor([1.0, torch.tensor(0.5).exp(), 1.0, 1.0])
     expected = (torch.tensor([0, 0, 0, 1.0]) + flat / flat.sum()) / 2
     assert torch.allclose(weights[0], expected, atol=1e-4)

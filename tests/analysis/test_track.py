@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from examples.tiny_editor import make_tiny_editor
 from fairy.analysis.track import measure_tracking, spread, track_point, tracked_clips
 from fairy.cli.app import app
 from fairy.errors import OutputExistsError, SettingsError
@@ -58,14 +59,14 @@ def test_every_layer_gets_its_row(clip, config, tmp_path):
     assert Image.open(tmp_path / "point.png").size[1] > 5 * 256
 
 
-def test_a_model_of_another_kind_is_refused_in_one_line(clip, tmp_path):
-    """Layers of attention are known for InstructPix2Pix-type models alone."""
-    (tmp_path / "model_index.json").write_text('{"_class_name": "Flux2KleinPipeline"}')
-    words = ["track", clip, "--point", "3,3", "-o", tmp_path / "a.png", "--model", tmp_path]
-    result = CliRunner().invoke(app, [*map(str, words), "--num-anchors", "2"])
-    assert result.exit_code == 2
-    assert "this needs a model of the InstructPix2Pix type" in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_a_stock_pipeline_shows_its_attention(clip, tmp_path):
+    make_tiny_editor("kontext").save_pretrained(tmp_path / "kontext")
+    words = ["track", clip, "--point", "30,20", "-o", tmp_path / "a.png", "--all-layers"]
+    words += ["--model", tmp_path / "kontext", "--size", "64", "--num-anchors", "2"]
+    result = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    # A row for each of its two layers
+    assert Image.open(tmp_path / "a.png").size[1] > 2 * 256
 
 
 def test_point_outside_the_picture_is_refused(clip, config, tmp_path):

@@ -25,7 +25,7 @@ def seen(pipe) -> list[Attended]:
     """Return what an edit of 5 frames, 2 of them anchors, in batches of 4, shows."""
     shown: list[Attended] = []
     inner = choose_backend("sdpa", torch.device("cpu"))
-    with observed(pipe.unet, inner, shown.append) as backend:
+    with observed(pipe.unet, inner, lambda one: shown.append(one) or one) as backend:
         pipe(make_frames(5), "snow", backend=backend, frame_batch_size=4, **SETTINGS)
     return shown
 
@@ -47,14 +47,14 @@ def test_steps_follow_each_other(pipe, seen):
 def test_anchors_keys_of_all_guidance_branches_are_shown(seen):
     first, second = seen[:2]
     # Before the first text, `text` and `image` are one
-    assert first.k_anchor.shape[:2] == (2, 2 * first.q.shape[1])
-    assert second.k_anchor.shape[:2] == (3, 2 * second.q.shape[1])
-    assert all(a.q.shape == a.k.shape for a in seen)
+    assert first.anchors.k.shape[:2] == (2, 2 * first.q.shape[1])
+    assert second.anchors.k.shape[:2] == (3, 2 * second.q.shape[1])
+    assert all(a.q.shape == a.own.k.shape for a in seen)
 
 
 def test_what_is_watched_does_not_change(pipe):
     inner = choose_backend("sdpa", torch.device("cpu"))
-    with observed(pipe.unet, inner, lambda attended: None) as backend:
+    with observed(pipe.unet, inner, lambda attended: attended) as backend:
         watched = pipe(make_frames(4), "snow", backend=backend, **SETTINGS).frames
     alone = pipe(make_frames(4), "snow", backend="sdpa", **SETTINGS).frames
     assert torch.allclose(watched, alone, atol=1e-5)
@@ -62,6 +62,6 @@ def test_what_is_watched_does_not_change(pipe):
 
 def test_no_hook_stays_behind(pipe):
     inner = choose_backend("sdpa", torch.device("cpu"))
-    with pytest.raises(KeyError), observed(pipe.unet, inner, lambda attended: None):
+    with pytest.raises(KeyError), observed(pipe.unet, inner, lambda attended: attended):
         raise KeyError
     assert not any(module._forward_pre_hooks for module in pipe.unet.modules())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from examples.tiny_editor import make_tiny_editor
 from fairy.cli.app import app
 from fairy.cli.evaluate import EvalOptions
 from fairy.evaluation.pair import Fit, PairBy
@@ -139,6 +141,29 @@ def test_a_folder_of_clips_is_edited_and_judged(run, source, tmp_path):
     assert {case.instruction for case in written.cases} == {"make it snow"}
     assert len(written.methods) == 4
     assert written.settings["clips from"] == "clips"
+
+
+def test_a_stock_pipeline_is_judged_like_any_editor(run, source, tmp_path, monkeypatch):
+    quick = replace(SUITES["quick"], sweeps={"num_anchors": (1, 3)}, num_tracked_clips=1)
+    monkeypatch.setitem(SUITES, "quick", quick)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    source.rename(folder / "a.mp4")
+    (tmp_path / "asked.txt").write_text("make it snow\n")
+    model = tmp_path / "kontext"
+    make_tiny_editor("kontext").save_pretrained(model)
+    (model / "fairy.json").write_text('{"size": 64, "num_inference_steps": 1}')
+    result = run(
+        "--suite", "quick", "--clips", folder, "--instructions", "asked.txt",
+        "--model", model, "--device", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    written = read_results(tmp_path / "eval-quick.json")
+    own, shared, _, anchors = (written.of(name)[0].scores.values for name in written.methods)
+    assert own != shared != anchors
+    assert {case.method for case in written.sweeps["num_anchors"]} == {"1", "3"}
+    assert written.property_of("kontext", "anchor_transfer").mean > 0
+    assert written.tracking["kontext"].num_points > 0
 
 
 @pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (0.5, 0), (1.5, 1)])

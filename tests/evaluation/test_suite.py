@@ -19,7 +19,7 @@ def ran() -> tuple[Results, list[ClipView], list[tuple[int, int]]]:
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
     pipe.defaults = type(pipe.defaults)(num_inference_steps=2, guidance_scale=1, size=32)
     plan = Plan(
-        pipe=pipe, name="tiny", clips=plan_rendered(2, 1, NUM_FRAMES, SIZE),
+        editor=pipe, name="tiny", clips=plan_rendered(2, 1, NUM_FRAMES, SIZE),
         others={"other": pipe}, num_swept_clips=2, num_shown_clips=2, num_tracked_clips=1,
         sweeps={"num_anchors": (1, 3), "num_inference_steps": (1, 2)},
         settings={"model": "tiny"},

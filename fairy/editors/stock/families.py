@@ -36,6 +36,8 @@ class Family:
         takes_negative: whether the pipeline takes a negative prompt.
         branches: guidance branches at a guidance_scale over 1.
         in_one_call: whether they are rows of one call of the denoiser.
+        text_last: whether the branch with the instruction is the last of these rows; if not, and
+            in separate calls, it is the first.
         denoiser: the component's name.
         token_px: side of a token's square in pixels, of DiTs.
         grid: heights and widths must be multiples of it.
@@ -64,6 +66,7 @@ class Family:
     takes_negative: bool = True
     branches: int = 2
     in_one_call: bool = False
+    text_last: bool = False
     denoiser: str = "transformer"
     token_px: int = 16
     grid: int = 16
@@ -85,6 +88,22 @@ class Family:
         """Return the tokens of an image of (height, width)."""
         return (size[0] // self.token_px) * (size[1] // self.token_px)
 
+    def finest_grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return (rows, columns) of tokens of an image of (height, width); a UNet halves them."""
+        side = self.grid if self.tokens == "all" else self.token_px
+        return size[0] // side, size[1] // side
+
+    def text_branch(self, call: int, num_rows: int) -> int | None:
+        """Return which of a call's rows follows the instruction; None if none of them does.
+
+        Args:
+            call: calls of the denoiser before it in the step.
+            num_rows: guidance branches in the call.
+        """
+        if call > 0:
+            return None
+        return num_rows - 1 if self.text_last else 0
+
     def place(self, num_tokens: int, num_text: int, size: tuple[int, int]) -> slice:
         """Return where the image is in a sequence.
 
@@ -103,6 +122,10 @@ class Family:
                 f"{num_tokens}: the pipeline works at another size than {size}"
             )
         return slice(start, start + length)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its functions cannot be pickled; an evaluation sends editors to its workers
+        return family_of, (self.pipeline,)
 
     def defaults(self, is_distilled: bool = False) -> ModelDefaults:
         """Return the settings used where an edit names none."""
@@ -196,6 +219,7 @@ _TABLE = (
         steps=20,
         guidance=("guidance_scale", 7.5),
         in_one_call=True,
+        text_last=True,
         grid=8,
         batches=True,
     ),
@@ -242,6 +266,7 @@ _TABLE = (
         "JoyImageEditPlusPipeline",
         30,
         in_one_call=True,
+        text_last=True,
         image="images",
         image_list=True,
         references=3,
@@ -252,6 +277,7 @@ _TABLE = (
         steps=30,
         guidance=("guidance_scale", 5.0),
         in_one_call=True,
+        text_last=True,
         grid=32,
         keywords=(("_auto_resize", False),),
         wording=_as_json,

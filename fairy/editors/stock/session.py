@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairy.anchors.attention_hooks import Change
 from fairy.anchors.cache import load_anchors, save_anchors
 from fairy.editors.base import Anchor, EditInput, EditSession, UsedSettings
 from fairy.editors.batches import FrameBatches, one_line_when_out_of_memory
@@ -157,6 +158,10 @@ class StockSession(EditSession):
                 for one in inputs
             ]
         )
+
+    def watch(self, change: Change) -> None:
+        """Attend to what `change` makes of each attention of the frames to the anchors."""
+        self._sharing.change = change
 
     def close(self) -> None:
         """Move a model that is offloaded between uses off the device."""

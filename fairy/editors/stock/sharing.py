@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fairy.anchors.attention_hooks import Attended, Change
 from fairy.anchors.cache import AnchorCache, KeysValues
 from fairy.anchors.parts import Attend, Part
 from fairy.anchors.positions import Rope, anchor_offset, damp, rotate
@@ -46,6 +47,7 @@ class AnchorSharing:
         damping: for "damp", the factor on the fastest pairs in the first and in the last step.
         num_steps: of the edit.
         keeping: whether anchors write the cache.
+        change: called before each attention of frames to the anchors (`fairy.analysis.watching`).
     """
 
     family: Family
@@ -59,6 +61,7 @@ class AnchorSharing:
     damping: tuple[float, float] = (1.0, 1.0)
     num_steps: int = 1
     keeping: bool = True
+    change: Change | None = None
     _mail: defaultdict[tuple[int, str], dict[int, KeysValues]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -90,12 +93,32 @@ class AnchorSharing:
         outside = _without(torch.arange(q.shape[1], device=q.device), place, dim=0)
         masks = _masks(mask, place, outside)
         parts = self._parts((k[:, outside], v[:, outside]), own, others, masks)
+        if self.change is not None and run.role == "frame":
+            parts = self._changed(run, q[:, place], parts, scale)
         image = self.attend_parts(q[:, place], parts, scale=scale)
         if not len(outside):
             return image
         rest = stock(q[:, outside], k, v, _rows_of(mask, outside))
         before, after = rest.split([place.start, rest.shape[1] - place.start], dim=1)
         return torch.cat([before, image, after], dim=1)
+
+    def _changed(self, run: Run, q: Tensor, parts: list[Part], scale: float | None) -> list[Part]:
+        """Return a frame's parts, [outside,] own and anchors, as `change` makes them."""
+        assert self.change is not None and run.layer is not None
+        *outside, own, anchors = parts
+        made = self.change(
+            Attended(
+                run.step,
+                run.layer,
+                q,
+                own,
+                anchors,
+                outside[0] if outside else None,
+                scale,
+                self.family.text_branch(run.branch, len(q) // run.num_frames),
+            )
+        )
+        return [*([] if made.outside is None else [made.outside]), made.own, made.anchors]
 
     def _parts(
         self,

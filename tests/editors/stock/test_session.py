@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 import numpy as np
@@ -114,6 +115,13 @@ def test_strengths_between_are_between(make_editor, frames):
 
 
 @pytest.mark.slow
+def test_an_editor_sent_to_another_process_edits_alike(make_editor, frames):
+    editor = make_editor("sdxl")
+    sent = pickle.loads(pickle.dumps(editor))
+    assert sent.family is editor.family
+    assert torch.equal(edited(sent, frames, [1], [0]), edited(editor, frames, [1], [0]))
+
+
 def test_compiled_blocks_keep_the_result(make_editor, frames):
     from examples.tiny_editor import make_tiny_editor
 
