@@ -55,7 +55,6 @@ demo: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu and not slow and not cluster"
-	$(BIN)/python examples/run_all.py
 
 # The tests whose slim form is part of `make test`, in full, and the slowest ones
 test-full: $(DEV_STAMP)

@@ -27,7 +27,7 @@ from tests.tiny import make_frames
 
 CLIPS = Path(__file__).parents[2].parent / "shared" / "clips" / "stress"
 FAILED = Path(__file__).parents[2] / "out" / "fuzz"
-NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "24"))
+NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "16"))
 MAX_BYTES = 2_000_000_000
 # Of all frames together: what is slow to encode looks like a hang on a busy machine, so of larger
 # clips the result is made smaller.

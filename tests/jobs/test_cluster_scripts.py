@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,32 +47,37 @@ def printed(kind: str, jobs: Path, *more: str) -> str:
 
 
 def test_the_slurm_script_runs(jobs: Path):
-    script, tools = jobs.with_name("fairy.sh"), jobs.with_name("bin")
+    script, tools, called = (jobs.with_name(name) for name in ("fairy.sh", "bin", "called"))
     script.write_text(printed("slurm", jobs, "--workers", "4"))
     assert "#SBATCH --array=0-3\n" in script.read_text()
     tools.mkdir()
-    (tools / "fairy").write_text(f'#!/bin/bash\nexec {sys.executable} -m fairy "$@"\n')
+    # Notes its words and folder for a process that starts at once
+    (tools / "fairy").write_text(f'#!/bin/bash\nprintf "%s\\0" "$@" > {shlex.quote(str(called))}\n')
     (tools / "fairy").chmod(0o755)
     environment = os.environ | {
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "2",
-        "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
     task = subprocess.run(["bash", script], env=environment, capture_output=True, text=True)
     assert task.returncode == 0, task.stderr
     assert task.stdout.startswith("task 2, restart 0, on ")
+    run_to_its_end(called.read_text().split("\0")[:-1], jobs)
+
+
+def run_to_its_end(words: list[str], jobs: Path) -> None:
+    printed_here = jobs.with_name("printed.txt")
+    process = start(words, printed_here)
+    process.join()
+    assert process.exitcode == 0, printed_here.read_text()
     assert jobs.with_name("out").joinpath("a.mp4").exists()
 
 
-def test_the_command_of_the_kubernetes_job_runs(jobs: Path, tmp_path: Path):
+def test_the_command_of_the_kubernetes_job_runs(jobs: Path):
     job = yaml.safe_load(printed("kubernetes", jobs, "--workers", "3"))
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)
     pod = job["spec"]["template"]["spec"]
     program, *words = pod["containers"][0]["command"]
     assert program == "fairy"
-    process = start(words, tmp_path / "printed.txt")
-    process.join()
-    assert process.exitcode == 0, (tmp_path / "printed.txt").read_text()
-    assert jobs.with_name("out").joinpath("a.mp4").exists()
+    run_to_its_end(words, jobs)
 
 
 def test_the_ray_job_runs_the_list_on_its_cluster(jobs: Path):

@@ -107,8 +107,9 @@ def test_a_signal_ends_the_edit_with_its_code_and_says_how_to_continue(
     os.kill(process.pid, number)
     process.join()
     assert process.exitcode == exit_code
-    assert "run the same command to continue" in printed.read_text()
-    assert not out.exists()
+    assert "frames are done and kept in" in printed.read_text()
+    assert printed.read_text().endswith("out.mp4.fairy: run the same command to continue\n")
+    assert {path.name for path in tmp_path.iterdir()} == {printed.name, "out.mp4.fairy"}
     finish(clip, out)
     assert_whole(out, undisturbed[0])
 

@@ -1,6 +1,6 @@
 """A list on Ray, with real actors: whoever dies or hangs, every job ends, and none is begun twice.
 
-One death and one poison job are part of `make test`; the rest are run by `make test-cluster`.
+A job that kills its workers is part of `make test`; the rest are run by `make test-cluster`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def times_begun(batch: SharedBatch) -> Counter[str]:
     return Counter(name for name, _ in notes(Path(batch.root)))
 
 
+@pytest.mark.cluster
 def test_a_killed_worker_costs_one_more_try_and_the_files_are_those_of_one_process(
     started: None, clip: Path
 ):

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Mapping
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,18 @@ def start(
     With `cores`, the process may use these processor cores only; `environment` is added to its own,
     and its SEGMENT_FRAMES is the length of segments; a job for the output POISON kills the process.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
-    process = context.Process(
+    process = forking_context().Process(
         target=_run, args=([str(part) for part in arguments], output, cores, environment or {})
     )
     process.start()
     return process
+
+
+def forking_context() -> ForkServerContext:
+    """Return what starts processes in which everything is imported and the model is loaded."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "tests.jobs.preloaded"])
+    return context
 
 
 def _run(

@@ -34,6 +34,8 @@ def folder(tmp_path: Path) -> Path:
     return save_with_tiny_autoencoder(tmp_path / "model")
 
 
+# Slow: two processes' imports; tests/cli/test_edit.py has one that edits
+@pytest.mark.slow
 def test_fresh_process_loads_in_silence(tmp_path):
     diffusers_own = save_with_tiny_autoencoder(tmp_path / "AutoencoderTiny")
     like_mini = save_tiny_pipeline(tmp_path / "PatchAutoencoder", make=make_tiny_mini)

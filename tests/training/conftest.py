@@ -9,9 +9,16 @@ import pytest
 
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe
+from fairy.training.run import log
 from fairy.training.run.trainer import train
 from tests.tiny import make_tiny_mini, save_tiny_pipeline
 from tests.training.pairs_on_disk import write_pairs
+
+
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no curves: matplotlib takes longer than a run of toy size (run/test_log.py has them)."""
+    monkeypatch.setattr(log, "draw_curves", lambda metrics, picture: None)
 
 
 class MakeConfig(Protocol):

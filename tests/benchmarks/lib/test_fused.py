@@ -94,6 +94,7 @@ for name, given in constants.items():
 """
 
 
+@pytest.mark.slow
 def test_candidates_compile_for_a_gpu():
     # In a process of its own, since in this one Triton interprets
     environment = {**os.environ, "TRITON_INTERPRET": "0"}

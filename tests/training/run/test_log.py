@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairy.training.run.curves import draw_curves
 from fairy.training.run.log import MetricsLog
 
 
@@ -51,7 +52,10 @@ def test_other_processes_write_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tensorboard_and_a_picture_are_written(tmp_path: Path) -> None:
+def test_tensorboard_and_a_picture_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairy.training.run.log.draw_curves", draw_curves)
     log = MetricsLog(tmp_path, 0, 1, active=True)
     log.write(1, {"loss": 1.0})
     log.draw()
