@@ -29,6 +29,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 RESULTS ?= out/bench
 EVIDENCE ?= full
+# One more than there are cores: some tests wait for other processes
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: venv demo test test-app test-full test-cluster soak test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
 
@@ -54,7 +56,7 @@ demo: $(STAMP)
 	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
 test: lint
-	$(BIN)/python -m pytest -q -n logical --dist worksteal -m "not gpu and not slow and not cluster"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not gpu and not slow and not cluster"
 
 # The tests whose slim form is part of `make test`, in full, and the slowest ones
 test-full: $(DEV_STAMP)

@@ -31,6 +31,7 @@ def in_this_process(monkeypatch) -> list[str]:
     return called
 
 
+@pytest.mark.slow
 def test_dry_run_goes_the_gpu_s_path_to_tables_and_a_plot(in_this_process, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["gpu", "--dry-run", "--out", str(tmp_path)])

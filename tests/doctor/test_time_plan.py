@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import fairy.doctor.time_plan
 from fairy.cli.app import app
+from fairy.cli.doctor import show_time
 from fairy.doctor.time_plan import can_measure, measure_time
 from fairy.models.defaults import ModelDefaults
 from fairy.settings import EditConfig
@@ -68,5 +70,8 @@ def test_the_command_tells_the_time(tmp_path: Path):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0
     assert "time here, measured on cpu just now: " in result.output
-    result = CliRunner().invoke(app, ["doctor", "--plan", "64x48", "--model", "sd15"])
-    assert "sd15 is not on this machine" in result.output
+
+
+def test_the_command_says_that_a_model_is_not_here(capsys: pytest.CaptureFixture[str]):
+    show_time(Console(width=200), (48, 64), EditConfig(model="sd15", device="cpu"))
+    assert "sd15 is not on this machine" in capsys.readouterr().out
