@@ -138,13 +138,17 @@ def key(row: Row) -> tuple[str, str, int, str]:
 def load(args: argparse.Namespace, name: str) -> Clip:
     """Return frames from the middle of the one clip whose name begins so, and their motion."""
     (path,) = args.clips.glob(f"{name}*")
-    info = probe(path)
-    middle = MediaConfig(start_s=float(info.duration_s or 0) / 2, max_frames=args.frames)
-    frames = np.stack([one.image for one in read_frames(path, middle)])
+    frames = middle_frames(path, args.frames)
     height, width = frames.shape[1:3]
     if max(height, width) > args.longest:
         frames = resize(frames, fit_size(height, width, size=args.longest, multiple=2))
     return Clip(name, frames, *estimate_flow(as_tensor(frames)))
+
+
+def middle_frames(path: Path, count: int) -> Image:
+    """Return consecutive frames from the middle of a clip."""
+    middle = MediaConfig(start_s=probe(path).duration_s / 2, max_frames=count)
+    return np.stack([one.image for one in read_frames(path, middle)])
 
 
 def measure(

@@ -58,7 +58,12 @@ def edit(
     from fairy.media.decoding.stdin import clip_from
 
     source, console = context.with_resource(clip_from(source)), Console(stderr=True)
-    with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
+    with (
+        logged_to(console, verbose=verbose),
+        Cancel().on_signals() as cancel,
+        edit_progress(console, f"{source.name}: {instruction}") as progress,
+    ):
+        # The imports take seconds: they are the first that the progress shows
         quiet_libraries()
         from fairy.jobs.plan import EditRequest, check_files_apart
         from fairy.jobs.preview import preview_video
@@ -72,10 +77,9 @@ def edit(
         if run.save_settings is not None:
             save_settings(config, run.save_settings, overwrite=run.overwrite)
         if run.preview is not None:
-            sheet = preview_video(*request, num_frames=run.preview, **options)
+            sheet = preview_video(*request, num_frames=run.preview, progress=progress, **options)
             say(Console(), f"{sheet}: continue with the same command without --preview")
             return
-        with edit_progress(console, f"{source.name}: {instruction}") as progress:
-            done = edit_with_others(asked, progress=progress, cancel=cancel)
+        done = edit_with_others(asked, progress=progress, cancel=cancel)
     if console.is_terminal and done is not None:
         say(console, done.summary)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +28,9 @@ from fairy.jobs.pace import EditProgress
 
 # The first plain line, then the others
 FIRST_LINE_S, LINES_S = 10.0, 30.0
+# Characters; the line's are those of "frames, 100 of 200, 12.34 frames/s, 0:01:23 left", so that
+# nothing moves when the speed is known
+BAR_WIDTH, LINE_WIDTH = 16, 49
 
 
 @contextmanager
@@ -43,18 +45,27 @@ def edit_progress(console: Console, label: str) -> Iterator[EditProgress]:
 @contextmanager
 def _as_bar(console: Console, label: str) -> Iterator[EditProgress]:
     state = EditProgress()
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), _Line(state))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(escape(label), total=None)
+    bar_column = BarColumn(bar_width=BAR_WIDTH, table_column=Column(no_wrap=True))
+    # What the command prints at its end takes the place of the bar
+    with Progress(_Label(), bar_column, _Line(state), console=console, transient=True) as bar:
+        task = bar.add_task(label, total=None)
         state.on_count = lambda done, total: bar.update(task, completed=done, total=total)
         yield state
+
+
+class _Label(ProgressColumn):
+    """The label, shortened where the terminal is narrow: rich shrinks columns that may wrap."""
+
+    def render(self, task: Task) -> Text:
+        """Return the label as a text that does not wrap."""
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
 
 
 class _Line(ProgressColumn):
     """The line of an edit, read whenever the bar is drawn."""
 
     def __init__(self, state: EditProgress) -> None:
-        super().__init__(Column(no_wrap=True))
+        super().__init__(Column(no_wrap=True, min_width=LINE_WIDTH))
         self._state = state
 
     def render(self, task: Task) -> Text:

@@ -34,7 +34,7 @@ class EditProgress:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.on_count: Callable[[int, int], None] = lambda done, total: None
-        self.words = ""
+        self.words = "starting"
         self.done: int | None = None
         self.total: int | None = None
         self.frames_per_second: float | None = None

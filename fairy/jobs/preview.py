@@ -22,7 +22,7 @@ from fairy.control.changes import Weight
 from fairy.editors.base import EditInput, Editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import OutputExistsError, SettingsError
-from fairy.interrupt import Progress, report_picture
+from fairy.interrupt import Progress, report_picture, report_stage
 from fairy.jobs.apart import check_apart
 from fairy.jobs.edit import kept_work_explained, ready
 from fairy.jobs.outputs import finished
@@ -62,11 +62,13 @@ def preview_video(
     *,
     num_frames: int,
     pipeline: Editor | None = None,
+    progress: Progress | None = None,
     **options: Unpack[EditOptions],
 ) -> Path:
     """Edit `num_frames` frames, spread evenly over the clip, and draw them on a contact sheet.
 
-    The other arguments are those of `fairy.jobs.edit.edit_video`; no report is written.
+    The other arguments are those of `fairy.jobs.edit.edit_video`; no report is written, and
+    `progress` counts the frames of the sheet.
 
     Returns:
         The sheet's path: for `out.mp4` it is `out.preview.png`.
@@ -80,7 +82,7 @@ def preview_video(
     sheet = sheet_path(request.out)
     check_apart(request_inputs(request) | request_outputs(request), {"the contact sheet": sheet})
     with _seekable(request) as request:
-        _preview(request, sheet, num_frames, pipeline)
+        _preview(request, sheet, num_frames, pipeline, progress)
     return sheet
 
 
@@ -103,22 +105,36 @@ def _seekable(request: EditRequest) -> Iterator[EditRequest]:
         yield replace(request, out=out, work_dir=None, compare=None, config=config)
 
 
-def _preview(request: EditRequest, sheet: Path, num_frames: int, pipeline: Editor | None) -> None:
+def _preview(
+    request: EditRequest,
+    sheet: Path,
+    num_frames: int,
+    pipeline: Editor | None,
+    progress: Progress | None,
+) -> None:
     """Edit frames of the clip and draw them on the sheet."""
+    report_stage(progress, "reading")
     plan = plan_edit(request)
     indices = select_anchor_indices(plan.info.num_frames, min(num_frames, plan.info.num_frames))
     with request.workspace as workspace, kept_work_explained(workspace, plan):
-        editor = ready(plan, workspace, Stopwatch(), pipeline)
-        edited = _edited_pairs(plan, editor, workspace, indices)
-        pairs = [_small_pair(*pair) for pair in edited]
+        editor = ready(plan, workspace, Stopwatch(), pipeline, progress)
+        pairs = []
+        for pair in _edited_pairs(plan, editor, workspace, indices, progress):
+            pairs.append(_small_pair(*pair))
+            if progress is not None:
+                progress(len(pairs), len(indices))
     _draw(sheet, indices, pairs, plan.request.instruction)
 
 
 def _edited_pairs(
-    plan: EditPlan, editor: Editor, workspace: Workspace, indices: Sequence[int]
+    plan: EditPlan,
+    editor: Editor,
+    workspace: Workspace,
+    indices: Sequence[int],
+    progress: Progress | None = None,
 ) -> Iterator[tuple[Image, Image]]:
-    """Yield source and result of the frames at `indices`; keeps anchors."""
-    job = ClipJob(plan, editor, workspace)
+    """Yield source and result of the frames at `indices`; keeps anchors. Reports the stages."""
+    job = ClipJob(plan, editor, workspace, progress=progress)
     pictures = frames_at(plan.request.source, indices, plan.request.config)
     frames = zip(indices, zip(pictures, plan.changes.weights(indices), strict=False), strict=True)
     for of_shot in by_shot(plan.segments):
@@ -132,6 +148,7 @@ def _edited_pairs(
             continue
         anchors = job.sources(of_shot[0].anchors)
         with job.begin(of_shot[0], anchors, keep_anchors=True) as session:
+            report_stage(progress, "frames")
             while batch := list(islice(shown, session.batch_size)):
                 todo = [
                     EditInput(index, job.cropped(frame.image), job.mask(weight))

@@ -45,7 +45,8 @@ KNOWN = (
     KnownModel(
         name="timbrooks/instruct-pix2pix",
         what="InstructPix2Pix: free language, 512 px, best on a GPU",
-        licence="MIT; derived from Stable Diffusion, whose CreativeML Open RAIL-M applies too",
+        licence="MIT by its authors; finetuned from Stable Diffusion 1.5, whose CreativeML "
+        "OpenRAIL-M may restrict its use",
         download_gb=5.5,
         memory="fairy doctor --plan 1280x720 --model sd15",
         steps="10",

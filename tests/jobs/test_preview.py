@@ -13,6 +13,7 @@ from fairy.editors.ip2p.denoise import Denoiser
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import OutputExistsError
 from fairy.jobs.edit import edit_video
+from fairy.jobs.pace import EditProgress
 from fairy.jobs.preview import preview_video
 from fairy.media.read import read_video
 from fairy.media.write import write_video
@@ -45,9 +46,12 @@ def num_edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_preview_leaves_a_sheet_and_its_anchors(source: Path, pipe: FairyPipeline):
+    progress = EditProgress()
     sheet = preview_video(
-        source, "snow", source.with_name("out.mp4"), CONFIG, num_frames=5, pipeline=pipe
-    )
+        source, "snow", source.with_name("out.mp4"), CONFIG,
+        num_frames=5, pipeline=pipe, progress=progress,
+    )  # fmt: skip
+    assert (progress.words, progress.done, progress.total) == ("frames", 5, 5)
     assert sheet == source.with_name("out.preview.png")
     with PilImage.open(sheet) as picture:
         # Two blocks of source and result, four columns in the first
