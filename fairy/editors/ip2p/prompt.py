@@ -7,7 +7,6 @@ Tests: tests/editors/ip2p/test_prompt.py.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,13 +15,11 @@ from torch import Tensor
 from fairy.editors.finite import check_finite
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.long_prompt import encode_in_parts, is_read_in_parts
+from fairy.editors.unread_words import read_words
 from fairy.errors import InstructionError
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionInstructPix2PixPipeline
-    from transformers import PreTrainedTokenizerBase
-
-logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -66,22 +63,5 @@ def encode_instruction(
     )
     check_finite(embeds, "encoding the instruction", {"text_encoder": pipe.text_encoder})
     if prompt_embeds is None:
-        _say_what_is_not_read(pipe.tokenizer, prompt)
+        read_words(pipe.tokenizer, prompt, pipe.tokenizer.model_max_length)
     return embeds[: guidance.num_groups]
-
-
-def _say_what_is_not_read(tokenizer: PreTrainedTokenizerBase, prompt: str) -> None:
-    """Warn of the words at an instruction's end that the text encoder has no room for."""
-    words = prompt.split()
-    kept = len(words)
-    while kept and _num_tokens(tokenizer, " ".join(words[:kept])) > tokenizer.model_max_length:
-        kept -= 1
-    if kept < len(words):
-        logger.warning(
-            "the model reads %d tokens; not read: %s",
-            tokenizer.model_max_length, " ".join(words[kept:]),
-        )  # fmt: skip
-
-
-def _num_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    return len(tokenizer(text, verbose=False)["input_ids"])

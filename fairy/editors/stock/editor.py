@@ -128,7 +128,7 @@ class StockEditor:
         backend = choose_backend(filled.backend, device, self._head_dims())
         call = StockCall(
             family=self.family,
-            prompt=numbered_after_frame(prompt, len(filled.ref)),
+            prompt=numbered_after_frame(self.family.read_words(self.pipe, prompt), len(filled.ref)),
             size=size,
             steps=filled.num_inference_steps,
             seed=filled.seed,

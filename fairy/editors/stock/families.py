@@ -16,8 +16,12 @@ from typing import Any
 import diffusers
 
 from fairy.anchors.positions import Rope
+from fairy.editors.unread_words import read_words
 from fairy.errors import ModelError
 from fairy.models.defaults import ModelDefaults
+
+# Of the text encoders of Stable Diffusion and SDXL
+CLIP_TOKENS = 77
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class Family:
         adapt: changes a copy of the pipeline so that it keeps to a size (height, width).
         wording: instruction, number of pictures -> the prompt.
         references: how many pictures the pipeline takes besides the source.
+        text_tokens: how many tokens of an instruction the pipeline reads; None if it reads all.
         text_sees_frame: a vision-language model reads the frame with the instruction.
         batches: several frames fit in one call.
         rope: denoiser's configuration -> positions in its keys; None if it has none.
@@ -80,9 +85,19 @@ class Family:
     adapt: Callable[[Any, tuple[int, int]], None] | None = None
     wording: Callable[[str, int], str] = lambda text, num_pictures: text
     references: int = 0
+    text_tokens: int | None = None
     text_sees_frame: bool = False
     batches: bool = False
     rope: Callable[[Any], Rope] | None = None
+
+    def read_words(self, pipe: Any, prompt: str) -> str:
+        """Return the words of an instruction that the pipeline reads; warn of the others."""
+        if self.text_tokens is None:
+            return prompt
+        tokenizer = getattr(pipe, "tokenizer_2", None) or pipe.tokenizer
+        # Of a processor of texts and pictures
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        return read_words(tokenizer, prompt, min(self.text_tokens, tokenizer.model_max_length))
 
     def num_tokens(self, size: tuple[int, int]) -> int:
         """Return the tokens of an image of (height, width)."""
@@ -180,6 +195,7 @@ def _joy(name: str, steps: int, **entries: Any) -> Family:
         tokens="first",
         steps=steps,
         guidance=("guidance_scale", 4.0),
+        text_tokens=2048,
         text_sees_frame=True,
         adapt=_keep_bucket,
         rope=_rope("rope_dim_list", theta="theta"),
@@ -221,6 +237,7 @@ _TABLE = (
         in_one_call=True,
         text_last=True,
         grid=8,
+        text_tokens=CLIP_TOKENS,
         batches=True,
     ),
     Family(
@@ -233,6 +250,7 @@ _TABLE = (
         branches=3,
         in_one_call=True,
         grid=8,
+        text_tokens=CLIP_TOKENS,
         batches=True,
     ),
     Family(
@@ -244,11 +262,19 @@ _TABLE = (
         branches=1,
         area="max_area",
         keywords=(("_auto_resize", False),),
+        text_tokens=512,
         batches=True,
         rope=_rope("axes_dims_rope"),
     ),
-    _flux2("Flux2KleinPipeline", steps=50, guidance=("guidance_scale", 4.0)),
-    _flux2("Flux2Pipeline", steps=28, guidance=("guidance_scale", 4.0), branches=1),
+    # Of 512 tokens, some are those of the chat and of what the pipeline tells the encoder
+    _flux2("Flux2KleinPipeline", steps=50, guidance=("guidance_scale", 4.0), text_tokens=512 - 16),
+    _flux2(
+        "Flux2Pipeline",
+        steps=28,
+        guidance=("guidance_scale", 4.0),
+        branches=1,
+        text_tokens=512 - 64,
+    ),
     _qwen("QwenImageEditPipeline", "pipeline_qwenimage_edit"),
     _qwen("QwenImageEditPlusPipeline", "pipeline_qwenimage_edit_plus", references=2),
     Family(
@@ -258,6 +284,8 @@ _TABLE = (
         guidance=("guidance_scale", 4.5),
         takes_size=False,
         resizes="longcat_image.pipeline_longcat_image_edit",
+        # Its own message about longer ones fails with a TypeError (diffusers 0.42)
+        text_tokens=512,
         text_sees_frame=True,
         rope=_rope("axes_dims_rope"),
     ),
@@ -282,6 +310,7 @@ _TABLE = (
         keywords=(("_auto_resize", False),),
         wording=_as_json,
         references=3,
+        text_tokens=2048 - 64,
         rope=_rope("axes_dims_rope", theta="rope_theta"),
     ),
     Family(
