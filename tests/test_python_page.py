@@ -1,4 +1,4 @@
-"""Every block of docs/python.md runs, as a newcomer would type it."""
+"""Every Python block of README and docs/python.md runs, as a newcomer would type it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from fairy.media.read import probe
 from fairy.media.write import write_video
 from tests.tiny import make_frames
 
-PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+ROOT = Path(__file__).parents[1]
 
 
-def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("page", "least", "made"),
+    [
+        ("README.md", 1, ("grey.mp4", "sketch.mp4")),
+        ("docs/python.md", 6, ("night.mp4", "sepia.mp4", "comic.mp4", "snow.mp4")),
+    ],
+)
+def test_every_block_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, least: int, made: tuple[str, ...]
+):
     monkeypatch.chdir(tmp_path)
     write_video(make_frames(6, 48, 64), "in.mp4", fps=12)
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, str(PAGE), "exec"), names)
-    assert len(blocks) >= 6
-    for name in ("night.mp4", "sepia.mp4", "comic.mp4", "snow.mp4"):
+        exec(compile(block, page, "exec"), names)
+    assert len(blocks) >= least
+    for name in made:
         assert probe(name).num_frames == 6

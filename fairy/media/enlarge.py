@@ -72,6 +72,9 @@ def _guided(source: Image, edited: Image) -> Image:
     result = _with_one(full) @ whole
     result += _apply([_larger(one, full) for one in slopes], _larger(offsets, full), full)
     result += _larger(rest, full, cv2.INTER_CUBIC)
+    if (edited == edited[..., :1]).all():
+        # Black and white stays so: rounding may differ by a level between the colours
+        result[...] = result[..., :1]
     return np.asarray((result * 255).round().clip(0, 255), dtype=np.uint8)
 
 

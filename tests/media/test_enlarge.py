@@ -67,10 +67,27 @@ def test_a_line_that_the_edit_drew_keeps_its_contrast():
     assert drawn >= 0.8 * (160 - 10)
 
 
-def test_the_same_frames_give_the_same_result():
+def test_a_steady_source_and_edit_give_a_steady_result():
     source = picture(120, 160)
     edited = 255 - shrunk(source, 2)
     assert np.array_equal(enlarge(source, edited), enlarge(source.copy(), edited.copy()))
+    # Noise of the edit flickers less than when it is enlarged as it is
+    noise = np.random.default_rng(1).integers(-3, 4, edited.shape)
+    other = (edited + noise).clip(0, 255).astype(np.uint8)
+    guided, bicubic = (
+        np.abs(enlarge(source, edited, m).astype(int) - enlarge(source, other, m)).mean()
+        for m in ("guided", "bicubic")
+    )
+    assert 0 < guided < 0.8 * bicubic
+
+
+@pytest.mark.parametrize("method", ENLARGERS)
+def test_a_grey_edit_of_a_coloured_source_is_grey_to_the_bit(method: str):
+    rng = np.random.default_rng(0)
+    source = rng.integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    grey = np.repeat(rng.integers(0, 256, (90, 160, 1), dtype=np.uint8), 3, axis=-1)
+    result = enlarge(source, grey, method)
+    assert (result == result[..., :1]).all() and result.std() > 10
 
 
 def test_a_source_of_one_colour_takes_the_colour_of_the_edit():

@@ -37,6 +37,11 @@ def test_an_unknown_model_has_no_size():
     assert download_command("someone/model") == "hf download someone/model"
 
 
+def test_the_way_to_download_a_known_model_tells_its_size():
+    name = "timbrooks/instruct-pix2pix"
+    assert download_command(name) == f"hf download {name} (5.5 GB)"
+
+
 def test_models_in_the_cache_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "models--someone--model" / "snapshots" / ("0" * 40)
     folder.mkdir(parents=True)

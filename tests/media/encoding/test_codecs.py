@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairy.errors import MediaError
+from fairy.errors import FairyError, MediaError
 from fairy.media import VideoWriter, check_output, probe, read_video
 from fairy.media.encoding.codecs import CODECS, CONTAINERS, choose_encoding
 from fairy.media.info import still_info
@@ -102,6 +102,14 @@ def test_what_does_not_go_together_is_refused_first(tmp_path, name, asked, words
     with pytest.raises(MediaError) as error:
         check_output(tmp_path / name, media=MediaConfig(**asked))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("codec", [name for name, codec in CODECS.items() if codec.max_crf])
+def test_crf_goes_as_far_as_the_encoder_does(tmp_path, scene, codec):
+    out, most = tmp_path / "a.mkv", CODECS[codec].max_crf
+    with pytest.raises(FairyError, match=f"{most + 1}.*0 (to|and) {most}$"):
+        check_output(out, media=MediaConfig(codec=codec, crf=most + 1))
+    assert probe(write(scene, out, codec=codec, crf=most)).num_frames == 3
 
 
 @pytest.mark.parametrize("codec", CODECS)
