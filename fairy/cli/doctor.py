@@ -5,6 +5,7 @@ Tests: tests/cli/test_doctor.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from fairy.settings import EditConfig
 # The settings that the memory of an edit depends on
 PLANNED = (
     "model", "size", "num_inference_steps", "guidance_scale", "image_guidance_scale", "num_anchors",
-    "frame_batch_size", "dtype", "backend", "device",
+    "frame_batch_size", "dtype", "backend", "device", "control", "ip_adapter",
 )  # fmt: skip
 MARKS = {"ok": "ok", "note": "--", "missing": "!!"}
 
@@ -95,10 +96,15 @@ def show_time(console: Console, clip_size: tuple[int, int], config: EditConfig) 
     if not can_measure(config):
         say(console, f"time here: not measured: {config.model} is not on this machine")
         return
-    plan = measure_time(clip_size, config)
+    without = "" if config.ip_adapter is None else ", without the IP-Adapter"
+    try:
+        plan = measure_time(clip_size, replace(config, ip_adapter=None))
+    except FairyError as error:
+        say(console, f"time here: not measured: {error}")
+        return
     say(
         console,
-        f"time here, measured on {plan.device} just now: {plan.load_s:.1f} s to load, "
+        f"time here{without}, measured on {plan.device} just now: {plan.load_s:.1f} s to load, "
         f"{plan.anchors_s:.1f} s for the anchors of a shot, {plan.frame_s:.2f} s a frame: "
         f"10 s at 24 frames/s take about {in_words(plan.seconds(240))}",
     )

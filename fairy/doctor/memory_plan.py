@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from fairy.doctor.additions import num_adapter_weights, sum_weights, with_controls
 from fairy.editors.batches import USABLE_FRACTION, EditMemory, choose_frame_batch_size
 from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.memory import EditShape, edit_memory
@@ -22,8 +23,10 @@ from fairy.editors.stock.memory import edit_memory as edit_memory_of_stock
 from fairy.errors import SettingsError
 from fairy.media.frames import fit_size
 from fairy.models.blueprint import Blueprint, blueprints
+from fairy.models.controlnets import PIPELINE as CONTROLLED
+from fairy.models.controlnets import read_controls
 from fairy.models.defaults import ModelDefaults, model_defaults
-from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_dtype
+from fairy.models.registry import check_channels, may_be_pix2pix, pipeline_config, resolve_dtype
 from fairy.settings import EditConfig
 from fairy.system import GIB
 
@@ -88,11 +91,13 @@ def plan_memory(
     Raises:
         ModelError: no such model, or its configuration cannot be read.
     """
-    if config.model != "sd15":
-        index = pipeline_config(config.model)
-        if not may_be_pix2pix(index["_class_name"]):
-            return _plan_stock(index, clip_size, config, device_type)
+    index = {} if config.model == "sd15" else pipeline_config(config.model)
+    if config.control or not may_be_pix2pix(index.get("_class_name", "StableDiffusion")):
+        return _plan_stock(index, clip_size, config, device_type)
     parts, defaults = blueprints(config.model)
+    unet, vae = parts["unet"].settings, parts["vae"].settings
+    check_channels(config.model, unet["in_channels"], vae["latent_channels"])
+    adapter = 0 if config.ip_adapter is None else num_adapter_weights(config.ip_adapter)
     shape = _shape(parts, defaults, clip_size, config, device_type)
     near = edit_memory(parts["unet"], parts["vae"], shape)
     far = near
@@ -101,7 +106,7 @@ def plan_memory(
     return MemoryPlan(
         device_type=device_type,
         shape=shape,
-        weights=sum(part.num_parameters for part in parts.values()) * shape.dtype.itemsize,
+        weights=(sum_weights(parts.values()) + adapter) * shape.dtype.itemsize,
         near=near,
         far=far,
         num_frames=config.frame_batch_size,
@@ -112,8 +117,14 @@ def _plan_stock(
     index: dict[str, Any], clip_size: tuple[int, int], config: EditConfig, device_type: str
 ) -> MemoryPlan:
     """Return the plan of an edit with a stock pipeline, from its configuration alone."""
-    family = family_of(index["_class_name"])
+    family = family_of(CONTROLLED if config.control else index["_class_name"])
+    if config.ip_adapter is not None:
+        raise SettingsError("ip_adapter: for InstructPix2Pix models only; leave --ip-adapter out")
     parts, _ = blueprints(config.model)
+    parts.pop("controlnet", None)
+    nets: tuple[Blueprint, ...] = ()
+    if config.control:
+        parts, nets = with_controls(parts, read_controls(config.control))
     is_distilled = bool(index.get("is_distilled"))
     settings = model_defaults(config.model, family.defaults(is_distilled)).fill(config)
     assert settings.size is not None
@@ -128,9 +139,9 @@ def _plan_stock(
     return MemoryPlan(
         device_type=device_type,
         shape=shape,
-        weights=sum(part.num_parameters for part in parts.values()) * dtype.itemsize,
-        near=edit_memory_of_stock(denoiser, vae, family, shape),
-        far=edit_memory_of_stock(denoiser, vae, family, replace(shape, step_by_step=True)),
+        weights=sum_weights([*parts.values(), *nets]) * dtype.itemsize,
+        near=edit_memory_of_stock(denoiser, vae, family, shape, nets),
+        far=edit_memory_of_stock(denoiser, vae, family, replace(shape, step_by_step=True), nets),
         num_frames=config.frame_batch_size or 1,
         other_way=("step by step", "--anchor-cache step"),
     )

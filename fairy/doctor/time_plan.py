@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from fairy.editors.loading import load_editor
 from fairy.media.enlarge import enlarge
 from fairy.media.frames import fit_size, resize
 from fairy.models.catalogue import cached_models
+from fairy.models.controlnets import read_controls
 from fairy.models.registry import find_model
 from fairy.settings import EditConfig
 
@@ -47,11 +49,14 @@ class TimePlan:
 
 
 def can_measure(config: EditConfig) -> bool:
-    """Return whether the model's weights are on this machine."""
+    """Return whether the weights of the model and of its ControlNets are on this machine."""
     if config.model == "sd15":
         return False
-    source = find_model(config.model)
-    return not isinstance(source, str) or source in {one.name for one in cached_models()}
+    source, cached = find_model(config.model), {one.name for one in cached_models()}
+    nets = [one.model for one in read_controls(config.control)]
+    return (not isinstance(source, str) or source in cached) and all(
+        net in cached or Path(net).expanduser().exists() for net in nets
+    )
 
 
 def measure_time(clip_size: tuple[int, int], config: EditConfig) -> TimePlan:

@@ -27,19 +27,7 @@ def load_ip_adapter(pipe: Any, adapter: str) -> None:
     Raises:
         ModelError: it cannot be found or loaded, or does not fit the UNet.
     """
-    name, scale = split_scale(adapter)
-    path = Path(name).expanduser()
-    if path.suffix != ".safetensors":
-        raise ModelError(f"ip_adapter {name}: only .safetensors files are loaded")
-    if path.is_file():
-        base, folder = str(path.parent), ""
-    elif name.count("/") >= 2 and not name.startswith((".", "/", "~")):
-        owner, repository, *folders = name.split("/")[:-1]
-        base, folder = f"{owner}/{repository}", "/".join(folders)
-    else:
-        raise ModelError(
-            f"ip_adapter {name}: no such file; give one, or OWNER/NAME/FILE of the hub"
-        )
+    base, folder, file, scale = place_of(adapter)
     with without_expected_messages(), without_progress_bars():
         from transformers import CLIPVisionModelWithProjection
 
@@ -48,16 +36,31 @@ def load_ip_adapter(pipe: Any, adapter: str) -> None:
                 base, subfolder=f"{folder}/{ENCODER}".lstrip("/"), use_safetensors=True
             )
             pipe.register_modules(image_encoder=encoder.to(pipe.device, pipe.unet.dtype).eval())
-            pipe.load_ip_adapter(base, subfolder=folder, weight_name=path.name)
+            pipe.load_ip_adapter(base, subfolder=folder, weight_name=file)
         except (LocalEntryNotFoundError, OSError) as error:
-            advice = (
-                first_line(error)
-                if path.is_file()
-                else f"not in the cache; {download_command(base)}"
-            )
-            raise ModelError(f"ip_adapter {name}: cannot be loaded ({advice})") from error
+            is_here = Path(base, file).is_file()
+            advice = first_line(error) if is_here else f"not in the cache; {download_command(base)}"
+            raise ModelError(f"ip_adapter {adapter}: cannot be loaded ({advice})") from error
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
-                f"ip_adapter {name}: does not fit this model ({first_line(error)})"
+                f"ip_adapter {adapter}: does not fit this model ({first_line(error)})"
             ) from error
     pipe.set_ip_adapter_scale(scale)
+
+
+def place_of(adapter: str) -> tuple[str, str, str, float]:
+    """Return where an IP-Adapter is: folder or hub id, folder in it, file name; and its factor.
+
+    Raises:
+        ModelError: there is no such file, or it is no .safetensors file.
+    """
+    name, scale = split_scale(adapter)
+    path = Path(name).expanduser()
+    if path.suffix != ".safetensors":
+        raise ModelError(f"ip_adapter {name}: only .safetensors files are loaded")
+    if path.is_file():
+        return str(path.parent), "", path.name, scale
+    if name.count("/") >= 2 and not name.startswith((".", "/", "~")):
+        owner, repository, *folders = name.split("/")[:-1]
+        return f"{owner}/{repository}", "/".join(folders), path.name, scale
+    raise ModelError(f"ip_adapter {name}: no such file; give one, or OWNER/NAME/FILE of the hub")

@@ -103,7 +103,7 @@ def load_pipeline(
         raise ModelError(
             f"model {name}: cannot be loaded ({first_line(error)}); {_ALLOWED}"
         ) from error
-    _check_type(name, pipe)
+    check_channels(name, pipe.unet.config.in_channels, pipe.vae.config.latent_channels)
     # A fairy.json on the hub is not read, because diffusers does not download it
     defaults = model_defaults(kwargs.get("config", source))
     if "scheduler" not in kwargs:
@@ -257,11 +257,12 @@ def _not_fetched(source: str | Path) -> str:
     )
 
 
-def _check_type(name: str | Path, pipe: StableDiffusionInstructPix2PixPipeline) -> None:
-    needed = 2 * pipe.vae.config.latent_channels
-    found = pipe.unet.config.in_channels
-    if found != needed:
+def check_channels(name: str | Path, in_channels: int, latent_channels: int) -> None:
+    """Raise ModelError unless a UNet with these channels sees the source beside the noise."""
+    needed = 2 * latent_channels
+    if in_channels != needed:
         raise ModelError(
-            f"model {name}: its UNet has {found} input channels, but an InstructPix2Pix-type model "
-            f"has {needed}; use one trained for editing by instruction, or --control ip2p with this"
+            f"model {name}: its UNet has {in_channels} input channels, but an InstructPix2Pix-type "
+            f"model has {needed}; use one trained for editing by instruction, or --control ip2p "
+            "with this"
         )

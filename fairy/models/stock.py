@@ -10,6 +10,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def load_stock_pipeline(
     if dtype == "auto" and where.type != "cpu" and denoiser == "transformer":
         # Their activations leave float16's range
         precision = torch.bfloat16
+    if pipeline == "OmniGenPipeline" and find_spec("torchvision") is None:
+        raise SettingsError(f"model {name}: OmniGen needs torchvision: pip install torchvision")
     kwargs: dict[str, Any] = {DTYPE_KEYWORD: precision, "use_safetensors": True}
     if quantize is not None:
         kwargs["quantization_config"] = _quantization(quantize, denoiser, precision)
@@ -78,7 +81,7 @@ def load_stock_pipeline(
             pipe = getattr(diffusers, pipeline).from_pretrained(str(source), **kwargs)
     except LocalEntryNotFoundError as error:
         raise ModelError(f"model {name}: not in the cache, nor on the hub") from error
-    except (OSError, ValueError, ImportError, RuntimeError, NameError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelError(f"model {name}: cannot be loaded ({first_line(error)})") from error
     return placed(pipe, where, offload)
 

@@ -185,7 +185,10 @@ class StockEditor:
             step_by_step=self._step_by_step(filled, size, num_anchors, self.device),
         )
         parts = Blueprint.of(self.denoiser), Blueprint.of(self.pipe.vae)
-        return edit_memory(*parts, self.family, shape)
+        nets = getattr(self.pipe, "controlnet", None)
+        several = getattr(nets, "nets", [nets] if nets is not None else [])
+        controls = tuple(Blueprint.of(net) for net in several)
+        return edit_memory(*parts, self.family, shape, controls)
 
     def _head_dims(self) -> set[int]:
         layers: Iterable[Any] = attention_layers(self.denoiser).values()

@@ -179,6 +179,7 @@ def _omnigen(config: Any, size: tuple[int, int], make: Make) -> dict[str, Any]:
 
 MAKERS: dict[str, Callable[[Any, tuple[int, int], Make], dict[str, Any]]] = {
     "UNet2DConditionModel": _unet,
+    "ControlNetModel": _unet,
     "FluxTransformer2DModel": _flux,
     "Flux2Transformer2DModel": _flux2,
     "QwenImageTransformer2DModel": _qwen,

@@ -18,9 +18,11 @@ from fairy.editors.batches import EditMemory
 from fairy.editors.live_bytes import counted
 from fairy.editors.stock.cost import model_cost, num_branches
 from fairy.editors.stock.families import Family
+from fairy.editors.stock.inputs import denoiser_inputs
 from fairy.models.blueprint import META, Blueprint
 from fairy.settings import EditConfig
 
+_model_cost = lru_cache(maxsize=32)(model_cost)
 # Their latents have an axis of time
 VIDEO_AUTOENCODERS = ("AutoencoderKLQwenImage", "AutoencoderKLWan")
 
@@ -72,17 +74,22 @@ class StockShape:
         )
 
 
-@lru_cache(maxsize=32)
 def edit_memory(
-    denoiser: Blueprint, vae: Blueprint, family: Family, shape: StockShape
+    denoiser: Blueprint,
+    vae: Blueprint,
+    family: Family,
+    shape: StockShape,
+    controls: tuple[Blueprint, ...] = (),
 ) -> EditMemory:
     """Return the memory that an edit of this shape needs besides the weights.
+
+    `controls` are its ControlNets, which run before the denoiser; it holds what they return.
 
     Raises:
         ModelError: a denoiser whose inputs Fairy does not know.
     """
     rows = shape.num_groups if family.in_one_call else 1
-    call = model_cost(
+    call = _model_cost(
         denoiser,
         family,
         shape.size,
@@ -90,6 +97,9 @@ def edit_memory(
         dtype=shape.dtype,
         rows=rows,
     )
+    nets = [controlnet_bytes(net, shape.size, shape.dtype, rows) for net in controls]
+    returned = sum(each for _, each in nets)
+    peak = max([call.peak_bytes, *(each for each, _ in nets)]) + returned
     step = call.cache_bytes * shape.num_groups // rows
     cache = step * shape.num_steps
     held = step if shape.step_by_step else cache
@@ -97,9 +107,22 @@ def edit_memory(
         cache=cache,
         held=held,
         # Each anchor waits for the others within a layer, with what it holds there
-        anchors=held + shape.num_anchors * call.peak_bytes,
-        frame=max(call.peak_bytes, decoder_bytes(vae, shape.size, shape.dtype)),
+        anchors=held + shape.num_anchors * peak,
+        frame=max(peak, decoder_bytes(vae, shape.size, shape.dtype)),
     )
+
+
+@lru_cache(maxsize=32)
+def controlnet_bytes(
+    net: Blueprint, size: tuple[int, int], dtype: torch.dtype, rows: int
+) -> tuple[int, int]:
+    """Return the bytes that a ControlNet holds at once, and those of what it returns."""
+    model = net.build(dtype)
+    inputs = denoiser_inputs(model, size, dtype, rows)
+    picture = torch.empty((rows, 3, *size), dtype=dtype, device=META)
+    with torch.no_grad(), counted() as live:
+        down, middle = model(**inputs, controlnet_cond=picture, return_dict=False)
+    return live.peak, sum(one.nbytes for one in (*down, middle))
 
 
 @lru_cache(maxsize=32)
