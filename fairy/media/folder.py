@@ -14,11 +14,11 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, UnidentifiedImageError
+from PIL import ExifTags, ImageChops, ImageCms, UnidentifiedImageError
 from PIL import Image as PilImage
 from PIL.Image import Transpose
 
@@ -36,6 +36,12 @@ MANIFEST = ".fairy.json"
 # Quality of JPEG and WebP output, out of 100; PNG is lossless.
 QUALITY = 95
 
+# Kinds of pictures that a colour profile can be for -> what they become
+_PROFILED = {"RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB", "L": "RGB"}
+# Modes of more than 8 bits, which Pillow converts from no profile
+_DEEP = ("I", "F")
+# Levels of 255 by which a profile may differ from sRGB and still be taken for it
+SAME_COLOURS = 2
 # EXIF orientation (CIPA DC-008, 4.6.4) -> the operation that brings the picture upright
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
@@ -100,11 +106,13 @@ class ImageReader:
 
     Attributes:
         is_transparent: whether an image read so far is at least partly transparent.
+        profiles: names of the colour profiles from which images were converted to sRGB.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         self.is_transparent = False
+        self.profiles = set[str]()
         self._first = self._read(paths[0])
 
     def image(self, number: int) -> Image:
@@ -124,7 +132,7 @@ class ImageReader:
 
     def _read(self, path: Path) -> Image:
         with _opened(path) as picture:
-            upright = _upright(path, picture)
+            upright = self._in_srgb(path, _upright(path, picture))
             if upright.has_transparency_data:
                 rgba = np.asarray(upright.convert("RGBA"), dtype=np.uint8)
                 self.is_transparent |= bool((rgba[..., 3] < 255).any())
@@ -133,6 +141,52 @@ class ImageReader:
                 levels = np.asarray(upright) // 257
                 return np.repeat(levels[..., None].astype(np.uint8), 3, axis=-1)
             return np.asarray(upright.convert("RGB"), dtype=np.uint8)
+
+    def _in_srgb(self, path: Path, picture: PilImage.Image) -> PilImage.Image:
+        """Convert a picture from the colour profile that its file holds, as viewers do."""
+        content = picture.info.get("icc_profile")
+        if not content:
+            return picture
+        try:
+            if picture.mode.startswith(_DEEP):
+                raise ImageCms.PyCMSError(f"mode {picture.mode}")
+            if picture.mode not in _PROFILED:
+                picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            name, transform = _to_srgb(content, picture.mode)
+            if transform is None:
+                return picture
+            converted = ImageCms.applyTransform(picture, transform)
+        except (ImageCms.PyCMSError, OSError) as error:
+            logger.warning("%s: its colour profile cannot be used (%s)", path, error)
+            return picture
+        assert converted is not None
+        self.profiles.add(name)
+        return converted
+
+
+@lru_cache(maxsize=8)
+def _to_srgb(content: bytes, mode: str) -> tuple[str, ImageCms.ImageCmsTransform | None]:
+    """Return a colour profile's name, and the conversion to sRGB; None if it is sRGB itself.
+
+    Raises:
+        PyCMSError: the profile is damaged, or is not for pictures of this mode.
+        OSError: it is no profile.
+    """
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+    name = ImageCms.getProfileDescription(profile).strip()
+    transform = ImageCms.buildTransform(
+        profile, ImageCms.createProfile("sRGB"), mode, _PROFILED[mode]
+    )
+    levels = np.linspace(0, 255, 6, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+    before = PilImage.fromarray(colours).convert(mode)
+    after = ImageCms.applyTransform(before, transform)
+    assert after is not None
+    difference = ImageChops.difference(after.convert("RGB"), before.convert("RGB"))
+    # Rounding, and profiles of sRGB by different makers
+    if np.asarray(difference).max() <= SAME_COLOURS:
+        return name, None
+    return name, transform
 
 
 def is_transparent(paths: Sequence[Path]) -> bool:

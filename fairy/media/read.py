@@ -44,6 +44,7 @@ AS_IT_COMES = MediaConfig()
 FOLDER_FPS = Fraction(25)
 # Audio often runs a packet or two past the video; half a second is more than that.
 EARLY_END_S = 0.5
+PROFILE = "colours of the profile {}: converted to sRGB"
 LATE_STREAM = "a further stream begins in the middle, {}; left out"
 
 
@@ -159,20 +160,27 @@ def _read(path: Path, numbers: Sequence[int], media: MediaConfig) -> Iterator[Fr
 def _read_images(path: Path, images: list[Path], numbers: Sequence[int]) -> Iterator[Frame]:
     kept = [number for number in range(len(images)) if number in numbers]
     reader = ImageReader(images)
+    noted = set(reader.profiles)
     for number in kept:
         yield Frame(image=reader.image(number), pts=number, time_base=1 / FOLDER_FPS, duration=1)
     if reader.is_transparent and not is_transparent(images):
         logger.warning("%s: %s", path, TRANSPARENT)
+    for name in sorted(reader.profiles - noted):
+        logger.warning("%s: %s", path, PROFILE.format(name))
 
 
 def _probe_images(path: Path, images: list[Path], media: MediaConfig) -> VideoInfo:
     part = chosen(_steady_times(len(images)), 1 / FOLDER_FPS, media)
-    height, width = ImageReader(images).image(0).shape[:2]
+    reader = ImageReader(images)
+    height, width = reader.image(0).shape[:2]
+    notes = [PROFILE.format(name) for name in reader.profiles]
+    if is_transparent(images[part.start : part.stop]):
+        notes.append(TRANSPARENT)
     codec = images[0].suffix.lower().lstrip(".").replace("jpg", "jpeg")
     return replace(
         still_info(path, len(part), height, width, FOLDER_FPS, codec),
         image_names=tuple(one.name for one in images[part.start : part.stop]),
-        notes=(TRANSPARENT,) if is_transparent(images[part.start : part.stop]) else (),
+        notes=tuple(notes),
     )
 
 

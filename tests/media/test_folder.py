@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from fairy.errors import MediaError
 from fairy.media import VideoWriter, probe, read_frame_at, read_frames, read_video
@@ -146,3 +146,61 @@ def test_pictures_that_would_get_one_name_are_refused(tmp_path):
     with pytest.raises(MediaError, match=r"A\.webp and a\.jpg|a\.jpg and A\.webp"):
         check_names(tmp_path / "out", info)
     check_names(tmp_path / "out.mp4", info)
+
+
+def other_profile() -> bytes:
+    """Return a colour profile whose red is sRGB's green, and its green sRGB's red."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # Tags: name, place and size of the content (ICC.1:2022, 7.3)
+    count = int.from_bytes(content[128:132], "big")
+    tags = {bytes(content[n : n + 4]): n for n in range(132, 132 + 12 * count, 12)}
+    red, green = (slice(tags[name] + 4, tags[name] + 12) for name in (b"rXYZ", b"gXYZ"))
+    content[red], content[green] = content[green], content[red]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_colours_of_another_profile_become_srgb(tmp_path, suffix: str):
+    path = tmp_path / f"a{suffix}"
+    options = {"lossless": True} if suffix == ".webp" else {}
+    picture = Image.new("RGB", (16, 16), (200, 40, 10))
+    picture.save(path, icc_profile=other_profile(), quality=100, **options)
+    [image] = read_video(path)
+    assert np.abs(image.astype(int) - (40, 200, 10)).max() <= 3
+    [note] = probe(path).notes
+    assert note.startswith("colours of the profile sRGB built-in: converted to sRGB")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "1", "I;16"])
+def test_a_profile_of_any_kind_of_picture_keeps_none_from_being_read(tmp_path, mode: str, caplog):
+    plain, profiled = tmp_path / "a.png", tmp_path / "b.png"
+    picture = Image.new("RGBA", (16, 16), (200, 40, 10, 255))
+    picture = picture.convert("L").convert(mode) if mode == "I;16" else picture.convert(mode)
+    picture.save(plain)
+    picture.save(profiled, icc_profile=other_profile())
+    [expected], [image] = read_video(plain), read_video(profiled)
+    if mode in ("RGBA", "P"):
+        expected = expected[..., [1, 0, 2]]
+    assert np.abs(image.astype(int) - expected).max() <= 3
+    # A profile of colours is none of grey pictures
+    assert ("cannot be used" in caplog.text) == (mode in ("L", "I;16"))
+
+
+def test_srgb_and_damaged_profiles_change_nothing(tmp_path, caplog):
+    same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    for name, profile in {"same": same, "damaged": other_profile()[:200]}.items():
+        path = tmp_path / f"{name}.png"
+        for mode in ("RGB", "RGBA"):
+            Image.fromarray(picture).convert(mode).save(path, icc_profile=profile)
+            assert np.array_equal(read_video(path)[0], picture)
+            assert probe(path).notes == ()
+        assert ("cannot be used" in caplog.text) == (name == "damaged")
+
+
+def test_a_profile_of_a_later_picture_is_said(tmp_path, caplog):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "b.png", icc_profile=other_profile())
+    assert probe(tmp_path).notes == ()
+    assert read_video(tmp_path).shape == (2, 16, 16, 3)
+    assert caplog.text.count("converted to sRGB") == 1

@@ -17,6 +17,8 @@ _LOST = {
     "AFD": "the active format description",
     "DOVI_METADATA": "Dolby Vision's metadata",
     "DYNAMIC_HDR_PLUS": "HDR10+'s metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid's metadata",
+    "ICC_PROFILE": "the colour profile",
     "S12M_TIMECODE": "timecodes of pictures",
     "SPHERICAL": "the mark of 360-degree pictures",
     "STEREO3D": "the mark of 3D pictures",
