@@ -3,7 +3,7 @@
 #   make demo                                     edit three seconds of Big Buck Bunny four times
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
-#   make test-app                               the web page in a real browser, in full (a minute)
+#   make test-app                               the web page in a real browser, in full (four minutes)
 #   make test-full                                20 kills of an edit instead of 4, and the slowest tests
 #   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
 #   make soak SECONDS=1800                        a list whose workers are killed and frozen at random

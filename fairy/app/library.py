@@ -93,15 +93,19 @@ class UserFolder:
     Args:
         root: the folder of all users.
         user: who; a random text, or a name of `--auth`.
+
+    Attributes:
+        names: what the user calls the files that were given to this object, for messages.
     """
 
     def __init__(self, root: Path, user: str) -> None:
         self.path = root / hashlib.sha256(f"fairy {user}".encode()).hexdigest()[:24]
         self._clips = self.path / "clips"
+        self.names: dict[Path, str] = {}
 
-    def keep_clip(self, upload: Path, name: str | None = None) -> Clip:
+    def keep_clip(self, upload: Path) -> Clip:
         """Return an uploaded clip, linked or copied into the folder."""
-        return Clip(self._keep(upload), name or upload.name)
+        return Clip(self._keep(upload), upload.name)
 
     def keep_mask(self, upload: Path) -> Path:
         """Return an uploaded mask, linked or copied into the folder."""
@@ -117,6 +121,7 @@ class UserFolder:
             export(folder)
             for picture in pictures:
                 shutil.copyfile(picture, folder / picture.name)
+        self.names[folder] = "edited anchors"
         return folder
 
     def _keep(self, upload: Path) -> Path:
@@ -135,6 +140,7 @@ class UserFolder:
                 shutil.copyfile(upload, part)
             part.replace(kept)
         os.utime(kept)
+        self.names[kept] = upload.name
         return kept
 
     def edit(self, clip: Clip, instruction: str, settings: Mapping[str, Any]) -> Edit:

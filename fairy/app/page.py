@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from PIL import Image as PilImage
 
 from fairy.app.layout import Parts
 from fairy.app.library import Clip, Edit, UserFolder, player_file
-from fairy.app.stage import HINT, player, running, running_text
+from fairy.app.stage import HINT, clip_facts, player, refused, running, running_text, told
 from fairy.app.studio import (
     EXAMPLE,
     AnchorFiles,
@@ -34,7 +34,6 @@ from fairy.app.widgets import chosen, page_fields, shown
 from fairy.errors import FairyError, MediaError, SettingsError
 from fairy.jobs.settings_file import command_line, read_settings, save_settings
 from fairy.jobs.warnings_log import Notes
-from fairy.media.info import VideoInfo
 from fairy.media.read import read_frame_at
 from fairy.settings import EditConfig, in_flags
 
@@ -71,15 +70,16 @@ class Page:
             parts.token, parts.clip, parts.instruction, parts.mask_drawn, parts.mask_file,
             parts.keyframes, *parts.widgets,
         ]  # fmt: skip
-        source = [parts.clip, parts.info, parts.stage, parts.mask_drawn, parts.upload]
+        source = [parts.clip, parts.info, parts.mask_drawn, parts.upload]
         result = [
-            parts.stage, parts.message, parts.anchor_box, parts.result_box, parts.pairs,
+            parts.message, parts.stage, parts.anchor_box, parts.result_box, parts.pairs,
             parts.which, parts.slider, parts.download, parts.download_settings, parts.command,
         ]  # fmt: skip
         buttons = [parts.show_anchors, parts.start, parts.stop]
         history = [parts.history, parts.listed]
         private: dict[str, Any] = {"api_visibility": "private"}
         quick = {**private, "queue": False, "show_progress": "hidden"}
+        looking = {**quick, "show_progress": "minimal", "show_progress_on": parts.info}
         on_device = {
             **private, "concurrency_id": "device", "concurrency_limit": self.studio.num_devices,
             "show_progress": "minimal", "show_progress_on": parts.message,
@@ -88,9 +88,11 @@ class Page:
         self.blocks.load(self.answer_load, parts.token, [parts.token, *history], **quick).then(
             self.answer_known, None, parts.known, **quick
         )
-        new_clip = [*source, *result[1:4]]
-        parts.upload.upload(self.answer_clip, [parts.token, parts.upload], new_clip, **private)
-        parts.example.click(self.answer_example, parts.token, new_clip, **private)
+        new_clip = [*source, *result[:4]]
+        parts.upload.upload(
+            self._at_once(self.answer_clip), [parts.token, parts.upload], new_clip, **looking
+        )
+        parts.example.click(self._at_once(self.answer_example), parts.token, new_clip, **looking)
         parts.known.click(lambda row: row[0], parts.known, parts.instruction, **quick)
         runs = []
         for button, answer in (
@@ -98,8 +100,10 @@ class Page:
             (parts.start, self.answer_start),
         ):
             run = button.click(_busy, None, buttons, **quick).then(
-                self._refusing(answer), asked, result, **on_device
+                self._in_turn(answer), asked, result, **on_device
             )
+            # Where the queue is full, nothing else follows
+            run.failure(_idle, None, buttons, **quick)
             run.then(_idle, None, buttons, **quick).then(
                 self.answer_history, parts.token, history, **quick
             )
@@ -107,16 +111,50 @@ class Page:
         stopped = [parts.message, *buttons, *history]
         parts.stop.click(self.answer_stop, parts.token, stopped, cancels=runs, **quick)
         parts.which.input(self.answer_which, [parts.which, parts.pairs], parts.slider, **quick)
-        parts.export.click(self.answer_export, asked, parts.exported, **private)
+        parts.export.click(
+            self._at_once(self.answer_export), asked, [parts.exported, parts.message], **quick
+        )
         parts.settings_file.upload(
-            self.answer_settings, parts.settings_file, parts.widgets, **quick
-        )
-        parts.history.select(
-            self.answer_history_item,
-            [parts.token, parts.listed],
-            [*source, *result[1:], parts.instruction, *parts.widgets],
-            **quick,
-        )
+            self._at_once(self.answer_settings), [parts.token, parts.settings_file],
+            [parts.message, *parts.widgets], **quick,
+        )  # fmt: skip
+        parts.history.select(_selected, parts.listed, parts.earlier, **quick).then(
+            self._at_once(self.answer_earlier), [parts.token, parts.earlier],
+            [*source, *result, parts.instruction, *parts.widgets], **quick,
+        )  # fmt: skip
+
+    def _in_turn(self, answer: Callable[..., Iterator[dict[Any, Any]]]) -> Callable[..., Any]:
+        """Make a queued event of `answer`, which gets the user; an error becomes the message."""
+
+        def answering(request: gr.Request, token: str, *asked: Any) -> Iterator[dict[Any, Any]]:
+            user = self._user(token, request)
+            try:
+                yield from answer(user, *asked)
+            except (FairyError, OSError) as error:
+                yield self._show_error(user, error, *asked)
+
+        return answering
+
+    def _at_once(self, answer: Callable[..., dict[Any, Any]]) -> Callable[..., Any]:
+        """Make an event of `answer` that waits for nobody; an error becomes the message."""
+
+        def answering(request: gr.Request, token: str, *asked: Any) -> dict[Any, Any]:
+            user = self._user(token, request)
+            try:
+                return answer(user, *asked)
+            except (FairyError, OSError) as error:
+                return self._show_error(user, error, *asked)
+
+        return answering
+
+    def _show_error(self, user: UserFolder, error: Exception, *asked: Any) -> dict[Any, Any]:
+        """Show an error; what was shown of a clip's edit gives way to the clip."""
+        clip = next((one for one in asked[:1] if isinstance(one, Clip)), None)
+        shown = {self.parts.message: refused(_one_line(error, user, clip))}
+        if clip is not None:
+            stage = player(player_file(clip.path)) if clip.path.exists() else HINT
+            shown[self.parts.stage] = gr.HTML(stage, visible=True)
+        return shown
 
     # What the events do
 
@@ -144,20 +182,22 @@ class Page:
             [one.folder.name for one in edits],
         )
 
-    def answer_clip(self, token: str, upload: str, request: gr.Request) -> dict[Any, Any]:
+    def answer_clip(self, user: UserFolder, upload: str) -> dict[Any, Any]:
         """Keep a clip, and show it with what it holds."""
         parts = self.parts
-        clip = self._user(token, request).keep_clip(Path(upload))
-        with _one_line(clip):
-            return self._show_clip(clip) | {
-                parts.message: "",
-                parts.anchor_box: gr.Column(visible=False),
-                parts.result_box: gr.Column(visible=False),
-            }
+        try:
+            values = self._show_clip(user.keep_clip(Path(upload)))
+        except (FairyError, OSError) as error:
+            return self._show_error(user, error) | {parts.upload: None}
+        return values | {
+            parts.message: "",
+            parts.anchor_box: gr.Column(visible=False),
+            parts.result_box: gr.Column(visible=False),
+        }
 
-    def answer_example(self, token: str, request: gr.Request) -> dict[Any, Any]:
+    def answer_example(self, user: UserFolder) -> dict[Any, Any]:
         """Take the bundled clip."""
-        return self.answer_clip(token, str(EXAMPLE), request) | {self.parts.upload: None}
+        return self.answer_clip(user, str(EXAMPLE)) | {self.parts.upload: None}
 
     def _show_clip(self, clip: Clip) -> dict[Any, Any]:
         """Return the clip, what it holds, a player, and its first frame to draw a mask on."""
@@ -167,16 +207,17 @@ class Page:
         first = small(read_frame_at(clip.path, [0])[0].image, MASK_PX)
         return {
             self.parts.clip: clip,
-            self.parts.info: _clip_text(clip, info, said),
+            self.parts.info: clip_facts(clip.name, info, said),
             self.parts.stage: gr.HTML(player(player_file(clip.path)), visible=True),
             self.parts.mask_drawn: {"background": first, "layers": [], "composite": None},
         }
 
-    def answer_anchors(self, request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
+    def answer_anchors(self, user: UserFolder, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the anchors and show them."""
-        with _one_line(*_clips(asked)):
-            edit = self._edit(request, *asked)
-            yield self._begin()
+        edit = self._edit(user, *asked)
+        yield self._begin()
+        # `answer_stop` says what is kept
+        with suppress(Stopped):
             for item in self.studio.anchors(edit):
                 if isinstance(item, Running):
                     yield {self.parts.stage: running(item, "Editing the anchors")}
@@ -191,42 +232,25 @@ class Page:
             parts.pairs: pairs,
             parts.which: gr.Radio(names, value=names[0], visible=len(names) > 1),
             parts.slider: (str(pairs[0].source), str(pairs[0].edited)),
-            parts.message: "**The anchors.** The clip follows them: edit it, or change the "
-            "instruction.",
+            parts.message: told(
+                "The anchors.", "The clip follows them: edit it, or change the instruction."
+            ),
         }
-
-    def _refusing(self, answer: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """Make an event show its error on the page, where the buttons are then free again."""
-
-        def refusing(request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
-            try:
-                yield from answer(request, *asked)
-            except gr.Error as error:
-                clips = _clips(asked)
-                stage = player(player_file(clips[0].path)) if clips else HINT
-                yield {
-                    self.parts.message: f"**{error.message}**",
-                    self.parts.stage: gr.HTML(stage, visible=True),
-                }
-
-        return refusing
 
     def answer_which(self, which: str, pairs: Any) -> tuple[str, str]:
         """Show another anchor."""
         return next((str(one.source), str(one.edited)) for one in pairs if str(one.index) == which)
 
-    def answer_start(self, request: gr.Request, *asked: Any) -> Iterator[dict[Any, Any]]:
+    def answer_start(self, user: UserFolder, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the clip and show the result."""
-        with _one_line(*_clips(asked)):
-            edit = self._edit(request, *asked)
-            yield self._begin()
-            # `answer_stop` says what is kept
-            with suppress(Stopped):
-                for item in self.studio.edit(edit):
-                    if isinstance(item, Running):
-                        yield {self.parts.stage: running(item, "Editing")}
-                    else:
-                        yield self._show_result(item)
+        edit = self._edit(user, *asked)
+        yield self._begin()
+        with suppress(Stopped):
+            for item in self.studio.edit(edit):
+                if isinstance(item, Running):
+                    yield {self.parts.stage: running(item, "Editing")}
+                else:
+                    yield self._show_result(item)
 
     def _begin(self) -> dict[Any, Any]:
         return {
@@ -245,7 +269,7 @@ class Page:
             self.parts.stage: gr.HTML(player(source, player_file(edit.out)), visible=True),
             self.parts.anchor_box: gr.Column(visible=False),
             self.parts.result_box: gr.Column(visible=True),
-            self.parts.message: "\n".join(["**Done.**", *(f"- {note}" for note in finished.notes)]),
+            self.parts.message: told("Done.", notes=finished.notes),
             self.parts.download: str(edit.out),
             self.parts.download_settings: str(settings),
             self.parts.command: command_line(
@@ -255,55 +279,53 @@ class Page:
 
     def answer_stop(self, token: str, request: gr.Request) -> tuple[Any, ...]:
         """Stop the user's edits; what is done is kept."""
-        user = self._user(token, request)
-        self.studio.stop(user)
-        unfinished = next((one for one in user.edits() if not one.is_done), None)
-        text = "**Stopped.**"
-        if unfinished is not None and unfinished.frames[0]:
-            done, total = unfinished.frames
-            text += f" {done} of {total} frames are kept: *Edit the clip* goes on from there."
-        return text, *_idle(), *self.answer_history(token, request)
+        text = ""
+        for edit in self.studio.stop(self._user(token, request)):
+            if edit.frames[0]:
+                done, total = edit.frames
+                text = f"{done} of {total} frames are kept: “Edit the clip” goes on from there."
+        return told("Stopped.", text), *_idle(), *self.answer_history(token, request)
 
-    def answer_export(self, request: gr.Request, *asked: Any) -> Any:
+    def answer_export(self, user: UserFolder, *asked: Any) -> dict[Any, Any]:
         """Write the anchors as pictures, in one archive."""
         from fairy.jobs.export_anchors import export_anchors
 
-        with _one_line(*_clips(asked)):
-            user, clip = self._user(asked[0], request), _needed(asked[1])
-            config = EditConfig(**self._settings(user, clip, *asked[3:5], (), *asked[6:]))
-            self.studio.admit(clip, config)
-            # In gradio's cache, which is cleaned
-            folder = Path(tempfile.mkdtemp(dir=self.blocks.GRADIO_CACHE))
-            export_anchors(clip.path, folder / "anchors", config)
-            archive = shutil.make_archive(str(folder / "anchors"), "zip", folder / "anchors")
-            return gr.File(archive, visible=True)
+        clip = _needed(asked[0])
+        config = EditConfig(**self._settings(user, clip, *asked[2:4], (), *asked[5:]))
+        self.studio.admit(clip, config)
+        # In gradio's cache, which is cleaned
+        folder = Path(tempfile.mkdtemp(dir=self.blocks.GRADIO_CACHE))
+        export_anchors(clip.path, folder / "anchors", config)
+        archive = shutil.make_archive(str(folder / "anchors"), "zip", folder / "anchors")
+        return {self.parts.exported: gr.File(archive, visible=True), self.parts.message: ""}
 
-    def answer_settings(self, path: str) -> list[Any]:
+    def answer_settings(self, user: UserFolder, path: str) -> dict[Any, Any]:
         """Show the settings of a file; those of the server stay as they are."""
-        with _one_line(Clip(Path(path), Path(path).name)):
-            return shown(self.fields, read_settings(Path(path)))
+        file = Path(path)
+        user.names[file] = file.name
+        return self._show_settings(read_settings(file)) | {
+            self.parts.message: told("Settings loaded.")
+        }
 
-    def answer_history_item(
-        self, token: str, listed: list[str], event: gr.SelectData, request: gr.Request
-    ) -> dict[Any, Any]:
+    def _show_settings(self, settings: Mapping[str, Any]) -> dict[Any, Any]:
+        return dict(zip(self.parts.widgets, shown(self.fields, settings), strict=True))
+
+    def answer_earlier(self, user: UserFolder, name: str) -> dict[Any, Any]:
         """Show an earlier edit with its settings; an unfinished one can go on."""
-        parts = self.parts
-        with _one_line():
-            edit = self._user(token, request).find(listed[event.index])
-            if edit is None or not edit.clip.path.exists():
-                raise MediaError("this edit was deleted: reload the page")
-            values = self._begin() | self._show_clip(edit.clip)
-            if edit.is_done:
-                values |= self._show_result(Finished(edit=edit))
-            elif pairs := anchor_files(edit):
-                values |= self._show_anchors(pairs)
-            widgets = zip(parts.widgets, shown(self.fields, edit.settings), strict=True)
-            return {
-                **values,
-                parts.upload: None,
-                parts.instruction: edit.instruction,
-                **dict(widgets),
-            }
+        edit = user.find(name)
+        if edit is None or not edit.clip.path.exists():
+            raise MediaError("this edit was deleted: reload the page")
+        values = self._begin() | self._show_clip(edit.clip)
+        if edit.is_done:
+            values |= self._show_result(Finished(edit=edit))
+        elif pairs := anchor_files(edit):
+            values |= self._show_anchors(pairs)
+        return {
+            **values,
+            **self._show_settings(edit.settings),
+            self.parts.upload: None,
+            self.parts.instruction: edit.instruction,
+        }
 
     def answer_edit(
         self,
@@ -319,14 +341,8 @@ class Page:
         # Every call has a folder of its own
         user = self.studio.user(f"api {secrets.token_hex(16)}")
         kept = user.keep_clip(Path(clip))
-        with _one_line(kept):
-            known = {field.name for field in self.fields}
-            if unknown := sorted(set(settings or {}) - known):
-                raise SettingsError(
-                    f"unknown settings {', '.join(unknown)}: use {', '.join(sorted(known))}"
-                )
-            values = [(settings or {}).get(field.name) for field in self.fields]
-            edit = user.edit(kept, instruction, chosen(self.fields, values))
+        try:
+            edit = user.edit(kept, instruction, self._named_settings(settings or {}))
             for item in self.studio.edit(edit):
                 if isinstance(item, Running):
                     now = (item.done, item.total or None)
@@ -334,6 +350,17 @@ class Page:
                     yield gr.skip()
                 else:
                     yield str(item.edit.out)
+        except (FairyError, OSError) as error:
+            raise gr.Error(_one_line(error, user), print_exception=False) from error
+
+    def _named_settings(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return settings by their names, checked."""
+        known = {field.name for field in self.fields}
+        if unknown := sorted(set(settings) - known):
+            raise SettingsError(
+                f"unknown settings {', '.join(unknown)}: use {', '.join(sorted(known))}"
+            )
+        return chosen(self.fields, [settings.get(field.name) for field in self.fields])
 
     # Who asks for what
 
@@ -341,10 +368,9 @@ class Page:
         name = getattr(request, "username", None)
         return self.studio.user(f"login {name}" if name else f"browser {token}")
 
-    def _edit(self, request: gr.Request, token: str, clip: Clip | None, instruction: str,
-              *asked: Any) -> Edit:  # fmt: skip
+    def _edit(self, user: UserFolder, clip: Clip | None, instruction: str, *asked: Any) -> Edit:
         """Return the edit that the page asks for; it is new unless the same was asked before."""
-        user, clip = self._user(token, request), _needed(clip)
+        clip = _needed(clip)
         if not instruction.strip():
             raise SettingsError('say what to change, as in "make it night"')
         return user.edit(clip, instruction, self._settings(user, clip, *asked))
@@ -379,20 +405,17 @@ def _needed(clip: Clip | None) -> Clip:
     return clip
 
 
-def _clips(asked: tuple[Any, ...]) -> list[Clip]:
-    return [asked[1]] if asked[1] is not None else []
+def _one_line(error: Exception, user: UserFolder, clip: Clip | None = None) -> str:
+    """Return an error as the command line says it, with files by the names that users gave them."""
+    text = str(error)
+    names = user.names if clip is None else {**user.names, clip.path: clip.name}
+    for path, name in names.items():
+        text = text.replace(str(path), name)
+    return in_flags(text)
 
 
-@contextmanager
-def _one_line(*clips: Clip) -> Iterator[None]:
-    """Report user errors as the command line does, with files by the names that users gave them."""
-    try:
-        yield
-    except (FairyError, OSError) as error:
-        text = str(error)
-        for clip in clips:
-            text = text.replace(str(clip.path), clip.name)
-        raise gr.Error(in_flags(text), print_exception=False) from error
+def _selected(listed: list[str], event: gr.SelectData) -> str:
+    return listed[int(event.index)]
 
 
 def _busy() -> tuple[Any, Any, Any]:
@@ -408,15 +431,6 @@ def _idle() -> tuple[Any, Any, Any]:
 def _caption(edit: Edit) -> str:
     done, total = edit.frames
     return edit.instruction if edit.is_done else f"{edit.instruction} ({done} of {total})"
-
-
-def _clip_text(clip: Clip, info: VideoInfo, notes: Sequence[str]) -> str:
-    """Return what a clip holds, in a line, and a line for each note."""
-    rate = f"{float(info.fps):.4g} frames/s"
-    sound = ", ".join(stream.codec for stream in info.audio) or "no sound"
-    held = [f"{info.num_frames} frames", f"{info.duration_s:.1f} s", f"{info.width}×{info.height}"]
-    line = " · ".join([f"**{clip.name}**", *held, rate, info.codec, sound])
-    return "\n".join([line, "", *(f"- {note}" for note in notes)]).strip()
 
 
 def _drawn_mask(drawn: Any) -> np.ndarray[Any, np.dtype[np.uint8]] | None:

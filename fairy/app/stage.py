@@ -1,18 +1,47 @@
-"""The picture side of the page as HTML: a hint, a running job, the player.
+"""What the page shows as HTML: messages, what a clip holds, a running job, the player.
 
 Scripts and looks: player.js, page.css. Tests: tests/app/test_page.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from fairy.app.studio import Running, data_url
+from fairy.media.info import VideoInfo
 
 HINT = '<div class="hint">Choose a clip, say what to change, and the result appears here.</div>'
+
+
+def told(what: str, text: str = "", notes: Sequence[str] = ()) -> str:
+    """Return a message: what came of it, what that means, and what else is to be known."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    listed = f"<ul>{items}</ul>" if items else ""
+    return f'<p role="status"><strong>{escape(what)}</strong> {escape(text)}</p>{listed}'
+
+
+def refused(text: str) -> str:
+    """Return an error as a message."""
+    return f'<p role="alert">{escape(text)}</p>'
+
+
+def clip_facts(name: str, info: VideoInfo, notes: Sequence[str]) -> str:
+    """Return what a clip holds, in a line, and a line for each note."""
+    sound = ", ".join(stream.codec for stream in info.audio) or "no sound"
+    held = [
+        f"{info.num_frames} frames",
+        f"{info.duration_s:.1f} s",
+        f"{info.width}×{info.height}",
+        f"{float(info.fps):.4g} frames/s",
+        info.codec,
+        sound,
+    ]
+    line = " · ".join([f"<strong>{escape(name)}</strong>", *map(escape, held)])
+    return f"<p>{line}</p>" + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
 
 def file_url(path: Path) -> str:

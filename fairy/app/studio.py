@@ -98,7 +98,7 @@ class Studio:
         for device in devices:
             self._devices.put(device)
         self._editors: dict[str, Editor] = {}
-        self._cancels: dict[str, tuple[Cancel, threading.Event]] = {}
+        self._cancels: dict[Path, tuple[Cancel, threading.Event]] = {}
 
     def user(self, name: str) -> UserFolder:
         """Return the folder of a user."""
@@ -226,18 +226,18 @@ class Studio:
             return
         yield from self._run(edit, work)
 
-    def stop(self, user: UserFolder) -> bool:
-        """Stop a user's edits and wait until what they have done is kept; whether there was one."""
-        running = [entry for name, entry in self._cancels.items() if Path(name).parent == user.path]
-        for cancel, _ in running:
+    def stop(self, user: UserFolder) -> list[Edit]:
+        """Stop a user's edits, wait until what they have done is kept, and return them."""
+        running = {path: one for path, one in self._cancels.items() if path.parent == user.path}
+        for cancel, _ in running.values():
             cancel.set()
-        for _, ended in running:
+        for _, ended in running.values():
             ended.wait(timeout=60)
-        return bool(running)
+        return [edit for edit in user.edits() if edit.folder in running]
 
     def _run(self, edit: Edit, work: Callable[[str, Cancel, Reporter], T]) -> Iterator[Running | T]:
         """Run `work` in a thread on a free device and yield how far it is, then its result."""
-        key, cancel, reporter, ended = str(edit.folder), Cancel(), Reporter(), threading.Event()
+        key, cancel, reporter, ended = edit.folder, Cancel(), Reporter(), threading.Event()
         if key in self._cancels:
             raise MediaError("this edit is running already, maybe in another window: wait for it")
         self._cancels[key] = (cancel, ended)

@@ -237,7 +237,7 @@ def _describe(
     return VideoInfo(
         path=path, stream_index=stream.index, num_frames=len(times),
         video_streams=tuple(video.index for video in container.streams.video),
-        fps=stream.average_rate or len(times) / duration, height=height, width=width,
+        fps=_average_rate(stream, len(times), duration), height=height, width=width,
         coded_height=frame.height, coded_width=frame.width, rotation=orientation.rotation,
         mirrored=orientation.mirrored,
         sample_aspect_ratio=1 / pixel_aspect if orientation.transposed else pixel_aspect,
@@ -251,6 +251,17 @@ def _describe(
         * stream.time_base,
         notes=(*reader.notes, *map(LATE_STREAM.format, clock_of(container).late_streams)),
     )  # fmt: skip
+
+
+def _average_rate(stream: VideoStream, num_frames: int, duration_s: Fraction) -> Fraction:
+    """Return the file's own rate if it counts these frames; else theirs.
+
+    An .mp4 has the sum of its decoding steps, which B frames at a variable rate make too short.
+    """
+    rate = stream.average_rate
+    if rate and abs(rate * duration_s - num_frames) <= Fraction(1, 2):
+        return rate
+    return num_frames / duration_s
 
 
 def _file_start_s(container: InputContainer, first_s: Fraction) -> Fraction:

@@ -106,3 +106,22 @@ def test_a_colon_in_the_name_is_no_protocol(tmp_path, scene):
     path = tmp_path / "take 1: night.mp4"
     write_video(scene[None], path)
     assert probe(path).num_frames == 1
+
+
+def test_the_average_rate_is_that_of_the_frames_that_are_shown(tmp_path, scene):
+    # B frames at a variable rate make the file's own rate too high
+    path, pts = tmp_path / "uneven.mp4", 0
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=30, options={"bf": "3", "b-adapt": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 600)
+        for step in (20, 20, 21, 21, 40, 41, 20, 20, 40, 20):
+            frame = av.VideoFrame.from_ndarray(scene)
+            frame.pts, frame.time_base, frame.duration = pts, Fraction(1, 600), step
+            file.mux(stream.encode(frame))
+            pts += step
+        file.mux(stream.encode(None))
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].average_rate > 24
+    info = probe(path)
+    assert info.num_frames / float(info.fps) == pytest.approx(info.duration_s) == 263 / 600
