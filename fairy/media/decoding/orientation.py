@@ -77,3 +77,13 @@ def frame_orientation(frame: av.VideoFrame) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, flip_x=a < 0, flip_y=d < 0)
     return Orientation(True, flip_x=c < 0, flip_y=b < 0)
+
+
+def is_oblique(frame: av.VideoFrame) -> bool:
+    """Return whether `frame` is turned by something other than quarter turns."""
+    matrix = unpack_side_data(frame, "DISPLAYMATRIX", _MATRIX)
+    if not matrix:
+        return False
+    straight, turned = abs(matrix[0]) + abs(matrix[4]), abs(matrix[1]) + abs(matrix[3])
+    # Rounding of a sine
+    return bool(min(straight, turned) > 0.01 * max(straight, turned))

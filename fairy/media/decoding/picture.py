@@ -22,7 +22,7 @@ from fairy.media.colours import (
     unknown_matrix,
 )
 from fairy.media.decoding.cropping import Cropping
-from fairy.media.decoding.orientation import frame_orientation
+from fairy.media.decoding.orientation import frame_orientation, is_oblique
 from fairy.media.decoding.side_data import lost_side_data
 from fairy.media.hdr import NAMES, ToneMap, is_hdr, transfer_of
 
@@ -132,6 +132,8 @@ def _notes(frame: av.VideoFrame) -> list[str]:
         notes.append("interlaced: made into whole pictures (bwdif)")
     if (matrix := unknown_matrix(frame)) is not None:
         notes.append(f"the matrix {matrix} is not known: colours are read as by BT.601 or BT.709")
+    if is_oblique(frame):
+        notes.append("turned by no multiple of 90 degrees: shown at the nearest one")
     if is_transparent(frame):
         notes.append(TRANSPARENT)
     return notes

@@ -39,7 +39,7 @@ _OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder",
 _TIMECODE = re.compile(r"\d{1,2}:\d{1,2}:\d{1,2}([:;.])\d{1,2}")
 # Sound whose rate and channels are in the file's header alone, in most containers
 _DESCRIBED_ONCE = {"aac", "opus", "vorbis", "flac"}
-_ADTS_BYTES = 7
+_HEAD_BYTES = 7
 _COVER_TYPES = {"mjpeg": "jpeg", "png": "png"}
 
 
@@ -177,24 +177,30 @@ def _attach(source: AttachmentStream, output: OutputContainer, kind: Container) 
 def _changes(path: Path, index: int) -> bool:
     """Return whether the header of a stream of sound changes in the middle, by its packets."""
     with open_container(path) as source, suppress(av.error.FFmpegError):
-        known = source.streams[index].codec_context.extradata
+        codec = source.streams[index].codec_context
+        known = {"brings": codec.extradata} if codec.extradata else {}
         for packet in source.demux(source.streams[index]):
-            header = _header(packet)
-            if header is not None and known and header != known:
-                return True
-            known = header or known
+            for kind, header in _headers(packet, codec.name):
+                if known.setdefault(kind, header) != header:
+                    return True
     return False
 
 
-def _header(packet: AnyPacket) -> bytes | None:
-    """Return what a packet says of the sound's rate and channels, if it does."""
-    if packet.has_sidedata("new_extradata"):
-        return bytes(packet.get_sidedata("new_extradata"))
-    data = bytes(memoryview(packet)[:_ADTS_BYTES]) if packet.size >= _ADTS_BYTES else bytes(2)
-    if data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
-        return None
-    # Profile, rate and channels of an ADTS header (ISO/IEC 13818-7, 6.2.1)
-    return bytes((data[2] & 0xFD, data[3] & 0xC0))
+def _headers(packet: AnyPacket, codec: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what a packet brings or holds of the sound's rate and channels, and which of these."""
+    # FLAC's has a checksum, too, but each packet holds what matters
+    if packet.has_sidedata("new_extradata") and codec != "flac":
+        yield "brings", bytes(packet.get_sidedata("new_extradata"))
+    if packet.size < _HEAD_BYTES:
+        return
+    data = bytes(memoryview(packet)[:_HEAD_BYTES])
+    if codec == "flac":
+        # Rate, channels and bits (RFC 9639, 9.1); over 7, the channels are ways to store two
+        channels = data[3] >> 4
+        yield "holds", bytes((data[2] & 0x0F, 1 if channels > 7 else channels, data[3] & 0x0E))
+    elif codec == "aac" and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
+        # Profile, rate and channels of an ADTS header (ISO/IEC 13818-7, 6.2.1)
+        yield "holds", bytes((data[2] & 0xFD, data[3] & 0xC0))
 
 
 def _takes(muxer: str, path: Path, index: int) -> bool:
@@ -241,7 +247,9 @@ def copy_description(
             output.set_chapters([_earlier(chapter, late_s) for chapter in chapters])
             describe_like(output.streams.video[0], video)
     if comment is not None:
-        metadata["comment"] = "\n".join(filter(None, [metadata.get("comment"), comment]))
+        # Matroska's is upper case
+        key = next((key for key in metadata if key.lower() == "comment"), "comment")
+        metadata[key] = "\n".join(filter(None, [metadata.get(key), comment]))
     output.metadata.update(metadata)
 
 

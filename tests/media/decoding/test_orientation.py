@@ -23,7 +23,9 @@ def test_the_eight_orientations_differ(scene):
     assert len(pictures) == 8
 
 
-@pytest.mark.parametrize(("degrees", "turned"), [(0, 0), (90, 90), (180, 180), (270, 270)])
+@pytest.mark.parametrize(
+    ("degrees", "turned"), [(0, 0), (90, 90), (180, 180), (270, 270), (30, 0), (120, 90)]
+)
 def test_the_matrix_of_a_written_file_is_undone(tmp_path, scene, degrees, turned):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as file:
@@ -34,6 +36,7 @@ def test_the_matrix_of_a_written_file_is_undone(tmp_path, scene, degrees, turned
         file.mux(stream.encode(None))
     info, frame = probe(path), next(read_frames(path))
     assert (info.rotation, info.mirrored) == (turned, False)
+    assert ("turned by no multiple of 90" in " ".join(info.notes)) == (degrees != turned)
     assert np.abs(frame.image - np.rot90(scene, turned // 90).astype(int)).mean() < 3
 
 

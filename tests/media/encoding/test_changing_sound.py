@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -77,3 +78,28 @@ SAME = [(suffix, (44_100, 44_100)) for suffix in (".ts", ".flv")]
 def test_sound_that_does_not_change_is_copied(recording: Path, tmp_path: Path, caplog):
     copy(recording, tmp_path / "out.mp4")
     assert "transcoded" not in caplog.text
+
+
+@pytest.mark.parametrize("rates", [(48_000,), (48_000, 48_000), (48_000, 44_100)])
+def test_flac_is_copied_unless_its_rate_changes(tmp_path: Path, rates: tuple[int, ...], caplog):
+    """Its packets begin like those of AAC with a header of its own."""
+    path = tmp_path / "in.nut"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("ffv1", rate=10)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        sound = file.add_stream("flac", rate=rates[0], layout="mono")
+        packets = [*video.encode(av.VideoFrame(64, 48, "yuv420p")), *video.encode(None)]
+        for number, rate in enumerate(rates):
+            encoder = av.CodecContext.create("flac", "w")
+            encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", "s16"
+            encoder.time_base = Fraction(1, rate)
+            part = av.AudioFrame.from_ndarray(np.zeros((1, 5000), np.int16), layout="mono")
+            part.sample_rate, part.pts, part.time_base = rate, 0, encoder.time_base
+            for packet in [*encoder.encode(part), *encoder.encode(None)]:
+                packet.stream = sound
+                packet.pts = packet.dts = (packet.pts or 0) + number * 10_000
+                packets.append(packet)
+        for packet in packets:
+            file.mux(packet)
+    copy(path, tmp_path / "out.mkv")
+    assert ("cannot hold a change of flac" in caplog.text) == (len(set(rates)) > 1)
