@@ -81,7 +81,8 @@ def _shots_file(shots: str) -> Iterator[Path]:
 
 def _after_equals(entry: str) -> Iterator[Path]:
     """Yield the file of N=FILE."""
-    yield Path(entry.partition("=")[2].strip())
+    if path := entry.partition("=")[2].strip():
+        yield Path(path)
 
 
 SEED = Option(

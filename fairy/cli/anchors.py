@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fairy.cli.console import Clip, Verbose, logged_to, say
+from fairy.cli.console import Clip, Verbose, logged_to, say, terminal
 from fairy.cli.options import with_options
 from fairy.settings import OUTPUT, EditConfig
 
@@ -33,8 +32,8 @@ def anchors(
     """
     from fairy.media.decoding.stdin import clip_from
 
-    with logged_to(Console(stderr=True), verbose=verbose):
+    with logged_to(terminal(stderr=True), verbose=verbose):
         from fairy.jobs.export_anchors import export_anchors
 
         pictures = export_anchors(context.with_resource(clip_from(source)), out, config)
-    say(Console(), f"{out}: frames {', '.join(map(str, pictures))}")
+    say(terminal(), f"{out}: frames {', '.join(map(str, pictures))}")

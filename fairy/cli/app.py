@@ -13,12 +13,11 @@ from io import TextIOWrapper
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fairy import __version__
 from fairy.cli.anchors import anchors
 from fairy.cli.batch import batch
-from fairy.cli.console import OneLineGroup, say, user_facing
+from fairy.cli.console import OneLineGroup, say, terminal, user_facing
 from fairy.cli.doctor import doctor
 from fairy.cli.edit import edit
 from fairy.cli.evaluate import evaluate
@@ -65,7 +64,7 @@ def main() -> None:
 def show_version(asked: bool) -> None:
     """Print the version and exit, if `--version` is given."""
     if asked:
-        say(Console(), f"fairy {__version__}")
+        say(terminal(), f"fairy {__version__}")
         raise typer.Exit
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fairy.cli.batch_progress import BatchView
-from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say
+from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say, terminal
 from fairy.cli.options import with_options, words_given
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
@@ -66,9 +65,9 @@ def batch(
         raise FairyError(f"{root}: give one list of jobs, or `fairy batch status DIR_OR_URL`")
     if run.print_script is not None:
         words = words_given(context, without=SCRIPTS_OWN)
-        say(Console(), cluster_script(run.print_script, words, run).rstrip())
+        say(terminal(), cluster_script(run.print_script, words, run).rstrip())
         return
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.jobs.answers import JobResult
@@ -89,7 +88,7 @@ def batch(
                     from fairy.jobs.ray_batch import run_ray_batch
 
                 run_on_workers = run_ray_batch
-            with BatchView(Console(), console).shown() as view:
+            with BatchView(terminal(), console).shown() as view:
                 if run.cluster or run.workers > 1:
                     results = run_on_workers(
                         shared, on_result=view.result, on_open=view.watch, cancel=cancel
@@ -100,12 +99,12 @@ def batch(
                         on_result=view.result, cancel=cancel,
                     )  # fmt: skip
         except NoProgressError as error:
-            say(Console(stderr=True), f"fairy: {error}")
+            say(terminal(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_NO_PROGRESS) from error
     num_failed = sum(result.state == "failed" for result in results)
     if num_failed:
         text = f"{num_failed} of {len(results)} jobs failed: see their lines above"
-        say(Console(stderr=True), f"fairy: {text}")
+        say(terminal(stderr=True), f"fairy: {text}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -115,7 +114,7 @@ def print_status(root: str, as_json: bool) -> None:
     from fairy.jobs.shared_batch import RECORDS
 
     status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
-    console = Console()
+    console = terminal()
     if as_json:
         say(console, status.to_json())
         return

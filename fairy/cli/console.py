@@ -39,9 +39,14 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
+def terminal(*, stderr: bool = False) -> Console:
+    """Return a console that prints text as it is: names may hold `[b]` or `:x:`."""
+    return Console(stderr=stderr, markup=False, emoji=False)
+
+
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print one unwrapped line, without markup or highlighting."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Print one unwrapped line as it is, without markup, emoji or highlighting."""
+    console.print(text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def user_facing(command: Callable[P, R]) -> Callable[P, R]:
@@ -52,20 +57,20 @@ def user_facing(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except FairyError as error:
-            say(Console(stderr=True), f"fairy: {in_flags(str(error))}")
+            say(terminal(stderr=True), f"fairy: {in_flags(str(error))}")
             raise typer.Exit(EXIT_USER_ERROR) from error
         except OSError as error:
             # Nobody reads our output any more, as in `fairy info clip.mp4 | head -1`: typer exits
             if error.errno == errno.EPIPE:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            say(Console(stderr=True), f"fairy: {where}{error.strerror or error}")
+            say(terminal(stderr=True), f"fairy: {where}{error.strerror or error}")
             raise typer.Exit(EXIT_USER_ERROR) from error
         except JobInterrupted as interrupt:
-            say(Console(stderr=True), f"fairy: {interrupt}")
+            say(terminal(stderr=True), f"fairy: {interrupt}")
             raise typer.Exit(128 + interrupt.signal_number) from interrupt
         except KeyboardInterrupt as interrupt:
-            say(Console(stderr=True), "fairy: interrupted; nothing was written")
+            say(terminal(stderr=True), "fairy: interrupted; nothing was written")
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
     return guarded
@@ -98,7 +103,7 @@ def usage_in_one_line() -> Iterator[None]:
         if message.startswith("Got unexpected extra argument"):
             message += ": put words that belong together in quotes"
         command = "fairy" if error.ctx is None else error.ctx.command_path
-        say(Console(stderr=True), f"fairy: {message}: see {command} --help")
+        say(terminal(stderr=True), f"fairy: {message}: see {command} --help")
         raise typer.Exit(EXIT_USER_ERROR) from error
 
 

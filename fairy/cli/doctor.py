@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fairy.cli.console import quiet_libraries, say
+from fairy.cli.console import quiet_libraries, say, terminal
 from fairy.cli.options import with_options
 from fairy.errors import FairyError
 from fairy.settings import EditConfig
@@ -46,9 +46,9 @@ def doctor(
     """
     quiet_libraries()
     if plan is None:
-        show_checks(Console())
+        show_checks(terminal())
     else:
-        show_plan(Console(), plan, memory, config)
+        show_plan(terminal(), plan, memory, config)
 
 
 def show_checks(console: Console) -> None:

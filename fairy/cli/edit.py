@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fairy.cli.console import Clip, Verbose, logged_to, quiet_libraries, say
+from fairy.cli.console import Clip, Verbose, logged_to, quiet_libraries, say, terminal
 from fairy.cli.options import with_options
 from fairy.cli.progress import edit_progress
 from fairy.interrupt import Cancel
@@ -57,7 +56,7 @@ def edit(
     """
     from fairy.media.decoding.stdin import clip_from
 
-    source, console = context.with_resource(clip_from(source)), Console(stderr=True)
+    source, console = context.with_resource(clip_from(source)), terminal(stderr=True)
     with (
         logged_to(console, verbose=verbose),
         Cancel().on_signals() as cancel,
@@ -78,7 +77,7 @@ def edit(
             save_settings(config, run.save_settings, overwrite=run.overwrite)
         if run.preview is not None:
             sheet = preview_video(*request, num_frames=run.preview, progress=progress, **options)
-            say(Console(), f"{sheet}: continue with the same command without --preview")
+            say(terminal(), f"{sheet}: continue with the same command without --preview")
             return
         done = edit_with_others(asked, progress=progress, cancel=cancel)
     if console.is_terminal and done is not None:

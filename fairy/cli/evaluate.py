@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from fairy.cli.console import Overwrite, Verbose, logged_to, needs_extra, quiet_libraries, say
+from fairy.cli.console import (
+    Overwrite,
+    Verbose,
+    logged_to,
+    needs_extra,
+    quiet_libraries,
+    say,
+    terminal,
+)
 from fairy.cli.options import LOADED, with_options
 from fairy.errors import SettingsError
 from fairy.options import Option, Settings, named_files
@@ -122,15 +129,15 @@ def evaluate(
     _check_asked(edited, what)
     name = f"{edited.stem}-eval" if edited is not None else f"eval-{what.suite or 'quick'}"
     report = out or Path(f"{name}.html")
-    with logged_to(Console(stderr=True), verbose=verbose):
+    with logged_to(terminal(stderr=True), verbose=verbose):
         read = [*filter(None, [edited]), *named_files(EvalOptions, what, "read").values()]
         check_report(report, overwrite=overwrite, read=read)
         results, views = (
             _run_suite(config, what, also or []) if edited is None else _pair(edited, config, what)
         )
         write_report(report, results, views)
-    show_results(Console(), results)
-    say(Console(), f"wrote {', '.join(map(str, report_paths(report)))}")
+    show_results(terminal(), results)
+    say(terminal(), f"wrote {', '.join(map(str, report_paths(report)))}")
 
 
 def _check_asked(edited: Path | None, what: EvalOptions) -> None:
@@ -179,5 +186,5 @@ def _compare(before: Path, after: Path) -> int:
     from fairy.evaluation.results import read_results
 
     comparison = compare(read_results(before), read_results(after))
-    show_comparison(Console(), comparison)
+    show_comparison(terminal(), comparison)
     return EXIT_REGRESSION if comparison.regressions else 0

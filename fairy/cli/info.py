@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 
-from fairy.cli.console import Clip, say
+from fairy.cli.console import Clip, say, terminal
 
 
 def info(context: typer.Context, clip: Clip) -> None:
@@ -13,6 +12,6 @@ def info(context: typer.Context, clip: Clip) -> None:
     from fairy.jobs.info import describe_clip
     from fairy.media.decoding.stdin import clip_from
 
-    console = Console()
+    console = terminal()
     for name, value in describe_clip(context.with_resource(clip_from(clip))):
         say(console, f"{name:<10}{value}")

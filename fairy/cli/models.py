@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fairy.cli.console import quiet_libraries, say
+from fairy.cli.console import quiet_libraries, say, terminal
 
 # Below this share of held-out cases an edit is marked
 WEAK = 0.7
@@ -24,7 +24,7 @@ def models(
 ) -> None:
     """List the models to edit with or, given MODEL, its edits."""
     quiet_libraries()
-    console = Console()
+    console = terminal()
     if name is None:
         show_models(console)
     else:

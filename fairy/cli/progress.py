@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from fairy.cli.console import say
+from fairy.cli.console import say, terminal
 from fairy.jobs.pace import EditProgress
 
 # The first plain line, then the others
@@ -98,7 +98,7 @@ def _as_lines(
 @contextmanager
 def clip_progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show the number of clips done; yields the callback (done, total)."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: say(console, f"fairy: {label}: {done} of {total} clips")
         return

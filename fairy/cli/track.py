@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fairy.cli.console import Overwrite, Verbose, logged_to, quiet_libraries, say
+from fairy.cli.console import Overwrite, Verbose, logged_to, quiet_libraries, say, terminal
 from fairy.cli.options import LOADED, with_options
 from fairy.cli.progress import clip_progress
 from fairy.errors import SettingsError
@@ -94,7 +94,7 @@ def track(
     quiet_libraries()
     from fairy.analysis.track import measure_tracking, track_point
 
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if clip is not None:
         if what.point is None or what.tapvid is not None:
             raise SettingsError(f"{clip}: with a clip, use --point X,Y and no --tapvid")
@@ -111,7 +111,7 @@ def track(
             config, tapvid=what.tapvid, num_clips=what.clips, num_frames=what.frames,
             instruction=instruction, out=out, overwrite=overwrite, progress=progress,
         )  # fmt: skip
-    show_accuracy(Console(), accuracy)
+    show_accuracy(terminal(), accuracy)
 
 
 def show_accuracy(console: Console, accuracy: TrackingAccuracy) -> None:

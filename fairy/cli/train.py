@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fairy.cli.console import needs_extra, quiet_libraries, user_facing
+from fairy.cli.console import needs_extra, quiet_libraries, terminal, user_facing
 from fairy.cli.options import GroupedCommand, with_options
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe, parse_settings, recipe_names
@@ -53,12 +53,12 @@ def train(
         from fairy.training.run.trainer import train as run_training
 
     if explained:
-        Console().print(explain(recipe))
+        terminal().print(explain(recipe))
         return
     default = {"output": Path("runs", Path(recipe).stem)}
     config = load_recipe(recipe, {**default, **overrides, **parse_settings(settings or [])})
     logging.getLogger("fairy").setLevel(logging.INFO)
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if preview:
         console.print(f"wrote {draw_preview(config)}", highlight=False)
         return

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from fairy.cli.console import needs_extra, say
+from fairy.cli.console import needs_extra, say, terminal
 from fairy.cli.options import with_options
 from fairy.settings import Compute, PageOptions
 
@@ -21,5 +19,5 @@ def web_page(options: PageOptions, compute: Compute) -> None:
     with needs_extra("fairy app", "app"):
         from fairy.app.server import serve
 
-    console = Console()
+    console = terminal()
     serve(options, compute, say=lambda text: say(console, text))
