@@ -1,7 +1,9 @@
 """The sheets of docs/control.md: five frames of a rendered clip, source and result.
 
     python benchmarks/quality/control_sheets.py [--out docs/sheets] [--only mask]
+    python benchmarks/quality/control_sheets.py --seen-of CLIP
 
+The second draws what ControlNets see of a clip of yours: its edges and its lines, without a model.
 Key frames have a sheet of their own (`keyframes.py`).
 """
 
@@ -19,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from PIL import Image
 
-from fairy import FairyPipeline, edit_video, read_video, write_video
+from fairy import FairyPipeline, edit_video, probe, read_video, write_video
+from fairy.editors.stock.control_images import edges, lines
 from fairy.media.contact_sheet import contact_sheet
-from fairy.media.frames import to_images
+from fairy.media.frames import fit_size, resize, to_images
+from fairy.media.read import read_frame_at
 from fairy.settings import EditConfig, MediaConfig
 from fairy.synthetic.moving_scenes import sample_clip
 from fairy.synthetic.samplers import ClearSceneSampler
@@ -30,6 +34,7 @@ NUM_FRAMES, SIZE = 9, (192, 256)
 SHOWN = (0, 2, 4, 6, 8)
 # Both instructions, and the frames in which they change
 SHOWN_OF = {"schedule": (1, 3, 4, 6, 7)}
+SEEN_PX = 512
 LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0"}
 
 
@@ -78,12 +83,30 @@ def sheets(folder: Path) -> dict[str, dict[str, tuple[str, dict[str, object]]]]:
     }
 
 
+def draw_seen(clip: Path, out: Path) -> None:
+    """Draw five frames of a clip as `--control canny` and `--control lineart` see them."""
+    last = probe(clip).num_frames - 1
+    shown = [round(last * number / (len(SHOWN) - 1)) for number in range(len(SHOWN))]
+    whole = [frame.image for frame in read_frame_at(clip, shown)]
+    # At the size at which an edit sees them
+    size = fit_size(*whole[0].shape[:2], size=SEEN_PX, multiple=8)
+    frames = [resize(frame, size) for frame in whole]
+    rows = [frames, [edges(frame) for frame in frames], [lines(frame) for frame in frames]]
+    labels = ["source", "what --control canny sees", "what --control lineart sees"]
+    drawn = contact_sheet(rows, labels, cell_height=128)
+    Image.fromarray(drawn).save(out / "control_seen.png", optimize=True)
+
+
 def main() -> None:
     """Edit and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/sheets"))
     parser.add_argument("--only", help="the name of one sheet, as in mask")
+    parser.add_argument("--seen-of", type=Path, metavar="CLIP", help="draw what ControlNets see")
     arguments = parser.parse_args()
+    if arguments.seen_of is not None:
+        draw_seen(arguments.seen_of, arguments.out)
+        return
     pipe = FairyPipeline.from_pretrained("mini")
     with tempfile.TemporaryDirectory() as name:
         clip = write_clip(Path(name))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from fairy.errors import FairyError, SettingsError
 from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video
 from fairy.jobs.preview import preview_video
-from fairy.media.read import probe, read_video
+from fairy.media.read import probe, read_frames, read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from tests.tiny import make_frames, save_tiny_pipeline
@@ -156,6 +158,30 @@ def test_a_part_of_the_clip_leaves_the_rest_as_it_is(source: Path, pipe, num_row
     assert same == [True] * 3 + [False] * 4 + [True] * 2
     assert sum(num_rows) == 3 * 4
     assert report.num_frames_out == 9 and report.used.anchor_indices == (5,)
+
+
+def test_the_sound_of_a_part_is_copied_and_stays_in_sync(clip, tmp_path: Path, pipe: FairyPipeline):
+    source, out = clip("stress/paper_rot90.mp4"), tmp_path / "out.mp4"
+    config = replace(
+        EXACT, codec=None, pix_fmt=None, edit_from="0.2s", edit_to="50%", num_anchors=1
+    )
+    edit_video(source, "snow", out, config, pipeline=pipe)
+    (sound, times), (kept, kept_times) = (_sound_and_times(path) for path in (source, out))
+    assert sound == kept and len(sound) > 10
+    # From the first packet of sound to each frame
+    assert [float(time) for time in times] == pytest.approx(
+        [float(time) for time in kept_times], abs=1e-3
+    )
+
+
+def _sound_and_times(path: Path) -> tuple[list[bytes], list[Fraction]]:
+    """Return the packets of sound, and the times of frames after the first of them."""
+    with av.open(str(path)) as file:
+        packets = [one for one in file.demux(file.streams.audio[0]) if one.size]
+        first = packets[0].pts * packets[0].time_base
+    return [bytes(one) for one in packets], [
+        frame.pts * frame.time_base - first for frame in read_frames(path)
+    ]
 
 
 def test_a_fade_is_the_mean_of_source_and_edit(source: Path, pipe: FairyPipeline):
