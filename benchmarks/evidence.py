@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.lib.ablation_page import DOCUMENT, FINDINGS, PARTS
 from benchmarks.lib.quality_page import METRICS, QUALITY, write_quality, write_suite
 from benchmarks.lib.record import ROOT, machine
-from fairy.models.registry import find_model
+from fairy.models.sources import find_model
 
 HERE = Path(__file__).resolve().parent
 PAGES = (FINDINGS, DOCUMENT, QUALITY, METRICS)

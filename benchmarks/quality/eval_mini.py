@@ -54,7 +54,7 @@ from fairy.editors.ip2p.latents import decode_latents, encode_images
 from fairy.evaluation.clips import render_clip
 from fairy.evaluation.methods import edit_alone, with_anchors
 from fairy.metrics.fidelity import frame_psnrs_db
-from fairy.models.registry import find_model
+from fairy.models.sources import find_model
 
 GUIDANCE = [(1.0, 1.0), (1.1, 1.0), (1.25, 1.0), (1.5, 1.0), (3.0, 1.5), (7.5, 1.5)]
 SAMPLERS: dict[str, Any] = {

@@ -31,11 +31,11 @@ from fairy import FairyPipeline
 from fairy.editors.base import Anchor, EditInput
 from fairy.media.frames import to_images
 from fairy.settings import EditConfig
-from fairy.synthetic.colours import COLOUR_NAMES, named_colour
+from fairy.synthetic.colours import named_colour
 from fairy.synthetic.moving_scenes import Clip, sample_clip
+from fairy.synthetic.names import COLOUR_NAMES, SHAPE_NAMES
 from fairy.synthetic.samplers import ClearSceneSampler
 from fairy.synthetic.scenes import render
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 NUM_FRAMES = 241
 SIZE = (192, 256)

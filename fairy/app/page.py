@@ -171,6 +171,8 @@ class Page:
             if defaults
             else []
         )
+        # Only now: importing the model's libraries would slow down the page's own start
+        self.studio.warm_up()
         return gr.Dataset(samples=[[name] for name in names], visible=bool(names))
 
     def answer_history(self, token: str, request: gr.Request) -> tuple[Any, Any]:

@@ -70,8 +70,6 @@ def serve(
         ) from error
     say(f"Fairy is at {url}")
     _clean_again_and_again(studio)
-    # Importing the model's libraries would slow down the page's own start
-    threading.Timer(1.0, studio.warm_up).start()
     if block:
         page.blocks.block_thread()
     return page, url

@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from PIL import Image as PilImage
 
 from fairy.app.library import Clip, Edit, UserFolder, config_of, with_frames
@@ -28,12 +29,13 @@ from fairy.jobs.warnings_log import Notes
 from fairy.media.colours import Image
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe
+from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.sources import find_model
 from fairy.options import options_of
 from fairy.settings import Compute, EditConfig, MediaConfig, PageOptions
 
 if TYPE_CHECKING:
     from fairy.editors.base import Editor
-    from fairy.models.defaults import ModelDefaults
 
 T = TypeVar("T")
 
@@ -98,6 +100,7 @@ class Studio:
         for device in devices:
             self._devices.put(device)
         self._editors: dict[str, Editor] = {}
+        self._is_warm = False
         self._cancels: dict[Path, tuple[Cancel, threading.Event]] = {}
 
     def user(self, name: str) -> UserFolder:
@@ -110,9 +113,6 @@ class Studio:
 
     def defaults(self) -> ModelDefaults | None:
         """Return what the model knows; None where only loading it would tell."""
-        from fairy.models.defaults import model_defaults
-        from fairy.models.registry import find_model
-
         source = find_model(self._base.get("model", "mini"))
         return None if isinstance(source, str) else model_defaults(source)
 
@@ -151,7 +151,13 @@ class Studio:
             )
 
     def warm_up(self) -> None:
-        """Load the model before the first user needs it; a failure is left for that user."""
+        """Load the model in the background, once, before anybody needs it."""
+        if not self._is_warm:
+            self._is_warm = True
+            threading.Thread(target=self._load_early).start()
+
+    def _load_early(self) -> None:
+        """Load the model; a failure is left for the first who needs it."""
         device = self._devices.get()
         try:
             self._editor(device, EditConfig(**self._base))
@@ -333,11 +339,10 @@ def anchor_files(edit: Edit) -> tuple[AnchorFiles, ...]:
 
 def small(image: Image, side_px: int) -> Image:
     """Return an image (H,W,3) with its longer side at most `side_px`."""
-    from fairy.media.frames import fit_size, resize
-
-    height, width = image.shape[:2]
-    size = min(side_px, max(height, width))
-    return resize(image, fit_size(height, width, size=size, multiple=1))
+    # By Pillow: `fairy.media.frames` imports torch, which a new page need not wait for
+    picture = PilImage.fromarray(image)
+    picture.thumbnail((side_px, side_px))
+    return np.asarray(picture)
 
 
 def data_url(image: Image) -> str:

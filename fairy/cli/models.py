@@ -63,7 +63,7 @@ def show_edits(console: Console, name: str) -> None:
     """
     from fairy.errors import ModelError
     from fairy.models.defaults import model_defaults
-    from fairy.models.registry import find_model
+    from fairy.models.sources import find_model
 
     source = find_model(name)
     edits = () if isinstance(source, str) else model_defaults(source).edits

@@ -18,10 +18,11 @@ import torch
 from fairy.anchors.backends import choose_backend
 from fairy.errors import MediaError
 from fairy.media.encoding.codecs import CODECS, CONTAINERS, check_support
-from fairy.models.registry import MINI
+from fairy.models.sources import MINI
 from fairy.system import GIB, versions
 
 EXTRAS = {
+    "app": ("gradio",),
     "train": ("accelerate", "kornia", "yaml"),
     "lora": ("peft",),
     "c2pa": ("c2pa",),

@@ -19,7 +19,7 @@ from fairy.media.enlarge import enlarge
 from fairy.media.frames import fit_size, resize
 from fairy.models.catalogue import cached_models
 from fairy.models.controlnets import read_controls
-from fairy.models.registry import find_model
+from fairy.models.sources import find_model
 from fairy.settings import EditConfig
 
 

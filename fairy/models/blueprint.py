@@ -24,7 +24,7 @@ from fairy.errors import ModelError
 from fairy.models import patch_autoencoder
 from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.quiet import without_expected_messages
-from fairy.models.registry import find_model
+from fairy.models.sources import find_model
 
 META = torch.device("meta")
 # Names in model_index.json

@@ -21,12 +21,12 @@ from fairy.models.catalogue import download_command
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.registry import (
     DTYPE_KEYWORD,
-    find_model,
     may_be_pix2pix,
     pipeline_config,
     resolve_device,
     resolve_dtype,
 )
+from fairy.models.sources import find_model
 from fairy.models.stock import check_offload, placed, split_scale
 
 # What is seen of a frame -> the weights on the hub for Stable Diffusion 1.5

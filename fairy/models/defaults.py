@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 from fairy.errors import ModelError
 from fairy.settings import Sampling
-from fairy.synthetic.colours import COLOUR_NAMES
-from fairy.synthetic.shapes import SHAPE_NAMES
+from fairy.synthetic.names import COLOUR_NAMES, SHAPE_NAMES
 
 SamplingT = TypeVar("SamplingT", bound=Sampling)
 

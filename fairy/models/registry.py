@@ -24,11 +24,10 @@ from fairy.models.defaults import ModelDefaults, model_defaults, unknown_words
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.schedulers import make_scheduler
+from fairy.models.sources import ALLOWED, find_model
 
 __all__ = [
-    "MINI",
     "ModelDefaults",
-    "find_model",
     "load_pipeline",
     "may_be_pix2pix",
     "model_defaults",
@@ -43,13 +42,10 @@ logger = logging.getLogger(__name__)
 # diffusers finds a class by its module's name only if that module was imported before.
 OWN_CLASSES = (PatchAutoencoder,)
 
-MINI = Path(__file__).parent / "mini"
-
 # diffusers renamed the argument in 2026 (its pull request 14205); it was torch_dtype before
 DTYPE_KEYWORD = "dtype" if hasattr(diffusers.utils, "_resolve_dtype") else "torch_dtype"
 # Of the autoencoder of Stable Diffusion XL
 SDXL_SCALING_FACTOR = 0.13025
-PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -101,7 +97,7 @@ def load_pipeline(
         if "not fully cached locally" in str(error):
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         raise ModelError(
-            f"model {name}: cannot be loaded ({first_line(error)}); {_ALLOWED}"
+            f"model {name}: cannot be loaded ({first_line(error)}); {ALLOWED}"
         ) from error
     check_channels(name, pipe.unet.config.in_channels, pipe.vae.config.latent_channels)
     # A fairy.json on the hub is not read, because diffusers does not download it
@@ -146,10 +142,10 @@ def pipeline_config(name: str | Path) -> dict[str, Any]:
         if isinstance(source, str):
             raise ModelError(f"model {name}: {_not_fetched(source)}") from error
         raise ModelError(
-            f"model {name}: cannot be loaded ({first_line(error)}); {_ALLOWED}"
+            f"model {name}: cannot be loaded ({first_line(error)}); {ALLOWED}"
         ) from error
     if not isinstance(config.get("_class_name"), str):
-        raise ModelError(f"model {name}: its model_index.json names no pipeline; {_ALLOWED}")
+        raise ModelError(f"model {name}: its model_index.json names no pipeline; {ALLOWED}")
     return config
 
 
@@ -195,32 +191,6 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
     if dtype not in DTYPES:
         raise SettingsError(f"dtype {dtype!r} is unknown: use auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]
-
-
-_ALLOWED = "use mini, a folder in diffusers format, a .safetensors file or a hub id"
-
-
-def find_model(name: str | Path) -> str | Path:
-    """Return the folder or file of `name`, or `name` itself as a string if it may be a hub id.
-
-    Raises:
-        ModelError: there is no such model, or its file type is never loaded.
-    """
-    if str(name) == "mini":
-        if not (MINI / "model_index.json").is_file():
-            raise ModelError("model mini is not installed; train it, or use another model")
-        return MINI
-    path = Path(name).expanduser()
-    if path.suffix in PICKLES or (path.is_file() and path.suffix != ".safetensors"):
-        raise ModelError(f"model {name}: only .safetensors files are loaded; convert it first")
-    if path.is_dir() and not (path / "model_index.json").is_file():
-        raise ModelError(f"model {name}: no model_index.json in this folder; {_ALLOWED}")
-    if path.exists():
-        return path
-    is_hub_id = str(name).count("/") == 1 and not str(name).startswith((".", "/", "~"))
-    if not is_hub_id:
-        raise ModelError(f"model {name}: no such model; {_ALLOWED}")
-    return str(name)
 
 
 def _load(source: str | Path, kwargs: dict[str, Any]) -> Any:

@@ -20,7 +20,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from fairy.errors import ModelError, SettingsError, first_line
 from fairy.models.quiet import without_expected_messages, without_progress_bars
-from fairy.models.registry import DTYPE_KEYWORD, find_model, resolve_device, resolve_dtype
+from fairy.models.registry import DTYPE_KEYWORD, resolve_device, resolve_dtype
+from fairy.models.sources import find_model
 
 # diffusers' name for where a LoRA is
 SOURCE = "pretrained_model_name_or_path_or_dict"

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from fairy.synthetic import looks, phrases
-from fairy.synthetic.colours import COLOUR_NAMES, named_colour, random_colours
+from fairy.synthetic.colours import named_colour, random_colours
 from fairy.synthetic.free_looks import FREE_LOOKS, FreeLook
+from fairy.synthetic.names import COLOUR_NAMES, SHAPE_NAMES
 from fairy.synthetic.samplers import SceneSampler
 from fairy.synthetic.scenes import Rendered, SceneBatch, render
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 Split = Literal["train", "test"]
 Scope = Literal["global", "local", "one-to-many"]

@@ -11,9 +11,8 @@ import string
 
 import torch
 
-from fairy.synthetic.colours import COLOUR_NAMES
+from fairy.synthetic.names import COLOUR_NAMES, SHAPE_NAMES
 from fairy.synthetic.phrase_table import IT, PHRASES, PREFIXES
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 # Share of instructions with American spelling.
 US_SHARE = 0.3

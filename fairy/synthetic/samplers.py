@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fairy.synthetic.backgrounds import dead_leaves, smooth_noise, tinted
 from fairy.synthetic.colours import hsv_colour, random_colours
+from fairy.synthetic.names import SHAPE_NAMES
 from fairy.synthetic.photos import PhotoPool
 from fairy.synthetic.scenes import MAX_OBJECTS, PLAIN, TEXTURE_SIDE, SceneBatch
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 
 class SceneSampler:

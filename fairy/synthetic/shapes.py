@@ -65,15 +65,8 @@ def cross(points: Tensor) -> Tensor:
     )
 
 
-SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "circle": circle,
-    "square": square,
-    "triangle": triangle,
-    "star": star,
-    "ring": ring,
-    "cross": cross,
-}
-SHAPE_NAMES = tuple(SHAPES)
+# By `SHAPE_NAMES`
+SHAPES: tuple[Callable[[Tensor], Tensor], ...] = (circle, square, triangle, star, ring, cross)
 
 
 def signed_distance(kind: Tensor, points: Tensor) -> Tensor:
@@ -87,7 +80,7 @@ def signed_distance(kind: Tensor, points: Tensor) -> Tensor:
         (R,H,W), in units of the shape's radius.
     """
     distance = points.new_empty(points.shape[:-1])
-    for index, shape in enumerate(SHAPES.values()):
+    for index, shape in enumerate(SHAPES):
         rows = (kind == index).nonzero().flatten()
         if len(rows):
             distance[rows] = shape(points[rows])

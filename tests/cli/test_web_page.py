@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
 import sys
+import urllib.request
+from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -31,8 +37,6 @@ def test_a_user_without_name_or_password_is_refused(entry: str):
 
 
 def test_a_taken_port_is_one_line(tmp_path):
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -43,3 +47,28 @@ def test_a_taken_port_is_one_line(tmp_path):
     assert result.exit_code == 2
     assert "choose another --port" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_page_opens_within_10_s_of_work_and_without_torch(tmp_path: Path):
+    """Seconds of its own process, so that the machine's load does not matter."""
+    command = [sys.executable, "-m", "fairy", "app", "--no-open", "--port", str(free_port())]
+    with subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url = process.stdout.readline().split()[-1]
+            assert b"gradio" in urllib.request.urlopen(url).read()
+            server = psutil.Process(process.pid)
+            assert server.cpu_times().user + server.cpu_times().system < 10
+            assert not [one.path for one in server.memory_maps() if "libtorch" in one.path]
+        finally:
+            process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode in (0, 130)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -17,7 +17,7 @@ import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
 from fairy.interrupt import Stage
-from fairy.jobs.edit import edit_video, with_kept_dtype
+from fairy.jobs.edit import edit_video, run_edit, with_kept_dtype
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
 from fairy.media.info import Frame
@@ -126,6 +126,16 @@ class Stages:
 
     def stage(self, name: Stage, /) -> None:
         self.told.append(name)
+
+
+def test_each_finished_frame_is_passed_on_as_it_is_encoded(source: Path, pipe: FairyPipeline):
+    seen: list[tuple[int, np.ndarray]] = []
+    request = EditRequest.of(
+        source, "snow", source.with_name("out.mkv"), replace(TINY, codec="ffv1")
+    )
+    run_edit(request, editor=pipe, on_frame=lambda index, image: seen.append((index, image.copy())))
+    assert [index for index, _ in seen] == list(range(7))
+    assert_same_frames(np.stack([image for _, image in seen]), read_video(request.out))
 
 
 def test_stages_are_reported_in_order(source: Path, pipe: FairyPipeline):

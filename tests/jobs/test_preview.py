@@ -14,7 +14,8 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import OutputExistsError
 from fairy.jobs.edit import edit_video
 from fairy.jobs.pace import EditProgress
-from fairy.jobs.preview import preview_video
+from fairy.jobs.plan import EditRequest
+from fairy.jobs.preview import preview_anchors, preview_video
 from fairy.media.read import read_video
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -72,6 +73,24 @@ def test_the_edit_that_follows_does_not_edit_the_anchors_again(
     followed, alone = read_video(tmp_path / "out").astype(int), read_video(tmp_path / "alone")
     assert np.abs(followed - alone).max() <= 1
     assert not (tmp_path / "out.fairy").exists()
+
+
+def test_anchors_are_previewed_with_their_sources_and_edited_once(
+    source: Path, pipe: FairyPipeline, num_edited: list[str], tmp_path: Path
+):
+    request = EditRequest.of(source, "snow", tmp_path / "out", CONFIG)
+    seen: list[tuple[float, float]] = []
+    found = preview_anchors(request, editor=pipe, progress=lambda *done: seen.append(done))
+    frames = read_video(source)
+    assert [one.index for one in found] == [1, 4, 7]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    for one in found:
+        assert (one.source == frames[one.index]).all()
+        assert one.edited.shape == (24, 32, 3)
+    (middle,) = preview_anchors(request, editor=pipe, most=1)
+    assert middle.index == 4 and (middle.edited == found[1].edited).all()
+    edit_video(source, "snow", tmp_path / "out", CONFIG, pipeline=pipe)
+    assert num_edited.count("anchors") == 1
 
 
 def test_a_preview_of_another_instruction_starts_over(

@@ -10,7 +10,7 @@ from fairy.models import catalogue
 from fairy.models.blueprint import SD15
 from fairy.models.catalogue import KNOWN, cached_models, download_command, known_model
 from fairy.models.defaults import model_defaults
-from fairy.models.registry import MINI
+from fairy.models.sources import MINI
 
 
 def test_the_size_of_the_download_is_that_of_its_weights():

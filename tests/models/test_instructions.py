@@ -13,7 +13,7 @@ from fairy.models.instructions import (
     read_instruction,
     with_known_words,
 )
-from fairy.models.registry import MINI
+from fairy.models.sources import MINI
 from fairy.models.synonyms import RELATED
 
 DEFAULTS = model_defaults(MINI)

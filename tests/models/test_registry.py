@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, UNet2DConditionModel
 
 from fairy.errors import ModelError, SettingsError
-from fairy.models import registry
+from fairy.models import sources
 from fairy.models.registry import (
     load_pipeline,
     overflows_in_float16,
@@ -34,7 +34,7 @@ def test_fairy_json_chooses_the_scheduler(tmp_path):
 
 
 def test_mini_is_the_bundled_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "MINI", save_tiny_pipeline(tmp_path / "mini", size=32))
+    monkeypatch.setattr(sources, "MINI", save_tiny_pipeline(tmp_path / "mini", size=32))
     assert load_pipeline("mini", device="cpu")[1].size == 32
 
 

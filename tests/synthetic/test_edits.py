@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from fairy.synthetic.edits import EDITS, EDITS_BY_NAME, Edit, Pairs, reshape, sample_pairs
+from fairy.synthetic.names import SHAPE_NAMES
 from fairy.synthetic.samplers import ClearSceneSampler, SceneSampler
 from fairy.synthetic.scenes import render
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 
 def _pairs(edit: Edit, seed: int = 0) -> Pairs:

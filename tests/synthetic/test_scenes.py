@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import torch
 
+from fairy.synthetic.names import SHAPE_NAMES
 from fairy.synthetic.samplers import SceneSampler
 from fairy.synthetic.scenes import SceneBatch, pixel_grid, render
-from fairy.synthetic.shapes import SHAPE_NAMES
 
 
 def _scene(num_objects: int, size: tuple[int, int] = (48, 64), seed: int = 0) -> SceneBatch:

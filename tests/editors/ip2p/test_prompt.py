@@ -10,7 +10,7 @@ from fairy.editors.ip2p.guidance import Guidance
 from fairy.editors.ip2p.prompt import encode_instruction
 from fairy.editors.unread_words import read_words
 from fairy.errors import InstructionError
-from fairy.models.registry import MINI
+from fairy.models.sources import MINI
 
 
 @torch.no_grad()
