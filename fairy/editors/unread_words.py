@@ -6,6 +6,7 @@ Tests: tests/editors/ip2p/test_prompt.py, tests/editors/stock/test_unread_words.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +17,15 @@ logger = logging.getLogger(__name__)
 
 def read_words(tokenizer: PreTrainedTokenizerBase, prompt: str, limit: int) -> str:
     """Return the words that fit in `limit` tokens; warn of those after them."""
-    words = prompt.split()
-    kept = len(words)
-    while kept and _num_tokens(tokenizer, " ".join(words[:kept])) > limit:
-        kept -= 1
-    if kept == len(words):
+    if _num_tokens(tokenizer, prompt) <= limit:
         return prompt
+    words = prompt.split()
+
+    def num_tokens(num_words: int) -> int:
+        return _num_tokens(tokenizer, " ".join(words[:num_words]))
+
+    # By halves: an instruction may be as long as a book
+    kept = max(bisect_right(range(len(words)), limit, key=num_tokens) - 1, 0)
     logger.warning("the model reads %d tokens; not read: %s", limit, " ".join(words[kept:]))
     return " ".join(words[:kept])
 

@@ -50,3 +50,15 @@ def test_mini_says_what_it_does_not_read(caplog):
     assert not caplog.records
     read_words(tokenizer, "make it snow " * 8, tokenizer.model_max_length)
     assert "not read: " in caplog.text
+
+
+def test_a_text_as_long_as_a_book_is_cut_at_once():
+    calls = []
+
+    class Words:
+        def __call__(self, text: str, *, verbose: bool) -> dict[str, list[str]]:
+            calls.append(text)
+            return {"input_ids": text.split()}
+
+    assert read_words(Words(), "word " * 100_000, 77).split() == ["word"] * 77
+    assert len(calls) < 30
