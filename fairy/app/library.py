@@ -172,7 +172,7 @@ class UserFolder:
         return next((one for one in self.edits() if one.folder.name == name), None)
 
     def _read(self, folder: Path) -> Edit | None:
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             document = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             clip = Clip(self._clips / document["clip"]["path"], document["clip"]["name"])
             frames = (int(document["frames"][0]), int(document["frames"][1]))

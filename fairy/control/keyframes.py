@@ -141,7 +141,7 @@ def _read_list(folder: Path) -> dict[int, str]:
             f"{folder / LIST}: cannot be read: {error.strerror}: give a folder of `fairy anchors`, "
             "or name pictures by --keyframe N=FILE"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SettingsError(f"{folder / LIST}: is not a list of `fairy anchors`") from error
 
 

@@ -158,7 +158,7 @@ def read_results(path: Path) -> Results:
         )
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SettingsError(
             f"{path}: not the JSON of an evaluation: use a file that fairy eval wrote"
         ) from error

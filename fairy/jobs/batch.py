@@ -32,6 +32,7 @@ from fairy.jobs.plan import check_outputs, request_inputs, request_outputs
 from fairy.jobs.segment import model_size
 from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.workspace import Workspace
+from fairy.media.folder import is_result
 from fairy.media.names import is_same, real
 from fairy.media.read import probe, read_frames
 from fairy.settings import EditConfig
@@ -166,7 +167,7 @@ class Runner:
             # clip fails with the reason
             is_missing = (
                 job.run.overwrite
-                or not job.out.exists()
+                or not is_result(job.out)
                 or Workspace(job.out, job.run.work_dir).path.exists()
                 or is_same(job.out, job.source)
             )

@@ -71,7 +71,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         lines = list(_json_lines(text) if path.suffix.lower() == ".jsonl" else _csv_lines(text))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise SettingsError(f"{path}: {error}: {_FORM}") from error
     if not lines:
         raise SettingsError(f"{path}: contains no jobs: {_FORM}")
@@ -107,6 +107,8 @@ def make_job(
     }
     if missing := [name for name in NEEDED if name not in options]:
         raise SettingsError(f"no {', '.join(missing)}: every job needs {', '.join(NEEDED)}")
+    if lists := [name for name in NEEDED if isinstance(options[name], (list, dict))]:
+        raise SettingsError(f"{lists[0]} is {options[lists[0]]}: give a text")
     source, instruction, out = (str(options.pop(name)) for name in NEEDED)
     if into is not None and not Path(out).is_absolute():
         out = f"{into.rstrip('/')}/{out}"

@@ -202,7 +202,7 @@ def read_manifest(path: Path) -> Document:
         document = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and "instruction" in document:
             return document
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         pass
     raise MediaError(
         f"{path}: not a manifest of Fairy's: move {path.parent} away, or give another output"

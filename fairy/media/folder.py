@@ -260,7 +260,7 @@ def own_files(folder: Path) -> list[Path]:
     try:
         files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
         hashes = {str(name): str(known) for name, known in files.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []
     own = [
         path
@@ -269,6 +269,11 @@ def own_files(folder: Path) -> list[Path]:
         and hashlib.sha256(path.read_bytes()).hexdigest() == hashes[path.name]
     ]  # fmt: skip
     return [*own, manifest]
+
+
+def is_result(out: Path) -> bool:
+    """Return whether there is a file, or a folder that Fairy wrote."""
+    return (out / MANIFEST).exists() if out.is_dir() else out.exists()
 
 
 def foreign_files(folder: Path) -> list[Path]:

@@ -111,7 +111,7 @@ def model_defaults(folder: str | Path, base: ModelDefaults | None = None) -> Mod
         return base
     try:
         return _parse(base, {"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: {error}; fairy.models.defaults lists its entries") from error
 
 

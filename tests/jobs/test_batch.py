@@ -103,6 +103,17 @@ def test_again_it_does_only_what_is_missing(clips: Path, num_loads: list[EditCon
     assert (clips / "1").stat().st_mtime_ns == before
 
 
+def test_a_folder_that_is_there_is_no_result(clips: Path, num_loads: list[EditConfig]):
+    for name in ("empty", "of a person"):
+        (clips / name).mkdir()
+    (clips / "of a person" / "notes.txt").write_text("mine")
+    jobs = [("a.mp4", "snow", name) for name in ("empty", "of a person")]
+    results = run(clips, *jobs)
+    assert states(results) == {1: "done", 2: "failed"}
+    assert "Fairy did not write, such as notes.txt" in str(results[1].error)
+    assert states(run(clips, *jobs)) == {1: "kept", 2: "failed"}
+
+
 def test_when_nothing_is_missing_no_model_is_loaded(clips: Path, num_loads: list[EditConfig]):
     (clips / "1.mp4").touch()
     assert states(run(clips, ("a.mp4", "snow", "1.mp4"))) == {1: "kept"}

@@ -83,6 +83,7 @@ def test_what_is_wrong_in_a_line_is_said(entries: dict[str, str], words: str):
         ("jobs.csv", "input,instruction,output\n", "contains no jobs"),
         ("jobs.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("jobs.jsonl", "{\n", "or a .jsonl with such objects"),
+        ("jobs.jsonl", "[" * 100_000, "or a .jsonl with such objects"),
     ],
 )
 def test_a_list_of_another_form_is_refused(tmp_path: Path, name: str, text: str, words: str):
@@ -129,3 +130,10 @@ def test_tables_of_any_spreadsheet_are_read(tmp_path: Path, encoding: str, delim
     [(line, entries)] = read_lines(tmp_path / "jobs.csv")
     job = make_job(line, entries, EditConfig())
     assert (job.instruction, job.config.seed, job.config.num_inference_steps) == ("snöw", 7, 3)
+
+
+@pytest.mark.parametrize("name", ["input", "instruction", "output"])
+def test_a_list_is_no_name_and_no_instruction(name: str):
+    entries = {"input": "a.mp4", "instruction": "snow", "output": "b.mp4", name: ["c"]}
+    with pytest.raises(SettingsError, match=rf"{name} is \['c'\]: give a text"):
+        make_job(1, entries, EditConfig())
