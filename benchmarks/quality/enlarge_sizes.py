@@ -1,7 +1,7 @@
 """How near enlarged edits are to the exact look at full size: sizes x looks x ways of enlarging.
 
     python benchmarks/quality/enlarge_sizes.py --clips CLIPS --rows ROWS --write docs/measured.md
-    python benchmarks/quality/enlarge_sizes.py --clips CLIPS --sheet docs/sheets/enlarge.png
+    python benchmarks/quality/enlarge_sizes.py --clips CLIPS --sheet docs/sheets/enlarge.jpg
 
 The first measures: consecutive frames from the middle of each clip are edited at every size by the
 bundled model, as anchors, enlarged in every way, and compared with the look's exact result at full
@@ -50,6 +50,8 @@ from fairy.synthetic.phrases import known_instruction
 
 NAME = "enlarge_sizes"
 SIZES = (160, 256, 320, 384, 512)
+# Of the bundled model
+DEFAULT_SIZE = 256
 METHODS = ("guided", "bicubic", "lanczos")
 # The "method" of the row of the exact result itself
 EXACT = "exact"
@@ -244,19 +246,20 @@ def report(rows: Sequence[Row], *, sizes: Sequence[int], num_frames: int) -> str
     rows = complete(rows, sizes)
     chosen = list(dict.fromkeys(row["look"] for row in rows))
     names = list(dict.fromkeys(row["clip"] for row in rows))
-    groups = [
-        of for look in (COLOUR_LOOKS, DRAWN_LOOKS) if (of := [k for k in chosen if k in look])
-    ]
-    here = machine()
+    titled = (("Colour looks", COLOUR_LOOKS), ("Looks that draw", DRAWN_LOOKS))
+    groups = [(title, of) for title, all_of in titled if (of := [k for k in all_of if k in chosen])]
+    here, by_look = machine(), DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0]
     parts = [
         f"{len(names)} clips ({', '.join(names)}), {num_frames} consecutive frames of each, "
-        f"{len(chosen)} looks; commit `{rows[0].get('commit', here['commit'])}`, "
-        f"one thread of {here['processor']}, shared with other work; sheet below."
+        f"{len(chosen)} looks. dB, sharpness and warp error × 1000 are means over clips and looks; "
+        "seconds are of processor time for a frame, editing and enlarging. Commit "
+        f"`{rows[0].get('commit', here['commit'])}`, one thread of {here['processor']}, float32."
     ]
-    for group in groups:
+    for title, group in groups:
         own = [row for row in rows if row["look"] in group]
-        parts.append(f"{', '.join(map(spoken, group))}:\n\n{_by_size_table(own, group)}")
-    parts.append(f"Warp error × 1000 of each clip, mean over looks and sizes:\n\n{_flicker(rows)}")
+        parts += [f"**{title}**: {', '.join(map(spoken, group))}.", _by_size_table(own, group)]
+        parts += [f"Sharpness by look at {by_look} px:", _sharpness(own, by_look, group)]
+        parts += ["Warp error × 1000 of each clip, mean over these looks and sizes:", _flicker(own)]
     return "\n" + "\n\n".join(parts) + "\n"
 
 
@@ -266,7 +269,7 @@ def spoken(look: str) -> str:
 
 
 def _by_size_table(rows: Sequence[Row], chosen: Sequence[str]) -> str:
-    head = ["size", "enlarged by", "dB", "sharpness", "warp error × 1000", "s a frame"]
+    head = ["size", "enlarged by", "dB", "sharpness", "warp error", "s"]
     lines = []
     for name, of in by_size(rows):
         every = mean(of)
@@ -275,7 +278,16 @@ def _by_size_table(rows: Sequence[Row], chosen: Sequence[str]) -> str:
         figures += [f"{every['warp error']:.3f}", f"{seconds:.2f}"]
         each = [mean([row for row in of if row["look"] == look])["dB"] for look in chosen]
         lines.append([*name.split(), *figures, *(f"{value:.1f}" for value in each)])
-    return markdown_table([*head, *map(spoken, chosen)], lines)
+    return markdown_table([*head, *(f"{spoken(look)}, dB" for look in chosen)], lines)
+
+
+def _sharpness(rows: Sequence[Row], size: int, chosen: Sequence[str]) -> str:
+    lines = []
+    for method in METHODS:
+        of = [row for row in rows if (row["size"], row["method"]) == (size, method)]
+        each = [mean([row for row in of if row["look"] == look])["sharpness"] for look in chosen]
+        lines.append([method, *(f"{value:.2f}" for value in each)])
+    return markdown_table(["", *map(spoken, chosen)], lines)
 
 
 def _flicker(rows: Sequence[Row]) -> str:

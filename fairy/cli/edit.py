@@ -77,8 +77,9 @@ def edit(
             save_settings(config, run.save_settings, overwrite=run.overwrite)
         if run.preview is not None:
             sheet = preview_video(*request, num_frames=run.preview, progress=progress, **options)
-            say(terminal(), f"{sheet}: continue with the same command without --preview")
-            return
-        done = edit_with_others(asked, progress=progress, cancel=cancel)
-    if console.is_terminal and done is not None:
+        else:
+            done = edit_with_others(asked, progress=progress, cancel=cancel)
+    if run.preview is not None:
+        say(terminal(), f"{sheet}: continue with the same command without --preview")
+    elif console.is_terminal and done is not None:
         say(console, done.summary)

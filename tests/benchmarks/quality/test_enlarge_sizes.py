@@ -56,6 +56,8 @@ def test_looks_that_a_clip_lacks_are_not_in_the_tables():
     text = report(rows, sizes=SIZES, num_frames=3)
     assert "2 clips (d03, d04), 3 consecutive frames of each, 1 looks" in text
     assert "| 32 | guided | 30.0 | 0.50 | 0.100 | 1.50 | 30.0 |" in text
+    assert "Sharpness by look at 32 px:\n\n|  | sepia |\n| --- | --- |\n| guided | 0.50 |" in text
+    assert "| size | enlarged by | dB | sharpness | warp error | s | sepia, dB |" in text
     assert "night" not in text
 
 
