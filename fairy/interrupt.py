@@ -76,10 +76,12 @@ class Cancel:
 
     Attributes:
         signal_number: 2 for Ctrl-C or `set()`, 15 for SIGTERM; None if there is no request.
+        num_checks: how often the job called `check`. While it grows, the job is not stuck.
     """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self.num_checks = 0
         self._held = False
 
     def set(self, signal_number: int = signal.SIGINT) -> None:
@@ -93,6 +95,7 @@ class Cancel:
 
     def check(self) -> None:
         """Raise `JobInterrupted` if the job was asked to stop."""
+        self.num_checks += 1
         if self.signal_number is not None:
             raise JobInterrupted(self.signal_number)
 

@@ -963,8 +963,8 @@ class BatchOptions(Settings):
     clip_timeout: Annotated[
         float | None,
         Option(
-            help="Seconds after which a worker gives up a job and starts afresh. [default with "
-            "Ray: 10 times the usual, at least 300]",
+            help="Seconds after which a worker gives up a job and starts afresh. [default: when "
+            "no frame was finished for an hour]",
             group=SHARING,
             min=0,
             metavar="SECONDS",

@@ -66,7 +66,7 @@ def edit(
         quiet_libraries()
         from fairy.jobs.plan import EditRequest, check_files_apart
         from fairy.jobs.preview import preview_video
-        from fairy.jobs.team import edit_with_others
+        from fairy.jobs.ranks import edit_with_others
 
         request, options = (source, instruction, out, config), vars(RunOptions.part_of(run))
         asked = EditRequest.of(*request, **options)

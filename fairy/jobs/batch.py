@@ -12,7 +12,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -98,8 +98,9 @@ class Runner:
         add: Callable[[JobResult], None],
         cancel: Cancel | None,
         team_of: Callable[[Job], Team | None] = lambda job: None,
+        watch: Callable[[Job], AbstractContextManager[None]] = lambda job: nullcontext(),
     ) -> None:
-        self._add, self._cancel, self._team_of = add, cancel, team_of
+        self._add, self._cancel, self._team_of, self._watch = add, cancel, team_of, watch
         self._editor: Editor | None = None
         self._loaded: tuple[object, ...] | None = None
 
@@ -131,13 +132,15 @@ class Runner:
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
         # Fails before a model is loaded
         check_outputs(job.request)
-        done = run_edit(
-            job.request,
-            editor=self.model(job.config),
-            cancel=self._cancel,
-            shared=shared,
-            team=self._team_of(job),
-        )
+        editor = self.model(job.config)
+        with self._watch(job):
+            done = run_edit(
+                job.request,
+                editor=editor,
+                cancel=self._cancel,
+                shared=shared,
+                team=self._team_of(job),
+            )
         return done.num_frames_out
 
     def _share(self, job: Job) -> SharedClip:

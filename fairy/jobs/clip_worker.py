@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.batch import Runner
 from fairy.jobs.joblist import Job
 from fairy.jobs.ledger import is_address
-from fairy.jobs.team import Rank, Team, help_edit, is_led
+from fairy.jobs.ranks import help_edit, is_led
+from fairy.jobs.team import Rank, Team
+from fairy.jobs.watch import ended_after, ended_if_stuck
 from fairy.media.read import probe
 from fairy.settings import EditConfig
 from fairy.system import versions
@@ -52,6 +54,7 @@ class ClipWorker:
         threads: CPU threads for torch; None leaves them as they are.
         split_frames: other workers may help with jobs of more frames.
         cancel: stops a job; its finished frames are kept.
+        clip_timeout: ends the process if a job takes more seconds; without it, if a job is stuck.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class ClipWorker:
         threads: int | None = None,
         split_frames: float = math.inf,
         cancel: Cancel | None = None,
+        clip_timeout: float | None = None,
     ) -> None:
-        self._split_frames = split_frames
+        self._split_frames, self._clip_timeout = split_frames, clip_timeout
         if threads is not None:
             torch.set_num_threads(threads)
         self._results: list[JobResult] = []
@@ -68,7 +72,13 @@ class ClipWorker:
         self._runner = self._new_runner()
 
     def _new_runner(self) -> Runner:
-        return Runner(self._results.append, self._cancel, self._team_of)
+        return Runner(self._results.append, self._cancel, self._team_of, self._watch)
+
+    def _watch(self, job: Job) -> AbstractContextManager[None]:
+        """End this process if an edit hangs, unless the user gave a limit for the whole job."""
+        if self._clip_timeout is not None:
+            return nullcontext()
+        return ended_if_stuck(str(job.source), self._cancel)
 
     def _team_of(self, job: Job) -> Team | None:
         """Return a team that other workers can join, for a long clip in a shared folder."""
@@ -80,9 +90,10 @@ class ClipWorker:
         """Edit segments of a long job that another worker leads; return whether there were any."""
         if is_address(job.out_name) or not is_led(job.request):
             return False
-        editor = self._runner.model(job.config)
         try:
-            help_edit(job.request, Rank.of_open_team(), self._cancel, editor=editor)
+            editor = self._runner.model(job.config)
+            with self._watch(job):
+                help_edit(job.request, Rank.of_open_team(), self._cancel, editor=editor)
         except (FairyError, OSError) as error:
             logger.warning("%s: cannot help: %s", job.source, error)
             return False
@@ -109,7 +120,8 @@ class ClipWorker:
     def edit(self, job: Job) -> JobResult:
         """Run a job; errors are in the result."""
         try:
-            result = self._finished(job)
+            with ended_after(str(job.source), self._clip_timeout):
+                result = self._finished(job)
         except OSError as error:
             result = result_of(job, "failed", error=f"{job.out_name}: {error}", kind="storage")
         if result.kind == "device":

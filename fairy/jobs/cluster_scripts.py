@@ -8,10 +8,12 @@ Tests: tests/jobs/test_cluster_scripts.py.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from string import Template
 
+from fairy.errors import SettingsError
 from fairy.settings import BatchOptions
 
 CPUS_PER_WORKER = 4
@@ -22,8 +24,8 @@ SLURM = Template("""\
 #!/bin/bash
 #SBATCH --job-name=fairy
 #SBATCH --array=0-$last
-#SBATCH --gpus-per-task=$gpus
-#SBATCH --cpus-per-task=$cpus
+#SBATCH --ntasks=1
+$gpu_line#SBATCH --cpus-per-task=$cpus
 #SBATCH --time=12:00:00
 # A task that is preempted, or ends at its time limit, is asked to stop and continues later
 #SBATCH --requeue
@@ -84,8 +86,9 @@ metadata:
   name: fairy
 spec:
   entrypoint: $command
-  # Another try starts a new cluster; the command continues there
-  backoffLimit: 10
+  # Another try starts a new cluster; the command continues there. Exit code 3, some jobs were set
+  # aside, is a failure for KubeRay, too: the tries that follow find nothing to do
+  backoffLimit: 3
   shutdownAfterJobFinishes: true
   rayClusterSpec:
     enableInTreeAutoscaling: true
@@ -137,9 +140,17 @@ def cluster_script(kind: str, words: Sequence[str], options: BatchOptions) -> st
         words: the command's arguments after `fairy batch`, without the options that say how the
             work is shared.
         options: how the work is shared.
+
+    Raises:
+        SettingsError: a worker is to have a part of a GPU.
     """
     gpus = 1 if options.gpus_per_worker is None else options.gpus_per_worker
     cpus = CPUS_PER_WORKER if options.cpus_per_worker is None else options.cpus_per_worker
+    if gpus != int(gpus):
+        unit = "task" if kind == "slurm" else "pod"
+        raise SettingsError(
+            f"--gpus-per-worker {gpus:g}: a {unit} gets whole GPUs with --print {kind}"
+        )
     command = ["fairy", "batch", *words]
     if kind == "rayjob":
         command += ["--cluster", "ray", "--address", "auto", "--workers", f"{options.workers}"]
@@ -154,6 +165,8 @@ def cluster_script(kind: str, words: Sequence[str], options: BatchOptions) -> st
         count=options.workers,
         last=options.workers - 1,
         gpus=f"{gpus:g}",
-        cpus=f"{cpus:g}",
+        # Slurm needs the number of tasks beside it, and whole CPUs
+        gpu_line=f"#SBATCH --gpus-per-task={gpus:g}\n" if gpus else "",
+        cpus=math.ceil(cpus) if kind == "slurm" else f"{cpus:g}",
         grace=GRACE_S,
     )

@@ -99,7 +99,7 @@ def edit_video(
         request = EditRequest.of(path, instruction, out, config, **options)
         if request.workers > 1:
             # It imports this file
-            from fairy.jobs.team import edit_with_workers
+            from fairy.jobs.ranks import edit_with_workers
 
             if pipeline is not None:
                 raise SettingsError(

@@ -122,9 +122,9 @@ class Ledger:
         self._fs.makedirs(folder, exist_ok=True)
         content = json.dumps(dict(result), ensure_ascii=False).encode(errors="backslashreplace")
         if isinstance(self._fs, LocalFileSystem):
-            part = f"{folder}/.{identity}.{Owner.me().name}.part"
-            self._fs.pipe_file(part, content)
-            self._fs.mv(part, path)
+            part = Path(folder, f".{identity}.{Owner.me().name}.part")
+            part.write_bytes(content)
+            part.replace(path)
         else:
             # Object stores have no rename, and show an object only once it is whole
             self._fs.pipe_file(path, content)

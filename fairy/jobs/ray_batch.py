@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import socket
-import statistics
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.clip_worker import ClipWorker
 from fairy.jobs.joblist import Job
 from fairy.jobs.ledger import Ledger, is_address
+from fairy.jobs.ranks import is_led
 from fairy.jobs.shared_batch import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
@@ -41,7 +41,6 @@ from fairy.jobs.shared_batch import (
     settle,
     worn_out,
 )
-from fairy.jobs.team import is_led
 from fairy.settings import BatchOptions, EditConfig
 
 logger = logging.getLogger(__name__)
@@ -54,8 +53,11 @@ NODE_DEATH_S = 3.0
 CONNECT_S = 2.0
 # The first job waits so long for further workers, to compare all of them before anything is done
 COMPARE_S = 10.0
-# Deadline of a job without `clip_timeout`: so many times the usual, at least so many seconds
-USUAL_TIMES, MIN_DEADLINE_S = 10, 300.0
+# Each worker is asked so often whether it is there; so many questions without an answer, and it is
+# frozen. Its edit goes on in another thread, so no honest work keeps it from answering
+ASK_S, MAX_UNANSWERED = 30.0, 10
+# The thread that answers
+QUESTIONS = "questions"
 # Say what the cluster lacks if no worker starts in this time
 NO_ROOM_S = 60.0
 # When all jobs that are left are claimed elsewhere, try them again after this time
@@ -167,11 +169,14 @@ class Slot:
     Attributes:
         actor: the worker; None while there is none.
         call: what it is doing: its first answer, or a job.
-        length: a call for the number of frames of its job.
+        length: a call for the number of frames of its job, made when others could help.
         num_frames: of its job, as soon as that is known.
         name: its job.
         helps: whether it helps with another worker's job.
         node: its machine, once it has answered.
+        question: a call that asks whether it is there.
+        has_answered: whether it ever was there.
+        num_unanswered: how often it was looked for an answer in vain.
         deaths: workers lost here since a job last ended, without those that a job is suspected of.
         deadline_s: when its job has taken too long.
     """
@@ -179,13 +184,19 @@ class Slot:
     actor: Any = None
     call: Any = None
     length: Any = None
-    num_frames: int = 0
+    num_frames: int | None = None
     name: str | None = None
     helps: bool = False
     node: Node | None = None
+    question: Any = None
+    has_answered: bool = False
+    num_unanswered: int = 0
     deaths: int = 0
-    began_s: float = 0.0
     deadline_s: float = math.inf
+
+    def empty(self) -> None:
+        """Forget the worker."""
+        self.__init__(deaths=self.deaths)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -228,10 +239,10 @@ class Driver:
         self._slots = [Slot() for _ in range(batch.options.workers)]
         self._lost: list[Loss] = []
         self._breaker = Breaker(batch.options.stop_after_failures)
-        self._seconds_per_frame: deque[float] = deque(maxlen=100)
         self._identity: WorkerIdentity | None = None
         self._first_s: float | None = None
         self._retry_s = -math.inf
+        self._ask_s = -math.inf
         self._warn_s = time.monotonic() + NO_ROOM_S
 
     def run(self) -> None:
@@ -247,6 +258,7 @@ class Driver:
             self._collect()
             self._judge_losses()
             self._end_late()
+            self._end_frozen()
             self._hand_out()
 
     def _hire_workers(self) -> None:
@@ -256,14 +268,15 @@ class Driver:
         needed would keep its machine.
         """
         left = len(self._queue) + len(self._lost)
-        if any(slot.num_frames > self._options.split_frames for slot in self._slots):
+        is_unknown = not left and self._ask_lengths()
+        if any(self._is_long(slot) for slot in self._slots):
             # Helpers for a long clip
             left = len(self._slots)
         for slot in self._slots:
             if slot.actor is None and left and slot.deaths < MAX_DEATHS_IN_A_ROW:
                 self._fill(slot)
             is_idle = slot.actor is not None and slot.name is None and not slot.helps
-            if is_idle and not left:
+            if is_idle and not left and not is_unknown:
                 self._dismiss(slot)
             left -= is_idle
         if not any(slot.actor for slot in self._slots) and not self._lost:
@@ -271,6 +284,17 @@ class Driver:
                 f"each worker was lost {MAX_DEATHS_IN_A_ROW} times in a row: run it with one "
                 "worker, or without --cluster, to see why"
             )
+
+    def _ask_lengths(self) -> bool:
+        """Ask once how long each clip in work is; return whether an answer is still to come."""
+        for slot in self._slots:
+            if slot.name is not None and slot.num_frames is None and slot.length is None:
+                method = slot.actor.num_frames.options(concurrency_group=QUESTIONS)
+                slot.length = method.remote(self._jobs[slot.name])
+        return any(slot.length is not None for slot in self._slots)
+
+    def _is_long(self, slot: Slot) -> bool:
+        return slot.num_frames is not None and slot.num_frames > self._options.split_frames
 
     def dismiss_all(self) -> None:
         """End all workers."""
@@ -287,8 +311,7 @@ class Driver:
         if slot.actor is not None:
             with suppress(RayError, ValueError):
                 ray.kill(slot.actor)
-        slot.actor = slot.call = slot.length = slot.name = slot.node = None
-        slot.num_frames, slot.helps, slot.deadline_s = 0, False, math.inf
+        slot.empty()
 
     def _collect(self) -> None:
         """Take the answers that have come, waiting a moment for the first."""
@@ -302,7 +325,10 @@ class Driver:
         come, _ = ray.wait(calls, num_returns=len(calls), timeout=0, fetch_local=False)
         for call in come:
             if (slot := by_length.get(call)) is not None and slot.length is call:
-                self._set_deadline(slot)
+                length, slot.length = slot.length, None
+                slot.num_frames = 0
+                with suppress(RayError):
+                    slot.num_frames = ray.get(length)
             elif (slot := by_call.get(call)) is not None and slot.call is call:
                 self._answered(slot)
 
@@ -346,13 +372,12 @@ class Driver:
             raise SettingsError(f"the workers differ: {difference}: install the same everywhere")
 
     def _finished(self, slot: Slot, result: JobResult) -> None:
-        name, took_s = slot.name, time.monotonic() - slot.began_s
+        name = slot.name
         assert name is not None
-        slot.name, slot.length, slot.num_frames, slot.deadline_s = None, None, 0, math.inf
+        slot.name = slot.length = slot.num_frames = None
+        slot.deadline_s = math.inf
         if settle(self._ledger, name, result, self._options.max_attempts):
             slot.deaths = 0
-            if result.num_frames:
-                self._seconds_per_frame.append(took_s / result.num_frames)
             self._on_result(result)
             self._breaker.count(result)
         else:
@@ -392,28 +417,43 @@ class Driver:
         self._ledger.claims.give_back(name, died=True)
         self._queue.append(name)
 
-    def _set_deadline(self, slot: Slot) -> None:
-        """Set the deadline of a job whose number of frames is known."""
-        length, slot.length = slot.length, None
-        with suppress(RayError):
-            slot.num_frames = ray.get(length)
-            slot.deadline_s = slot.began_s + self._allowed_s(slot.num_frames)
-
-    def _allowed_s(self, num_frames: int) -> float:
-        """Return how long a job of so many frames may take."""
-        if self._options.clip_timeout is not None:
-            return self._options.clip_timeout
-        if not self._seconds_per_frame:
-            return math.inf
-        usual_s = num_frames * statistics.median(self._seconds_per_frame)
-        return max(MIN_DEADLINE_S, USUAL_TIMES * usual_s)
-
     def _end_late(self) -> None:
         for slot in self._slots:
             if slot.name is not None and time.monotonic() > slot.deadline_s:
                 source = self._jobs[slot.name].source
                 logger.warning("%s: takes too long: its worker is replaced", source)
                 self._lose(slot, late=True)
+
+    def _end_frozen(self) -> None:
+        """Replace workers that have not answered for long, with a job or without.
+
+        A worker that has never answered may wait for a machine.
+        """
+        if time.monotonic() < self._ask_s:
+            return
+        self._ask_s = time.monotonic() + ASK_S
+        asked = [slot.question for slot in self._slots if slot.question is not None]
+        come = (
+            ray.wait(asked, num_returns=len(asked), timeout=0, fetch_local=False)[0]
+            if asked
+            else ()
+        )
+        answered = set(come)
+        for slot in self._slots:
+            if slot.actor is None:
+                continue
+            if slot.question is None or slot.question in answered:
+                slot.has_answered |= slot.question is not None
+                slot.question = slot.actor.__ray_ready__.options(
+                    concurrency_group=QUESTIONS
+                ).remote()
+                slot.num_unanswered = 0
+            elif slot.has_answered:
+                # Counted in questions, so that nobody is replaced because this process was stopped
+                slot.num_unanswered += 1
+                if slot.num_unanswered == MAX_UNANSWERED:
+                    logger.warning("a worker does not answer: it is replaced")
+                    self._lose(slot)
 
     def _hand_out(self) -> None:
         """Give each idle worker a job."""
@@ -431,16 +471,14 @@ class Driver:
                 self._let_help(slot)
                 continue
             job = self._jobs[name]
-            slot.name, slot.began_s = name, now_s
-            slot.length = slot.actor.num_frames.remote(job)
+            slot.name = name
             slot.call = slot.actor.edit.remote(job)
             slot.deadline_s = now_s + (self._options.clip_timeout or math.inf)
 
     def _let_help(self, slot: Slot) -> None:
         """Let an idle worker help with a long clip, if there is one at work."""
-        limit = self._options.split_frames
         for other in self._slots:
-            if other.name is not None and other.num_frames > limit:
+            if other.name is not None and self._is_long(other):
                 job = self._jobs[other.name]
                 if not is_address(job.out_name) and is_led(job.request):
                     slot.helps, slot.call = True, slot.actor.help.remote(job)
@@ -450,7 +488,11 @@ class Driver:
         """Claim the next job that no other process has; None if there is none now."""
         for _ in range(len(self._queue) if time.monotonic() >= self._retry_s else 0):
             name = self._queue.popleft()
-            if self._ledger.claims.take(name) is None:
+            number = self._ledger.claims.take(name)
+            if number == 0:
+                # Nobody has tried it before, so it cannot have ended
+                return name
+            if number is None:
                 if not self._ledger.has_ended(name):
                     self._queue.append(name)
                 continue
@@ -483,12 +525,17 @@ def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
     if num_cpus is None:
         share = int(cluster.get("CPU", 1)) // options.workers
         num_cpus = 1.0 if num_gpus else float(max(1, share))
-    actor = ray.remote(worker_class).options(
-        num_cpus=num_cpus, num_gpus=num_gpus, max_restarts=0, max_task_retries=0
-    )
+    actor = ray.remote(
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        max_restarts=0,
+        max_task_retries=0,
+        concurrency_groups={QUESTIONS: 1},
+    )(worker_class)
     threads = None if num_gpus else max(1, int(num_cpus))
     words = f"{num_cpus:g} CPUs" + (f" and {num_gpus:g} GPUs" if num_gpus else "")
-    return lambda: actor.remote(threads, options.split_frames), words
+    limits = {"split_frames": options.split_frames, "clip_timeout": options.clip_timeout}
+    return lambda: actor.remote(threads=threads, **limits), words
 
 
 def _introduce(worker: ClipWorker, config: EditConfig) -> tuple[str, WorkerIdentity]:

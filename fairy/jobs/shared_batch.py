@@ -11,12 +11,10 @@ from __future__ import annotations
 import logging
 import math
 import multiprocessing
-import os
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,7 +27,8 @@ from fairy.jobs.clip_worker import RETRIED, ClipWorker
 from fairy.jobs.joblist import Job, read_lines
 from fairy.jobs.ledger import Ledger, is_address, job_id
 from fairy.jobs.manifest import clip_files
-from fairy.jobs.team import POLL_S, Rank, end_all
+from fairy.jobs.ranks import end_all
+from fairy.jobs.team import POLL_S, Rank
 from fairy.settings import BatchOptions, EditConfig
 from fairy.system import end_with_parent
 
@@ -37,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 # Folder of the records, below the root
 RECORDS = ".fairy"
-# Exit code of a worker whose job took too long
-TIMED_OUT = 70
 # A worker that has died this often, with no job finished in between, is not restarted
 MAX_DEATHS_IN_A_ROW = 4
 # A listing of the records is used for so many seconds, and so many times as long as it took
@@ -149,7 +146,9 @@ def _num_bytes(job: Job) -> int:
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:
     """Take free jobs until all have ended."""
     ledger, options = batch.ledger(), batch.options
-    worker = ClipWorker(split_frames=options.split_frames, cancel=cancel)
+    worker = ClipWorker(
+        split_frames=options.split_frames, cancel=cancel, clip_timeout=options.clip_timeout
+    )
     breaker = Breaker(options.stop_after_failures)
     with ledger.claims:
         pending = Pending(jobs, ledger)
@@ -160,8 +159,7 @@ def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: 
                     time.sleep(POLL_S)
                 continue
             if (result := worn_out(ledger, name, jobs[name], options.max_attempts)) is None:
-                with _watched(options.clip_timeout, jobs[name]):
-                    result = worker.edit(jobs[name])
+                result = worker.edit(jobs[name])
             if settle(ledger, name, result, options.max_attempts):
                 pending.remove(name)
                 on_result(result)
@@ -202,10 +200,11 @@ class Pending:
         claims = self._ledger.claims
         while self._next:
             name = self._next.popleft()
-            if name not in self._open or claims.take(name) is None:
+            number = claims.take(name) if name in self._open else None
+            if number is None:
                 continue
-            # Another worker may have ended it since the listing
-            if not self._ledger.has_ended(name):
+            # Another worker may have tried it since the listing, and ended it
+            if number == 0 or not self._ledger.has_ended(name):
                 return name
             claims.keep(name)
             self.remove(name)
@@ -266,26 +265,6 @@ def settle(ledger: Ledger, name: str, result: JobResult, max_attempts: int) -> b
         return False
     ledger.record(name, "failed" if result.state == "failed" else "done", asdict(result))
     return True
-
-
-@contextmanager
-def _watched(timeout_s: float | None, job: Job) -> Iterator[None]:
-    """End this process if the block takes too long; hanging code cannot be stopped otherwise."""
-    if timeout_s is None:
-        yield
-        return
-
-    def end() -> None:
-        logger.error("%s: not done after %g s: the worker ends", job.source, timeout_s)
-        os._exit(TIMED_OUT)
-
-    timer = threading.Timer(timeout_s, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _supervise(

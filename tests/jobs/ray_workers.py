@@ -18,6 +18,7 @@ from fairy.settings import EditConfig
 from fairy.system import versions
 
 NUM_FRAMES = 6
+BUSY_S = 6.0
 
 
 def notes(folder: Path) -> list[list[str]]:
@@ -29,7 +30,7 @@ def notes(folder: Path) -> list[list[str]]:
 class StandIn:
     """A worker that is done at once, or kills, freezes or delays itself."""
 
-    def __init__(self, threads: int, split_frames: int) -> None:
+    def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
         self._versions = versions()
 
     def identity(self, config: EditConfig) -> WorkerIdentity:
@@ -47,9 +48,15 @@ class StandIn:
         if word == "poison" or (word == "once" and begun == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "freeze" and begun == 1:
+            # When it froze
+            job.out.with_suffix(".frozen").touch()
             os.kill(os.getpid(), signal.SIGSTOP)
         if word == "slow":
             time.sleep(3)
+        if word == "busy":
+            until = time.monotonic() + BUSY_S
+            while time.monotonic() < until:
+                pass
         if word == "memory":
             return result_of(job, "failed", error="out of memory", kind="memory")
         return self.finish(job)
@@ -70,7 +77,7 @@ class Other(StandIn):
 class Real(StandIn):
     """A worker that really edits all but "skip", and may kill itself before that."""
 
-    def __init__(self, threads: int, split_frames: int) -> None:
+    def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
         from fairy.jobs.clip_worker import ClipWorker
 
         self._worker = ClipWorker(threads, split_frames)

@@ -50,6 +50,8 @@ def test_the_slurm_script_runs(jobs: Path):
     script, tools, called = (jobs.with_name(name) for name in ("fairy.sh", "bin", "called"))
     script.write_text(printed("slurm", jobs, "--workers", "4"))
     assert "#SBATCH --array=0-3\n" in script.read_text()
+    # Slurm refuses --gpus-per-task without it
+    assert "#SBATCH --ntasks=1\n#SBATCH --gpus-per-task=1\n" in script.read_text()
     tools.mkdir()
     # Notes its words and folder for a process that starts at once
     (tools / "fairy").write_text(f'#!/bin/bash\nprintf "%s\\0" "$@" > {shlex.quote(str(called))}\n')
@@ -103,3 +105,25 @@ def test_the_command_keeps_all_other_options(jobs: Path):
     assert {"--retry-failed", "--no-provenance"} <= set(words)
     assert words[-2:] == ["--cluster", "shared"]
     assert words.count("--cluster") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("slurm", "task"), ("kubernetes", "pod"), ("rayjob", "pod")]
+)
+def test_parts_of_a_gpu_cannot_be_asked_for(jobs: Path, kind: str, unit: str):
+    words = ["batch", str(jobs), "--print", kind, "--gpus-per-worker", "0.5"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == f"fairy: --gpus-per-worker 0.5: a {unit} gets whole GPUs with --print {kind}\n"
+    )
+
+
+def test_a_worker_without_a_gpu_asks_for_none(jobs: Path):
+    script = printed("slurm", jobs, "--gpus-per-worker", "0", "--cpus-per-worker", "1.5")
+    assert "gpus" not in script.partition("exec ")[0]
+    assert "#SBATCH --cpus-per-task=2\n" in script
+    job = yaml.safe_load(printed("kubernetes", jobs, "--gpus-per-worker", "0"))
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "0"}

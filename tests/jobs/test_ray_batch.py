@@ -24,7 +24,7 @@ from fairy.jobs.shared_batch import RECORDS, SharedBatch, run_shared_batch
 from fairy.media.read import read_video
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
-from tests.jobs.ray_workers import NUM_FRAMES, Other, Real, StandIn, notes
+from tests.jobs.ray_workers import BUSY_S, NUM_FRAMES, Other, Real, StandIn, notes
 from tests.tiny import make_frames
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairy-video[cluster]'")
@@ -129,6 +129,22 @@ def test_a_frozen_worker_ends_by_its_deadline(started: None, clip: Path):
     frozen = next(int(pid) for name, pid in notes(Path(batch.root)) if name == "freeze.mp4")
     with pytest.raises(ProcessLookupError):
         os.kill(frozen, 0)
+
+
+@pytest.mark.cluster
+def test_a_frozen_worker_is_replaced_without_a_deadline_and_a_busy_one_is_not(
+    started: None, clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(ray_batch, "ASK_S", BUSY_S / 12)
+    monkeypatch.setattr(ray_batch, "MAX_UNANSWERED", 6)
+    batch = batch_of(clip, "freeze.mp4", "busy.mp4", workers=2)
+    results = run(batch, StandIn)
+    assert {result.state for result in results.values()} == {"done"}
+    assert times_begun(batch) == {"freeze.mp4": 2, "busy.mp4": 1}
+    (replaced,) = [one for one in caplog.records if "does not answer" in one.message]
+    frozen_s = Path(batch.root, "freeze.frozen").stat().st_mtime
+    # Six questions in three seconds, while the machine may be busy
+    assert 2 < replaced.created - frozen_s < 60
 
 
 @pytest.mark.cluster

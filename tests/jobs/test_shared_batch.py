@@ -20,12 +20,12 @@ from fairy.errors import SettingsError
 from fairy.jobs.answers import JobResult
 from fairy.jobs.claims import Claims
 from fairy.jobs.shared_batch import (
-    TIMED_OUT,
     NoProgressError,
     SharedBatch,
     check_list,
     run_shared_batch,
 )
+from fairy.jobs.watch import TIMED_OUT
 from fairy.jobs.workspace import Workspace
 from fairy.media.read import read_video
 from fairy.media.write import write_video

@@ -15,6 +15,7 @@ from fairy.jobs.claims import Claims
 from fairy.jobs.edit import edit_video
 from fairy.jobs.plan import Segment
 from fairy.jobs.team import Rank, Team, take_some
+from fairy.media.read import probe
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from tests.cli.lines import without_progress
@@ -167,6 +168,15 @@ def test_pictures_are_written_by_the_leader(clip: Path, shots: Path, tmp_path: P
     assert len(list(two.glob("*.png"))) == NUM_FRAMES
 
 
+def test_frames_half_way_between_two_are_the_same_too(clip: Path, shots: Path, tmp_path: Path):
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    ranks = start_ranks(1, clip, shots, one, "a", "--interpolate", 2)
+    ranks += start_ranks(2, clip, shots, two, "a", "--interpolate", 2)
+    assert finish(ranks) == [0, 0, 0]
+    assert_same(one, two)
+    assert probe(one).num_frames == 2 * NUM_FRAMES
+
+
 def test_ranks_with_other_settings_are_refused(clip: Path, shots: Path, tmp_path: Path):
     out = tmp_path / "out.mp4"
     leader = start_rank(0, 2, clip, shots, out)
@@ -180,6 +190,7 @@ def test_workers_are_started_and_make_the_same_file(clip: Path, shots: Path, tmp
     for count, out in enumerate(made, start=1):
         printed = out.with_suffix(".txt")
         command = ["edit", clip, "make it snow", "-o", out, *OPTIONS, "--shots", shots]
+        command += ["--upscale", "2x"]
         # The workers are new processes, whose segments have the usual length
         whole = {"SEGMENT_FRAMES": str(fairy.jobs.plan.SEGMENT_FRAMES)}
         process = start([*command, "--workers", count], printed, environment=whole)
@@ -187,6 +198,7 @@ def test_workers_are_started_and_make_the_same_file(clip: Path, shots: Path, tmp
         assert without_progress(printed.read_text()) == ""
         assert not out.with_name(f"{out.name}.fairy").exists()
     assert_same(*made)
+    assert probe(made[0]).width == 2 * probe(clip).width
 
 
 def test_what_is_done_can_be_kept_elsewhere(clip: Path, shots: Path, alone: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -19,10 +20,12 @@ from typing import Any
 import fairy.jobs.batch
 import fairy.jobs.edit
 import fairy.jobs.plan
-import fairy.jobs.team
+import fairy.jobs.ranks
 from fairy.cli.app import app
 from fairy.jobs.plan import EditRequest
 from fairy.jobs.report import EditReport
+from fairy.jobs.segment import Batch, ClipJob
+from fairy.media.colours import Image
 from fairy.system import end_with_parent
 
 SEGMENT_FRAMES = 5
@@ -38,6 +41,7 @@ def start(
 
     With `cores`, the process may use these processor cores only; `environment` is added to its own,
     and its SEGMENT_FRAMES is the length of segments; a job for the output POISON kills the process.
+    Each frame whose edit begins is noted in the file BEGUN.
     """
     process = forking_context().Process(
         target=_run, args=([str(part) for part in arguments], output, cores, environment or {})
@@ -71,7 +75,7 @@ def _run(
     # Here and not above: only the server and its children are to load the model
     from tests.jobs.preloaded import PIPE
 
-    fairy.jobs.edit.load_editor = fairy.jobs.team.load_editor = lambda config: PIPE
+    fairy.jobs.edit.load_editor = fairy.jobs.ranks.load_editor = lambda config: PIPE
     fairy.jobs.batch.load_editor = fairy.jobs.edit.load_editor
     if poison := environment.get("POISON"):
         edit = fairy.jobs.batch.run_edit
@@ -82,4 +86,31 @@ def _run(
             return edit(request, **options)
 
         fairy.jobs.batch.run_edit = edit_or_die
+    if begun := environment.get("BEGUN"):
+        note_frames(Path(begun))
     app(arguments)
+
+
+def note_frames(path: Path) -> None:
+    """Append a line for each frame whose edit begins: the output's workspace and its number."""
+    edited = ClipJob._edited
+
+    def noted(job: ClipJob, session: Any, batch: Batch, kept: dict[int, Any]) -> list[Image]:
+        name = job._workspace.path.name
+        lines = "".join(f"{name} {index}\n" for index, _ in batch if index not in kept)
+        with path.open("a") as file:
+            # In one write, which no other process can be in the middle of
+            file.write(lines)
+        return edited(job, session, batch, kept)
+
+    ClipJob._edited = noted  # type: ignore[method-assign]
+
+
+def segments_redone(path: Path) -> int:
+    """Return how often a segment's frames were edited again, of what `note_frames` wrote."""
+    again: Counter[tuple[str, int]] = Counter()
+    for line, times in Counter(path.read_text().splitlines()).items():
+        name, index = line.split()
+        segment = name, int(index) // SEGMENT_FRAMES
+        again[segment] = max(again[segment], times - 1)
+    return again.total()

@@ -1,0 +1,90 @@
+"""A process whose job hangs ends, and one that only takes long does not."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fairy.jobs.batch
+from fairy.interrupt import Cancel
+from fairy.jobs import watch
+from fairy.jobs.clip_worker import ClipWorker
+from fairy.jobs.joblist import make_job
+from fairy.jobs.watch import TIMED_OUT, ended_after, ended_if_stuck
+from fairy.settings import EditConfig
+
+STUCK_S = 0.3
+
+
+class Ended:
+    """The end of this process, which it notes instead."""
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+        self._came = threading.Event()
+
+    def __call__(self, code: int) -> None:
+        self.codes.append(code)
+        self._came.set()
+
+    def wait(self, timeout_s: float = 10) -> bool:
+        return self._came.wait(timeout_s)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Ended:
+    ended = Ended()
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(watch, "STUCK_S", STUCK_S)
+    monkeypatch.setattr(watch, "LOOK_S", 0.02)
+    return ended
+
+
+def test_a_block_that_hangs_ends_the_process(ended: Ended):
+    with ended_if_stuck("clip.mp4", Cancel()):
+        assert ended.wait()
+    assert ended.codes == [TIMED_OUT]
+
+
+def test_a_block_that_gets_on_may_take_long(ended: Ended):
+    cancel = Cancel()
+    with ended_if_stuck("clip.mp4", cancel):
+        until = time.monotonic() + 3 * STUCK_S
+        while time.monotonic() < until:
+            cancel.check()
+            time.sleep(0.01)
+    assert not ended.wait(2 * STUCK_S)
+
+
+def test_a_block_that_takes_longer_than_the_limit_ends_the_process(ended: Ended):
+    with ended_after("clip.mp4", None), ended_after("clip.mp4", 60):
+        pass
+    with ended_after("clip.mp4", 0.05):
+        assert ended.wait()
+    assert ended.codes == [TIMED_OUT]
+
+
+@pytest.mark.parametrize(
+    ("hangs", "clip_timeout", "ends"),
+    [("run_edit", None, True), ("run_edit", 60.0, False), ("load_editor", None, False)],
+)
+def test_an_edit_that_hangs_ends_its_worker_but_loading_a_model_may_take_long(
+    ended: Ended, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    hangs: str, clip_timeout: float | None, ends: bool,
+):  # fmt: skip
+    def hang(*args: Any, **options: Any) -> None:
+        ended.wait(10 if ends else 3 * STUCK_S)
+
+    pass_by: Callable[..., None] = lambda *args, **options: None  # noqa: E731
+    for name in ("run_edit", "load_editor"):
+        monkeypatch.setattr(fairy.jobs.batch, name, hang if name == hangs else pass_by)
+    entries = {"input": "clip.mp4", "instruction": "x", "output": str(tmp_path / "out.mp4")}
+    worker = ClipWorker(clip_timeout=clip_timeout)
+    worker.edit(make_job(1, entries, EditConfig()))
+    assert ended.codes == [TIMED_OUT] * ends
