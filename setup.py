@@ -95,6 +95,8 @@ setup(
         "lora": ["peft>=0.17"],
         # Super-resolution models of many kinds. It brings torchvision, which must match torch
         "upscale": ["spandrel>=0.4.1"],
+        # It brings torchvision too
+        "watermark": ["trustmark>=0.9"],
         "quantize": ["bitsandbytes>=0.46", "torchao>=0.18"],
         "dev": [
             "build",

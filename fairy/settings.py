@@ -616,9 +616,21 @@ class MediaConfig(Settings):
         ),
     ] = False
 
+    watermark: Annotated[
+        str | None,
+        Option(
+            help="Hide these letters, 8 at most, in every frame (needs the extra [watermark]).",
+            group=OUTPUT,
+            unset="off",
+            metavar="TEXT",
+        ),
+    ] = None
+
     def __post_init__(self) -> None:
-        """Treat `enlarge="none"` as the model's size; check that there is something to sign."""
+        """Treat `enlarge="none"` as the model's size; check what is signed and hidden."""
         super().__post_init__()
+        if self.watermark is not None and not re.fullmatch(r"[ -~]{1,8}", self.watermark):
+            raise SettingsError(f"watermark {self.watermark!r}: use 1 to 8 letters of ASCII")
         if self.c2pa_no_prompt and self.c2pa is None:
             raise SettingsError(
                 "c2pa_no_prompt: nothing is signed: give --c2pa CERT KEY, or use --no-provenance "

@@ -36,6 +36,7 @@ from fairy.jobs.shared_latents import SharedClip
 from fairy.jobs.warnings_log import Notes
 from fairy.jobs.workspace import Workspace
 from fairy.media.upscale import load_upscaler
+from fairy.media.watermark import Watermark
 from fairy.media.write import VideoWriter, write_video
 from fairy.models.instructions import read_instruction
 from fairy.models.registry import resolve_device
@@ -257,10 +258,13 @@ def make_outputs(
     comment = None
     if request.config.provenance:
         comment = provenance(request.instruction, request.config, plan.stretches)
-    upscaler = None
-    if request.config.upscale is not None:
-        upscaler = load_upscaler(request.config.upscale, resolve_device(request.config.device))
-    return ClipOutputs(plan, size, comment, workspace, upscaler, on_frame)
+    upscaler = watermark = None
+    device, config = resolve_device(request.config.device), request.config
+    if config.upscale is not None:
+        upscaler = load_upscaler(config.upscale, device)
+    if config.watermark is not None:
+        watermark = Watermark(config.watermark, device)
+    return ClipOutputs(plan, size, comment, workspace, upscaler, on_frame, watermark)
 
 
 def save_masks(plan: EditPlan, workspace: Workspace) -> None:

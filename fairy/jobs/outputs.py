@@ -34,6 +34,9 @@ from fairy.media.write import VideoWriter
 OnFrame = Callable[[int, Image], None]
 """Called with a frame's number in the clip and its image (H,W,3)."""
 
+ChangeImage = Callable[[Image], Image]
+"""Gives an image (H,W,3) of the same size."""
+
 
 class SegmentOutputs(AbstractContextManager["SegmentOutputs"], Protocol):
     """Receives the edited frames of segments; leaving it finishes what was written."""
@@ -86,6 +89,7 @@ class ClipOutputs:
         workspace: folder of the segments.
         upscaler: enlarges the finished frames, if asked for.
         on_frame: called with each frame's number and the frame, from the encoding thread.
+        mark: hides a watermark in an image; the last step before it is encoded.
 
     Attributes:
         size: (height, width) of the result.
@@ -101,12 +105,13 @@ class ClipOutputs:
         workspace: Workspace,
         upscaler: Upscaler | None = None,
         on_frame: OnFrame | None = None,
+        mark: ChangeImage | None = None,
     ) -> None:
         self._plan, self._finished_size, self._comment = plan, size, comment
         self._workspace, self._upscaler = workspace, upscaler
         self._on_frame = on_frame or (lambda index, image: None)
         self.size = size if upscaler is None else upscaled(size, upscaler.factor)
-        self._sign = signature(plan)
+        self._sign, mark = signature(plan), mark or (lambda image: image)
         self._encoder, self._encoded_s = WriteBehind(self._encode), 0.0
         writers = {"result": self._writer("result", self.size)}
         config, in_compare = plan.request.config, plan.request.compare is not None
@@ -125,13 +130,13 @@ class ClipOutputs:
                 writer.try_encoder()
         self._writers = tuple(writers.values())
         self._outputs: dict[str, SegmentedOutput | WholeOutput] = {
-            role: SegmentedOutput(role, writer, workspace)
+            role: SegmentedOutput(role, writer, workspace, mark)
             if self.in_segments
-            else WholeOutput(writer)
+            else WholeOutput(writer, mark)
             for role, writer in writers.items()
         }
         if config.interpolate is not None:
-            self._outputs["result"] = InterpolatedOutput(writers["result"], plan.info)
+            self._outputs["result"] = InterpolatedOutput(writers["result"], mark, plan.info)
 
     def try_tracks(self) -> None:
         """Copy and transcode the clip's sound and subtitles to nowhere, so that errors come first.
@@ -301,8 +306,10 @@ def finished(
 class SegmentedOutput:
     """An output that is encoded in segments, then joined."""
 
-    def __init__(self, role: str, writer: VideoWriter, workspace: Workspace) -> None:
-        self._role, self._writer, self._workspace = role, writer, workspace
+    def __init__(
+        self, role: str, writer: VideoWriter, workspace: Workspace, mark: ChangeImage
+    ) -> None:
+        self._role, self._writer, self._workspace, self._mark = role, writer, workspace, mark
         self._segment: SegmentWriter | None = None
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
@@ -310,7 +317,7 @@ class SegmentedOutput:
         if self._segment is None:
             self._path = self._workspace.new_path(self._role, segment.first, segment.end)
             self._segment = SegmentWriter(self._path, self._writer.part_encoder())
-        self._segment.write(image, frame.pts, frame.time_base, frame.duration)
+        self._segment.write(self._mark(image), frame.pts, frame.time_base, frame.duration)
 
     def end_segment(self) -> None:
         """Finish the open segment, if any, and seal its file."""
@@ -337,14 +344,14 @@ class SegmentedOutput:
 class WholeOutput:
     """An output that cannot be joined from segments."""
 
-    def __init__(self, writer: VideoWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: VideoWriter, mark: ChangeImage) -> None:
+        self._writer, self._mark = writer, mark
         self._is_open = False
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
         """Encode an image."""
         self._open()
-        self._writer.write(image, frame.pts, frame.time_base, frame.duration)
+        self._writer.write(self._mark(image), frame.pts, frame.time_base, frame.duration)
 
     def _open(self) -> None:
         if not self._is_open:
@@ -369,8 +376,8 @@ class WholeOutput:
 class InterpolatedOutput(WholeOutput):
     """An output with a further frame half-way between each two of a shot."""
 
-    def __init__(self, writer: VideoWriter, info: VideoInfo) -> None:
-        super().__init__(writer)
+    def __init__(self, writer: VideoWriter, mark: ChangeImage, info: VideoInfo) -> None:
+        super().__init__(writer, mark)
         self._doubler = FrameDoubler(info)
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:
@@ -385,4 +392,4 @@ class InterpolatedOutput(WholeOutput):
     def _write(self, images: Iterable[TimedImage]) -> None:
         self._open()
         for one in images:
-            self._writer.write(one.image, one.pts, one.time_base, one.duration)
+            self._writer.write(self._mark(one.image), one.pts, one.time_base, one.duration)

@@ -44,6 +44,7 @@ from fairy.media.read import probe
 from fairy.media.shots import Shot, find_shots, read_shots
 from fairy.media.signing import FileSigner, check_signable
 from fairy.media.upscale import load_upscaler
+from fairy.media.watermark import check_watermark
 from fairy.media.write import (
     check_holds,
     check_names,
@@ -312,6 +313,8 @@ def check_outputs(request: EditRequest) -> None:
             check_signable(path)
         # It tries the certificate
         FileSigner(*request.config.c2pa)
+    if request.config.watermark is not None:
+        check_watermark()
     if request.config.upscale is not None:
         # It loads the model, if any
         load_upscaler(request.config.upscale, torch.device("cpu"))

@@ -49,7 +49,7 @@ def _not_exact(config: EditConfig) -> dict[str, object]:
     """Return the settings that differ from an exact edit at the source's size and rate."""
     # Without the folders of this machine
     upscale = None if config.upscale is None else Path(config.upscale).name
-    after = {"upscale": upscale, "interpolate": config.interpolate}
+    after = {"upscale": upscale, "interpolate": config.interpolate, "watermark": config.watermark}
     chosen = asdict(config.shortcuts) | {"fp8": config.fp8, "decoder": config.decoder} | after
     exact = asdict(EXACT) | {"fp8": False, "decoder": None} | dict.fromkeys(after)
     return {name: value for name, value in chosen.items() if value != exact[name]}
