@@ -41,6 +41,8 @@ MIN_SWAPPED_LETTERS = 6
 # From here on two errors in one word are taken for such
 MIN_LETTERS_OF_TWO_TYPOS = 9
 NUM_NEAREST = 3
+# Longer texts are no two or three edits; all ways to part n words without "and" are n^2 / 2
+MAX_WORDS, MAX_WORDS_WITHOUT_AND = 60, 20
 # Of `difflib`, below which two words have nothing to do with each other
 MIN_RATIO = 0.8
 LIST_COMMAND = "`fairy models mini` lists all"
@@ -101,7 +103,9 @@ def with_known_words(text: str, known: AbstractSet[str]) -> str:
         names, meanings = set(words_of(name)) - COMMON_WORDS, set(meaning.split()) - COMMON_WORDS
         if not names <= known and meanings <= known:
             read = re.sub(pattern, meaning, read)
-    return " ".join(_nearest_word(word, known) for word in words_of(read))
+    words = words_of(read)
+    nearest = {word: _nearest_word(word, known) for word in set(words)}
+    return " ".join(nearest[word] for word in words)
 
 
 def split_edits(text: str, edits: Collection[KnownEdit]) -> tuple[str, ...]:
@@ -110,7 +114,8 @@ def split_edits(text: str, edits: Collection[KnownEdit]) -> tuple[str, ...]:
     It is split only where the parts are more like edits than the whole is, and only between looks
     of the whole picture; otherwise `text` comes back alone.
     """
-    best = edits_by_likeness(text, edits)
+    num_words = len(words_of(text))
+    best = edits_by_likeness(text, edits) if num_words <= MAX_WORDS else []
     if not best:
         return (text,)
     looks = [edit for edit in edits if "{shape}" not in " ".join(edit.phrases)]
@@ -126,6 +131,8 @@ def split_edits(text: str, edits: Collection[KnownEdit]) -> tuple[str, ...]:
     if best[0][0] not in looks:
         return (text,)
     words = [word for word in words_of(text) if word not in EMPTY_WORDS]
+    if len(words) > MAX_WORDS_WITHOUT_AND:
+        return (text,)
     whole = max([best[0][1], *(score for _, score in edits_by_likeness(" ".join(words), looks))])
     found: tuple[float, tuple[str, ...]] = (whole + 1e-6, (text,))
     for num_cuts in (1, 2):

@@ -6,11 +6,13 @@ import logging
 
 import pytest
 
+import fairy.models.instructions
 from fairy.errors import InstructionError
-from fairy.models.defaults import ModelDefaults, model_defaults
+from fairy.models.defaults import ModelDefaults, edits_by_likeness, model_defaults
 from fairy.models.instructions import (
     nearest_instructions,
     read_instruction,
+    split_edits,
     with_known_words,
 )
 from fairy.models.sources import MINI
@@ -170,3 +172,16 @@ def test_reading_quietly_logs_nothing(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.DEBUG):
         read_instruction("nigth", DEFAULTS, quiet=True)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("text", ["make it night " * 3000, "snow and " * 3000, "it night " * 20])
+def test_a_text_as_long_as_a_book_is_answered_at_once(text: str, monkeypatch):
+    asked = []
+
+    def likeness(text: str, edits: object) -> list[object]:
+        asked.append(text)
+        return edits_by_likeness(text, edits)
+
+    monkeypatch.setattr(fairy.models.instructions, "edits_by_likeness", likeness)
+    assert len(split_edits(text, DEFAULTS.edits)) >= 1
+    assert len(asked) < 700
