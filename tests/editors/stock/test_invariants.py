@@ -20,6 +20,7 @@ from fairy.editors.base import EditInput
 from fairy.editors.stock.editor import StockEditor
 from fairy.editors.stock.hooks import Run, attention_layers
 from fairy.editors.stock.session import StockSession
+from fairy.editors.stock.sharing import AnchorSharing
 from tests.editors.stock.conftest import (
     SIZE,
     begin,
@@ -102,6 +103,26 @@ def test_after_an_exception_the_pipeline_is_as_before(case, frames):
     hooks = [(m._forward_hooks, m._forward_pre_hooks) for m in case.editor.denoiser.modules()]
     assert not any(before or after for before, after in hooks)
     assert torch.equal(stock(case.editor, frames[0]), case.stock)
+
+
+def test_the_image_is_where_the_noise_is(case, frames, monkeypatch):
+    """Before the first attention, noise is in the image's tokens alone, and in all of them."""
+    family, found = case.editor.family, []
+    attend = AnchorSharing.attend
+
+    def noted(self, run, stock, qkv, *rest):
+        if len(found) < 2 and all(self is not other for other, *_ in found):
+            found.append((self, qkv[0], family.place(qkv[0].shape[1], run.num_text, SIZE)))
+        return attend(self, run, stock, qkv, *rest)
+
+    # Some pipelines draw from it when they encode the source
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: None)
+    monkeypatch.setattr(AnchorSharing, "attend", noted)
+    for seed in (0, 1):
+        begin(case.editor, frames, [0], seed=seed)
+    (_, first, place), (_, second, _) = found
+    differs = ((first - second).abs().amax((0, 2, 3)) > NOISE).tolist()
+    assert differs == [place.start <= token < place.stop for token in range(len(differs))]
 
 
 def test_anchors_change_other_frames(case):
