@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from fairy.errors import SettingsError
 from fairy.jobs.answers import JobResult
 from fairy.jobs.ledger import Ledger
 from fairy.jobs.shared_batch import RECORDS, SharedBatch, run_shared_batch
-from fairy.media.read import read_video
+from fairy.media.read import probe, read_video
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
 from tests.jobs.ray_workers import BUSY_S, NUM_FRAMES, Other, Real, StandIn, notes
@@ -31,6 +33,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fair
 from fairy.jobs import ray_batch  # noqa: E402
 from fairy.jobs.ray_batch import run_ray_batch  # noqa: E402
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_data.py"
 CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
 SMALL = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 100 * 2**20}
 
@@ -176,6 +179,26 @@ def test_a_long_clip_is_shared_by_two_workers(started: None, clip: Path):
     run_shared_batch(alone, on_result=lambda result: None)
     made = [Path(root, "long.mp4").read_bytes() for root in (batch.root, alone.root)]
     assert made[0] == made[1]
+
+
+@pytest.mark.cluster
+def test_the_example_for_ray_data_edits_each_clip_and_reports_a_bad_one(
+    started: None, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pytest.importorskip("pandas", reason="Ray Data is not installed: pip install 'ray[data]'")
+    other, bad, out = (clip.with_name(name) for name in ("other.mp4", "bad.mp4", "out"))
+    shutil.copy(clip, other)
+    bad.write_bytes(b"not a clip")
+    words = ["make it night", out, clip, bad, other, "--size", 64, "--steps", 1]
+    monkeypatch.setattr(sys, "argv", ["ray_data.py", *map(str, words)])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    lines = sorted(line for line in capsys.readouterr().out.splitlines() if str(out) in line)
+    assert len(lines) == 3
+    assert "bad.mp4: " in lines[0]
+    assert lines[0].endswith(", 0 frames")
+    for line, name in zip(lines[1:], (clip.name, other.name), strict=True):
+        assert line == f"{out / name}: done, {NUM_FRAMES} frames"
+        assert probe(out / name).num_frames == NUM_FRAMES
 
 
 DRIVE = """

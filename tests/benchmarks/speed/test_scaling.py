@@ -31,24 +31,32 @@ def edits(monkeypatch: pytest.MonkeyPatch, contents: list[bytes], seconds: list[
 
 
 def test_a_row_for_each_number_of_workers(monkeypatch: pytest.MonkeyPatch, clip: Path):
-    edits(monkeypatch, [b"a", b"a"], [8.0, 5.0])
-    rows = scaling.scale(clip, [], [1, 2])
+    edits(monkeypatch, [b"a"] * 6, [8.0, 5.0, 9.0, 4.5, 10.0, 10.0])
+    rows = scaling.scale(clip, [], [1, 2], 3)
     assert [row["workers"] for row in rows] == [1, 2]
+    assert [row["edit_s"] for row in rows] == [9.0, 5.0]
     assert [row["speedup"] for row in rows] == [1.0, 1.6]
+    assert (rows[1]["speedup_min"], rows[1]["speedup_max"]) == (1.0, 2.0)
 
 
 def test_workers_that_make_another_file_have_no_row(monkeypatch: pytest.MonkeyPatch, clip: Path):
     edits(monkeypatch, [b"a", b"b"], [8.0, 5.0])
     with pytest.raises(SystemExit, match="2 workers made another file"):
-        scaling.scale(clip, [], [1, 2])
+        scaling.scale(clip, [], [1, 2], 1)
 
 
 def test_ray_is_compared_without_the_start(monkeypatch: pytest.MonkeyPatch, clip: Path):
-    answers = iter([[100.0, 105.0, 110.0], [300.0, 306.0, 312.0]])
+    answers = iter([[100.0, 105.0, 110.0], [300.0, 306.0, 312.0]] * 2)
     monkeypatch.setattr(scaling, "run", lambda words: next(answers))
-    plain, ray = scaling.compare_ray(clip, [], 3)
+    plain, ray = scaling.compare_ray(clip, [], 3, 2)
     assert (plain["seconds_per_clip"], ray["seconds_per_clip"]) == (5.0, 6.0)
     assert ray["overhead_percent"] == pytest.approx(20)
+
+
+def test_what_other_programs_use_is_told_apart(monkeypatch: pytest.MonkeyPatch):
+    before, after = scaling.Busy(0.0, 100.0, 10.0), scaling.Busy(10.0, 118.0, 22.0)
+    monkeypatch.setattr(scaling.Busy, "now", lambda: after)
+    assert scaling.cores_of_others(before) == 0.6
 
 
 def test_numbers_of_workers_for_a_machine():
