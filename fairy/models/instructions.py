@@ -41,6 +41,8 @@ MIN_SWAPPED_LETTERS = 6
 # From here on two errors in one word are taken for such
 MIN_LETTERS_OF_TWO_TYPOS = 9
 NUM_NEAREST = 3
+# Words of an instruction that are looked at for what it is near to, and that a message names
+MAX_COMPARED, MAX_NAMED = 20, 4
 # Longer texts are no two or three edits; all ways to part n words without "and" are n^2 / 2
 MAX_WORDS, MAX_WORDS_WITHOUT_AND = 60, 20
 # Of `difflib`, below which two words have nothing to do with each other
@@ -157,7 +159,9 @@ def nearest_instructions(text: str, defaults: ModelDefaults) -> list[str]:
     if not defaults.edits:
         return list(defaults.instructions[:NUM_NEAREST])
     # "add a hat" is not like "add fog"
-    said = [word for word in words_of(text) if word not in COMMON_WORDS | EMPTY_WORDS | {"add"}]
+    words = dict.fromkeys(words_of(text))
+    said = [word for word in words if word not in COMMON_WORDS | EMPTY_WORDS | {"add"}]
+    said = said[:MAX_COMPARED]
     alike = edits_by_likeness(" ".join(said), defaults.edits, 0.0)
     likeness = {edit.name: score for edit, score in alike}
     related = [name for word in said for name in RELATED.get(word, ())]
@@ -198,7 +202,9 @@ def _refuse_unknown(text: str, read: str, defaults: ModelDefaults) -> None:
     if not unknown and (not defaults.edits or edits_by_likeness(read, defaults.edits)):
         return
     nearest = nearest_instructions(read, defaults)
-    what = f"does not know {', '.join(map(repr, unknown))}"
+    named = ", ".join(map(repr, unknown[:MAX_NAMED]))
+    more = f" and {len(unknown) - MAX_NAMED} more words" if len(unknown) > MAX_NAMED else ""
+    what = f"does not know {named}{more}"
     if not unknown:
         what = f"has learnt no edit like {text!r}"
     if nearest:

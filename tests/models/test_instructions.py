@@ -185,3 +185,10 @@ def test_a_text_as_long_as_a_book_is_answered_at_once(text: str, monkeypatch):
     monkeypatch.setattr(fairy.models.instructions, "edits_by_likeness", likeness)
     assert len(split_edits(text, DEFAULTS.edits)) >= 1
     assert len(asked) < 700
+
+
+def test_of_many_unknown_words_the_first_are_named():
+    text = " ".join(f"elephant{number}" for number in range(100))
+    with pytest.raises(InstructionError, match=r"'elephant3' and 96 more words; ") as refused:
+        read_instruction(text, DEFAULTS)
+    assert len(str(refused.value)) < 500
