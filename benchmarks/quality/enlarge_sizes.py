@@ -253,7 +253,7 @@ def report(rows: Sequence[Row], *, sizes: Sequence[int], num_frames: int) -> str
         f"{len(names)} clips ({', '.join(names)}), {num_frames} consecutive frames of each, "
         f"{len(chosen)} looks. dB, sharpness and warp error × 1000 are means over clips and looks; "
         "seconds are of processor time for a frame, editing and enlarging. Commit "
-        f"`{rows[0].get('commit', here['commit'])}`, one thread of {here['processor']}, float32."
+        f"{_commits(rows)}, one thread of {here['processor']}, float32."
     ]
     for title, group in groups:
         own = [row for row in rows if row["look"] in group]
@@ -261,6 +261,10 @@ def report(rows: Sequence[Row], *, sizes: Sequence[int], num_frames: int) -> str
         parts += [f"Sharpness by look at {by_look} px:", _sharpness(own, by_look, group)]
         parts += ["Warp error × 1000 of each clip, mean over these looks and sizes:", _flicker(own)]
     return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _commits(rows: Sequence[Row]) -> str:
+    return ", ".join(f"`{one}`" for one in sorted({row.get("commit", "?") for row in rows}))
 
 
 def spoken(look: str) -> str:

@@ -26,6 +26,9 @@ from fairy.settings import ENLARGERS
 RADIUS_PX = 2
 # Colour variance, for values in [0,1], below which a window is too flat to determine its map.
 FLAT_VARIANCE = 4e-4
+# Blur of both sides before the fit around a pixel, in pixels of the small frame. Small models lose
+# the finest detail of their own size; maps fitted to that would take it out of the source, too.
+SOFTENED_PX = 0.7
 # Differences below this, for values in [0,1], are mostly noise.
 NOISE = 0.07
 
@@ -66,7 +69,7 @@ def _guided(source: Image, edited: Image) -> Image:
     guide, target, full = _unit(small), _unit(edited), _unit(source)
     whole = _fit_whole(guide, target)
     rest = target - _with_one(guide) @ whole
-    slopes, offsets = _fit_windows(guide, rest)
+    slopes, offsets = _fit_windows(_softened(guide), _softened(rest))
     rest -= _apply(slopes, offsets, guide)
     rest *= rest * rest / (rest * rest + NOISE * NOISE)
     result = _with_one(full) @ whole
@@ -85,6 +88,11 @@ def _unit(image: Image) -> _Floats:
 def _larger(values: _Floats, like: _Floats, way: int = cv2.INTER_LINEAR) -> _Floats:
     """Resize values (h,w,3) to the height and width of `like`."""
     return np.asarray(cv2.resize(values, like.shape[1::-1], interpolation=way), dtype=np.float32)
+
+
+def _softened(values: _Floats) -> _Floats:
+    blurred = cv2.GaussianBlur(values, (3, 3), SOFTENED_PX, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, dtype=np.float32)
 
 
 def _mean(values: _Floats) -> _Floats:

@@ -58,6 +58,16 @@ def test_a_curve_of_colours_keeps_the_detail_that_bicubic_loses():
     assert psnr_db(guided, edited) > psnr_db(bicubic, edited) + 6
 
 
+def test_detail_that_the_editor_lost_at_its_own_size_comes_from_the_source():
+    source = picture(240, 320)
+    edited = (255 - source) // 2
+    small = cv2.GaussianBlur(shrunk(edited, 4), (3, 3), 0.7)
+    result = enlarge(source, small)
+    detail = [float(np.std(one - cv2.blur(one, (5, 5)))) for one in (result / 1.0, edited / 1.0)]
+    assert detail[0] > 0.9 * detail[1]
+    assert psnr_db(result, edited) > psnr_db(enlarge(source, small, "bicubic"), edited) + 6
+
+
 def test_a_line_that_the_edit_drew_keeps_its_contrast():
     source = np.full((240, 320, 3), 160, np.uint8)
     edited = shrunk(source, 4)
