@@ -78,6 +78,7 @@ SHOWN = (
     ("d03", "night"),
     ("d09", "sunset"),
     ("d11", "warm_film"),
+    ("d09", "winter"),
     ("d03", "comic"),
 )
 SHOWN_COLUMNS = (
