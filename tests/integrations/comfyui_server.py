@@ -49,15 +49,19 @@ class ComfyServer:
         base: its folder, with `input`, `output` and `temp`.
         port: where it listens on 127.0.0.1.
         process: the server.
+
+    Attributes:
+        url: its address.
     """
 
     def __init__(self, base: Path, port: int, process: subprocess.Popen[bytes]) -> None:
-        self.base, self._port, self.process = base, port, process
+        self.base, self.process = base, process
+        self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, path: str, data: dict[str, Any] | None = None) -> Any:
         """Return the JSON that the server answers."""
         body = None if data is None else json.dumps(data).encode()
-        request = Request(f"http://127.0.0.1:{self._port}{path}", body)
+        request = Request(f"{self.url}{path}", body)
         request.add_header("Content-Type", "application/json")
         with urlopen(request, timeout=30) as answer:
             text = answer.read()

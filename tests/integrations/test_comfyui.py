@@ -109,7 +109,7 @@ def test_widgets_left_alone_are_the_default_settings(comfy: StandIn):
     assert sys.modules["fairy_comfyui.inputs"].settings(given) == EditConfig()
 
 
-@pytest.mark.parametrize("path", sorted((NODES / "example_workflows").glob("*.json")))
+@pytest.mark.parametrize("path", sorted((NODES / "graphs").glob("*.json")))
 def test_examples_name_only_inputs_that_nodes_have(comfy: StandIn, path: Path):
     known = schemas(comfy)
     for node in json.loads(path.read_text()).values():

@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from fairy.media.read import probe, read_frames
-from tests.integrations.comfyui_server import NODES, ComfyServer, comfy_server
+from tests.app.browser import needs_browser
+from tests.integrations.comfyui_server import ComfyServer, comfy_server
+from tests.integrations.make_workflows import (
+    GRAPHS,
+    WORKFLOWS,
+    complaints,
+    front_end,
+    workflow,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,7 +61,7 @@ def write_clip(path: Path, num_frames: int, size: tuple[int, int] = SIZE) -> Pat
 
 def graph(name: str, clip: str, **inputs: Any) -> dict[str, Any]:
     """Return an example workflow for `clip`, quick to run, with `inputs` on Fairy's nodes."""
-    loaded = json.loads((NODES / "example_workflows" / f"{name}.json").read_text())
+    loaded = json.loads((GRAPHS / f"{name}.json").read_text())
     for node in loaded.values():
         known = node["inputs"]
         if "file" in known:
@@ -175,6 +183,24 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 60) -> None:
     while not is_so() and time.monotonic() < until:
         time.sleep(0.1)
     assert is_so()
+
+
+@needs_browser
+def test_the_front_end_loads_every_example(server: ComfyServer):
+    write_clip(server.base / "input" / "clip.mp4", 2)
+    paths = sorted(WORKFLOWS.glob("*.json"))
+    assert [path.name for path in paths] == [path.name for path in sorted(GRAPHS.glob("*.json"))]
+    with front_end(server) as page:
+        for path in paths:
+            written = json.loads(path.read_text())
+            assert complaints(page, written) == []
+            made = workflow(page, json.loads((GRAPHS / path.name).read_text()))
+            assert values(made) == values(written)
+
+
+def values(workflow: dict[str, Any]) -> dict[str, Any]:
+    """Return what a saved workflow's nodes are set to, by their types."""
+    return {node["type"]: node.get("widgets_values") for node in workflow["nodes"]}
 
 
 @pytest.mark.timeout(1800)
