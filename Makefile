@@ -4,8 +4,8 @@
 #   make demo CLIP=in.mp4 INSTRUCTION="make it snow"   edit your own clip
 #   make test                                     style, types, tests, examples
 #   make test-app                               the web page in a real browser, in full (four minutes)
-#   make test-full                                20 kills of an edit instead of 4, and the slowest tests
-#   make test-cluster                             a list on Ray: lost machines, frozen workers (five minutes)
+#   make test-full                                20 kills of an edit instead of 4, planted bugs in kernels, all variants of models
+#   make test-cluster                             a list on Ray: poison jobs, lost machines, frozen workers (ten minutes)
 #   make soak SECONDS=1800                        a list whose workers are killed and frozen at random
 #   make test-gpu                                 the tests that need a CUDA device
 #   make test-versions                            each Python here, lowest and newest libraries (five minutes); part of CI

@@ -90,7 +90,7 @@ def part_clips(part: Part, plan: Plan, args: argparse.Namespace) -> list[MakeCli
     """Return functions that make the clips of a part: `--limit` clips, real ones with all edits."""
     suite = SUITES["ablation"]
     if not part.real:
-        size = suite.size(plan.pipe, args.size)
+        size = suite.size(plan.editor, args.size)
         exact = plan_rendered(0, NUM_EXACT, suite.num_frames, size)
         return list(plan.clips if part.free else exact)[: args.limit]
     if args.clips is None:
@@ -98,7 +98,7 @@ def part_clips(part: Part, plan: Plan, args: argparse.Namespace) -> list[MakeCli
     names = tuple(FREE_LOOKS) if part.free else REAL_EXACT
     makers = known_edit_clips(
         args.clips, names, num_frames=args.frames, size=args.size, stride=2,
-        multiple=plan.pipe.vae_scale_factor,
+        multiple=plan.editor.grid,
     )  # fmt: skip
     return makers[: args.limit * len(names) if args.limit else None]
 

@@ -246,7 +246,8 @@ def worn_out(ledger: Ledger, name: str, job: Job, max_attempts: int) -> JobResul
     num_deaths = ledger.num_deaths(name)
     if num_deaths < max_attempts:
         return None
-    error = f"{num_deaths} workers died with it or took too long; --retry-failed tries again"
+    workers = f"{num_deaths} worker{'s' * (num_deaths != 1)}"
+    error = f"{workers} died with it or took too long; --retry-failed tries again"
     return result_of(job, "failed", error=error, kind="worker")
 
 

@@ -33,7 +33,8 @@ def pipe():
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("image_guidance_scale", [pytest.param(1.0, marks=pytest.mark.slow), 1.5])
+@pytest.mark.slow
+@pytest.mark.parametrize("image_guidance_scale", [1.0, 1.5])
 def test_compiled_once_for_all_steps_batches_and_edits_with_the_same_result(
     pipe, image_guidance_scale
 ):

@@ -73,7 +73,9 @@ def test_stopped_again_and_again_the_pixels_are_those_of_one_run(edit: Edit, tmp
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize("stop_after", [3, 4, 9, NUM_FRAMES])
+@pytest.mark.parametrize(
+    "stop_after", [4, *(pytest.param(one, marks=pytest.mark.slow) for one in (3, 9, NUM_FRAMES))]
+)
 def test_a_video_in_segments_is_the_one_of_an_undisturbed_run(
     edit: Edit, tmp_path: Path, stop_after: int
 ):

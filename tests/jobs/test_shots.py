@@ -24,7 +24,7 @@ CONFIG = EditConfig(size=32, num_inference_steps=2, num_anchors=2, seed=4, frame
 LENGTHS = (7, 6, 8)
 
 
-@pytest.fixture(params=["rendered", "real"])
+@pytest.fixture(params=["rendered", pytest.param("real", marks=pytest.mark.slow)])
 def parts(request: pytest.FixtureRequest, clip: Callable[[str], Path]) -> list[np.ndarray]:
     """Three shots, each uint8 (T,48,64,3): scenes in motion, or pieces of real clips."""
     if request.param == "rendered":

@@ -167,6 +167,7 @@ def plant(bug: Bug, folder: Path) -> ModuleType:
     return mutant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_caught(name, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "kernel", plant(BUGS[name], tmp_path))

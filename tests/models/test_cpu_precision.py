@@ -62,5 +62,7 @@ def test_the_variable_decides(monkeypatch: pytest.MonkeyPatch, name: str):
     assert fast_cpu_dtype() == getattr(torch, name)
 
 
+# Slow where the CPU has no bfloat16
+@pytest.mark.slow
 def test_the_check_gives_a_ratio():
     assert 0.001 < cpu_precision.measure_speed_up() < 1000

@@ -22,6 +22,7 @@ def rows(monkeypatch, capsys):
     return measure
 
 
+@pytest.mark.slow
 def test_more_frames_at_a_time_are_said_to_take_more(rows):
     few, many = rows()
     assert few["said_mb"] < many["said_mb"]
@@ -33,6 +34,7 @@ def test_ratio_is_what_was_said_over_what_came(rows):
         assert row["ratio"] == pytest.approx(row["said_mb"] / 500)
 
 
+@pytest.mark.slow
 def test_on_cuda_the_cache_is_in_both_places_in_turn(rows):
     near, far, *_ = rows("--device", "cuda")
     assert (near["cache"], far["cache"]) == ("device", "host")

@@ -92,6 +92,7 @@ def test_sheets_are_of_other_clips_for_every_look(tmp_path: Path):
     assert drawn == ["sepia_1.png", "fog_2.png", "night_3.png"]
 
 
+@pytest.mark.slow
 def test_a_model_beside_itself_is_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = f"mini --count 2 --looks night --frames 4 --size 32 --out {tmp_path}"
     main(words.split())

@@ -20,6 +20,7 @@ def rows(tmp_path_factory) -> dict[str, dict]:
     return {row["way"]: row for row in map(json.loads, out.read_text().splitlines())}
 
 
+@pytest.mark.slow
 def test_every_way_is_timed_against_frame_by_frame(rows):
     assert len(rows) == 6
     assert rows[PLAIN]["times_plain"] == rows[PLAIN]["cpu_times_plain"] == 1
@@ -29,10 +30,12 @@ def test_every_way_is_timed_against_frame_by_frame(rows):
         assert row["times_plain"] == pytest.approx(ratio)
 
 
+@pytest.mark.slow
 def test_pictures_of_random_weights_are_not_scored(rows):
     assert all(row["warp_error_1000"] is None for row in rows.values())
 
 
+@pytest.mark.slow
 def test_tokenflow_is_named_as_work_without_its_picture(rows):
     assert "not its picture" in rows["TokenFlow's schedule"]["note"]
 

@@ -17,6 +17,7 @@ def rows(tmp_path_factory) -> list[dict]:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_first_run_stands_apart_from_later_ones(rows):
     assert [(row["mode"], row["run"]) for row in rows] == [
         ("exact", "first"),
@@ -26,6 +27,7 @@ def test_first_run_stands_apart_from_later_ones(rows):
     ]
 
 
+@pytest.mark.slow
 def test_stages_but_for_the_codecs_are_the_whole_time(rows):
     for row in rows:
         parts = sum(row[stage] for stage in STAGES if stage not in ("decode_s", "encode_s"))
@@ -33,6 +35,7 @@ def test_stages_but_for_the_codecs_are_the_whole_time(rows):
         assert all(row[stage] >= 0 for stage in STAGES)
 
 
+@pytest.mark.slow
 def test_share_of_the_bound_follows_from_flops_and_rate(rows):
     for row in rows:
         bound_s = row["pflop"] * 1e15 / row["flops_per_s"]

@@ -35,11 +35,13 @@ def flops():
     bench_modes._step_flops.cache_clear()
 
 
+@pytest.mark.slow
 def test_every_mode_has_fewer_flops_than_the_exact_one(flops):
     exact = flops(4, EXACT)
     assert all(flops(4, mode) < exact for mode in bench_modes.MODES.values() if mode != EXACT)
 
 
+@pytest.mark.slow
 def test_steps_that_are_not_guided_have_a_third_of_the_flops_or_a_little_more(flops):
     # What the branches share is computed once in a guided step
     share = flops(4, Shortcuts(guidance_interval=(0.0, 0.5))) / flops(4, EXACT)
@@ -62,6 +64,7 @@ def test_frames_like_the_exact_ones_score_highest_and_anchors_do_not_count():
     assert bench_modes.score(clip, changed, exact)["psnr_db"] == pytest.approx(20, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_run_gives_a_row_and_frames_for_every_mode(tiny_pipeline, monkeypatch):
     modes = {"exact": EXACT, "fast": QUALITIES["fast"]}
     monkeypatch.setattr(bench_modes, "MODES", modes)

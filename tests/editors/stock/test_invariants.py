@@ -69,7 +69,16 @@ def make_case(make_editor, frames) -> Callable[[str], Case]:
     return make
 
 
-@pytest.fixture(params=FAMILIES)
+# `make test` has others whose attention is the same; `pytest tests/editors/stock` has all
+SIBLINGS = {"cosxl", "klein-base", "qwen", "qwen-2511"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(family, marks=pytest.mark.slow if family in SIBLINGS else ())
+        for family in FAMILIES
+    ]
+)
 def case(request, make_case) -> Case:
     return make_case(request.param)
 

@@ -126,7 +126,9 @@ def test_loss_that_is_no_number_stops_the_run_and_keeps_the_batch(
     assert [column.shape for column in kept.values()] == [(2, 3, 16, 16)] * 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_leaves_a_checkpoint_from_which_the_run_goes_on_exactly(
     number: signal.Signals, finetune_config: MakeConfig, tmp_path: Path
 ) -> None:
