@@ -26,6 +26,7 @@ from fairy.media.encoding.other_streams import (
 )
 from fairy.media.encoding.tracks import PRE_ROLL_S
 from fairy.media.info import VideoInfo
+from fairy.system import own_priority
 
 # Frames between decoding and showing a frame, as x265 orders B-frames
 X265_DELAY = 2
@@ -84,7 +85,8 @@ class VideoEncoder:
             if info.stream_index is not None:
                 self._tracks = CarriedStreams(info, self._file, encoding.container)
                 # This writes the file's header, which sets the time bases
-                self._file.start_encoding()
+                with own_priority():
+                    self._file.start_encoding()
         self._palette = GifPalette(*self._size) if self._is_gif else None
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int) -> None:
@@ -115,7 +117,9 @@ class VideoEncoder:
         frame.time_base = self._time_base
         frame.duration = round(duration * time_base / self._time_base)
         self._num_frames += 1
-        return self._video.encode(frame)
+        # The first frame may open the encoder
+        with own_priority():
+            return self._video.encode(frame)
 
     def flush(self) -> list[VideoPacket]:
         """Return the encoder's remaining packets; no frame can be added after this."""

@@ -178,3 +178,13 @@ def test_the_same_bytes_on_any_number_of_cores(name, codec):
     assert len(set(outputs)) == 1
     if len(outputs) == 1:
         pytest.skip("this machine has one core")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduling policies here")
+@pytest.mark.parametrize("codec", ["av1", "hevc"])
+def test_an_encoder_leaves_the_callers_priority_as_it_was(codec: str, tmp_path: Path):
+    # SVT-AV1 changes it where it may, as root in a container
+    before = os.sched_getscheduler(0)
+    out = tmp_path / "out.mp4"
+    write_video(np.zeros((2, 64, 64, 3), np.uint8), out, media=MediaConfig(codec=codec))
+    assert os.sched_getscheduler(0) == before
