@@ -51,6 +51,8 @@ class StandIn:
             # When it froze
             job.out.with_suffix(".frozen").touch()
             os.kill(os.getpid(), signal.SIGSTOP)
+            # Another thread may get the signal, and this one would go on for some milliseconds
+            time.sleep(3600)
         if word == "slow":
             time.sleep(3)
         if word == "busy":
