@@ -4,6 +4,8 @@ Every message says what was wrong, what is allowed and what to do. These errors 
 models, instructions and settings; wrong arguments of a Python call are `ValueError`.
 """
 
+import importlib.util
+
 
 class FairyError(Exception):
     """Base of every error that a user can act on; the command line exits with code 2."""
@@ -40,6 +42,15 @@ def first_line(error: BaseException) -> str:
     'no such layer'
     """
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def require_package(module: str, what: str, extra: str) -> None:
+    """Raise SettingsError if a package is missing that `what` needs; `extra` installs it."""
+    if importlib.util.find_spec(module) is None:
+        package = module.replace("_", "-")
+        raise SettingsError(
+            f"{what} needs the package {package}: pip install 'fairy-video[{extra}]'"
+        )
 
 
 class JobInterrupted(KeyboardInterrupt):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import json
 import logging
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import fairy
 
@@ -88,6 +89,18 @@ def machine() -> dict[str, str | int]:
     if (named := commit()) is not None:
         where["commit"] = named
     return where
+
+
+def parse_json(text: str, **options: Any) -> Any:
+    """Do what `json.loads` does; text that is nested too deeply is no JSON for it, either.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def usable_cores() -> int:

@@ -10,7 +10,7 @@ import pytest
 
 import fairy
 from fairy import system
-from fairy.system import commit, has_fast_bf16, peak_memory_bytes, processor
+from fairy.system import commit, has_fast_bf16, parse_json, peak_memory_bytes, processor
 
 
 def test_peak_memory_is_in_bytes_and_includes_an_allocation():
@@ -55,3 +55,8 @@ def test_code_outside_a_checkout_has_no_commit(tmp_path, monkeypatch):
     monkeypatch.delenv("FAIRY_COMMIT", raising=False)
     monkeypatch.setattr(fairy, "__file__", str(tmp_path / "fairy" / "__init__.py"))
     assert commit() is None
+
+
+def test_json_that_is_nested_too_deeply_is_no_json():
+    with pytest.raises(ValueError, match="recursion"):
+        parse_json("[" * 100_000)

@@ -27,6 +27,7 @@ from fairy.media.encoding.codecs import CONTAINERS
 from fairy.media.proxy import plays_in_browsers, write_proxy
 from fairy.media.read import probe
 from fairy.settings import EditConfig
+from fairy.system import parse_json
 
 RECORD = "edit.json"
 DAY_S = 24 * 3600
@@ -172,8 +173,8 @@ class UserFolder:
         return next((one for one in self.edits() if one.folder.name == name), None)
 
     def _read(self, folder: Path) -> Edit | None:
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            document = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = parse_json((folder / RECORD).read_text(encoding="utf-8"))
             clip = Clip(self._clips / document["clip"]["path"], document["clip"]["name"])
             frames = (int(document["frames"][0]), int(document["frames"][1]))
             return Edit(**document | {"folder": folder, "clip": clip, "frames": frames})

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -38,6 +38,8 @@ from fairy.media.read import read_frame_at
 from fairy.settings import EditConfig, in_flags
 
 MASK_PX = 960
+
+T = TypeVar("T")
 
 
 class Page:
@@ -217,14 +219,8 @@ class Page:
     def answer_anchors(self, user: UserFolder, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the anchors and show them."""
         edit = self._edit(user, *asked)
-        yield self._begin()
-        # `answer_stop` says what is kept
-        with suppress(Stopped):
-            for item in self.studio.anchors(edit):
-                if isinstance(item, Running):
-                    yield {self.parts.stage: running(item, "Editing the anchors")}
-                else:
-                    yield self._show_anchors(item)
+        items = self.studio.anchors(edit)
+        yield from self._show_running(items, "Editing the anchors", self._show_anchors)
 
     def _show_anchors(self, pairs: Sequence[AnchorFiles]) -> dict[Any, Any]:
         parts, names = self.parts, [str(one.index) for one in pairs]
@@ -246,13 +242,20 @@ class Page:
     def answer_start(self, user: UserFolder, *asked: Any) -> Iterator[dict[Any, Any]]:
         """Edit the clip and show the result."""
         edit = self._edit(user, *asked)
+        yield from self._show_running(self.studio.edit(edit), "Editing", self._show_result)
+
+    def _show_running(
+        self, items: Iterator[Running | T], what: str, show: Callable[[T], dict[Any, Any]]
+    ) -> Iterator[dict[Any, Any]]:
+        """Show how far a job is, then its result."""
         yield self._begin()
+        # `answer_stop` says what is kept
         with suppress(Stopped):
-            for item in self.studio.edit(edit):
+            for item in items:
                 if isinstance(item, Running):
-                    yield {self.parts.stage: running(item, "Editing")}
+                    yield {self.parts.stage: running(item, what)}
                 else:
-                    yield self._show_result(item)
+                    yield show(item)
 
     def _begin(self) -> dict[Any, Any]:
         return {

@@ -8,13 +8,11 @@ Tests: tests/control/test_keyframes.py.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairy.errors import SettingsError
 from fairy.media.colours import Image
@@ -23,6 +21,7 @@ from fairy.media.frames import resize
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frame_at
 from fairy.settings import Control
+from fairy.system import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -134,14 +133,14 @@ def _of_folder(folder: Path, clip: VideoInfo) -> tuple[dict[int, Path], set[int]
 def _read_list(folder: Path) -> dict[int, str]:
     """Return the SHA-256 of each exported picture by its frame."""
     try:
-        document: Any = json.loads((folder / LIST).read_text(encoding="utf-8"))
+        document = parse_json((folder / LIST).read_text(encoding="utf-8"))
         return {int(number): str(value) for number, value in document["anchors"].items()}
     except OSError as error:
         raise SettingsError(
             f"{folder / LIST}: cannot be read: {error.strerror}: give a folder of `fairy anchors`, "
             "or name pictures by --keyframe N=FILE"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{folder / LIST}: is not a list of `fairy anchors`") from error
 
 

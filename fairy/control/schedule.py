@@ -7,7 +7,6 @@ Tests: tests/control/test_schedule.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +16,7 @@ from typing import Any
 from fairy.control.times import frame_of, frames_in
 from fairy.errors import SettingsError
 from fairy.media.info import VideoInfo
+from fairy.system import parse_json
 
 _FORM = 'give an object of times and texts, as in {"0": "make it snow", "4s": "make it night"}'
 
@@ -100,10 +100,10 @@ def split_shots(
 def _read(path: Path) -> list[tuple[str, Any]]:
     """Return the times and entries of a file; a time that is there twice is refused."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=list)
+        entries = parse_json(path.read_text(encoding="utf-8-sig"), object_pairs_hook=list)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path}: is not JSON: {_FORM}") from error
     if not isinstance(entries, list) or not entries or not all(_is_pair(one) for one in entries):
         raise SettingsError(f"{path}: is no schedule: {_FORM}")

@@ -18,7 +18,7 @@ from fairy.errors import SettingsError
 from fairy.evaluation.measures import MEASURES, Measure
 from fairy.evaluation.scores import Scores
 from fairy.evaluation.statistics import Estimate, PairedTest, estimate_mean, paired_test
-from fairy.system import machine, versions
+from fairy.system import machine, parse_json, versions
 
 FORMAT = "fairy evaluation 1"
 
@@ -146,7 +146,7 @@ def read_results(path: Path) -> Results:
         SettingsError: there is no such file, or it is another kind of document.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         if document.pop("format") != FORMAT:
             raise ValueError("another format")
         sweeps = {name: _cases(cases) for name, cases in document.pop("sweeps").items()}
@@ -158,7 +158,7 @@ def read_results(path: Path) -> Results:
         )
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             f"{path}: not the JSON of an evaluation: use a file that fairy eval wrote"
         ) from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from fairy.errors import SettingsError
 from fairy.jobs.plan import EditRequest
 from fairy.options import options_of
 from fairy.settings import EditConfig, RunOptions
+from fairy.system import parse_json
 
 NEEDED = ("input", "instruction", "output")
 # Spreadsheets in languages with a decimal comma write semicolons
@@ -71,7 +71,7 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         lines = list(_json_lines(text) if path.suffix.lower() == ".jsonl" else _csv_lines(text))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise SettingsError(f"{path}: {error}: {_FORM}") from error
     if not lines:
         raise SettingsError(f"{path}: contains no jobs: {_FORM}")
@@ -161,7 +161,7 @@ def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            entries = json.loads(line)
+            entries = parse_json(line)
             if not isinstance(entries, dict):
                 raise ValueError(f"line {number} is not a JSON object")
             yield number, entries

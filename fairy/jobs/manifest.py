@@ -21,7 +21,7 @@ from fairy.media.folder import list_images
 from fairy.media.names import real
 from fairy.media.shots import Shot
 from fairy.settings import EditConfig
-from fairy.system import versions
+from fairy.system import parse_json, versions
 
 if TYPE_CHECKING:
     # It imports torch
@@ -199,10 +199,10 @@ def read_manifest(path: Path) -> Document:
         MediaError: the file is missing or is not a manifest.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         if isinstance(document, dict) and "instruction" in document:
             return document
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         pass
     raise MediaError(
         f"{path}: not a manifest of Fairy's: move {path.parent} away, or give another output"

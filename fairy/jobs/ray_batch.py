@@ -196,7 +196,7 @@ class Slot:
 
     def empty(self) -> None:
         """Forget the worker."""
-        self.__init__(deaths=self.deaths)  # type: ignore[misc]
+        vars(self).update(vars(Slot(deaths=self.deaths)))
 
 
 @dataclass(frozen=True)

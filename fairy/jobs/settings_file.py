@@ -17,6 +17,7 @@ from typing import Any
 from fairy.errors import SettingsError
 from fairy.options import OptionField, Settings, options_of
 from fairy.settings import EditConfig
+from fairy.system import parse_json
 
 
 def save_settings(config: EditConfig, path: Path, *, overwrite: bool = False) -> None:
@@ -46,10 +47,10 @@ def read_settings(path: Path, settings: type[Settings] = EditConfig) -> dict[str
             that is not allowed.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path}: is not JSON: {_FORM}") from error
     if isinstance(document, dict) and isinstance(document.get("settings"), dict):
         document = document["settings"]

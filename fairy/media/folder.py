@@ -25,6 +25,7 @@ from PIL.Image import Transpose
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image, on_black
 from fairy.media.names import is_left_by_others
+from fairy.system import parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class ImageReader:
             upright = self._in_srgb(path, _upright(path, picture))
             if upright.has_transparency_data:
                 rgba = np.asarray(upright.convert("RGBA"), dtype=np.uint8)
-                self.is_transparent |= bool((rgba[..., 3] < 255).any())
+                self.is_transparent |= _shows_through(rgba)
                 return on_black(rgba)
             if upright.mode.startswith("I;16"):
                 levels = np.asarray(upright) // 257
@@ -194,8 +195,12 @@ def is_transparent(paths: Sequence[Path]) -> bool:
     for path in paths:
         with _opened(path) as picture:
             if picture.has_transparency_data:
-                return bool((np.asarray(picture.convert("RGBA"))[..., 3] < 255).any())
+                return _shows_through(np.asarray(picture.convert("RGBA")))
     return False
+
+
+def _shows_through(rgba: Image) -> bool:
+    return bool((rgba[..., 3] < 255).any())
 
 
 @contextmanager
@@ -258,9 +263,9 @@ def own_files(folder: Path) -> list[Path]:
     """Return the unchanged files in `folder` that Fairy wrote, with the manifest last."""
     manifest = folder / MANIFEST
     try:
-        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        files = parse_json(manifest.read_text(encoding="utf-8"))["files"]
         hashes = {str(name): str(known) for name, known in files.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []
     own = [
         path

@@ -7,7 +7,6 @@ Tests: tests/jobs/test_watermark.py.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from contextlib import redirect_stdout
 from typing import Any
@@ -16,16 +15,13 @@ import numpy as np
 import torch
 from PIL import Image as PilImage
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, require_package
 from fairy.media.colours import Image
 
 
 def check_watermark() -> None:
     """Raise SettingsError if the package is missing."""
-    if importlib.util.find_spec("trustmark") is None:
-        raise SettingsError(
-            "--watermark needs the package trustmark: pip install 'fairy-video[watermark]'"
-        )
+    require_package("trustmark", "--watermark", "watermark")
 
 
 class Watermark:

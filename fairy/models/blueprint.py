@@ -25,6 +25,7 @@ from fairy.models import patch_autoencoder
 from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.quiet import without_expected_messages
 from fairy.models.sources import find_model
+from fairy.system import parse_json
 
 META = torch.device("meta")
 # Names in model_index.json
@@ -129,7 +130,7 @@ def blueprints(name: str | Path) -> tuple[dict[str, Blueprint], ModelDefaults]:
         return SD15, ModelDefaults()
     folder = _folder(name)
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = parse_json((folder / "model_index.json").read_text(encoding="utf-8"))
         parts = {part: _read(folder / part, entry) for part, entry in index.items()}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"model {name}: its configuration cannot be read ({error})") from error

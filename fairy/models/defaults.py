@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from fairy.errors import ModelError
 from fairy.settings import Sampling
 from fairy.synthetic.names import COLOUR_NAMES, SHAPE_NAMES
+from fairy.system import parse_json
 
 SamplingT = TypeVar("SamplingT", bound=Sampling)
 
@@ -110,8 +111,8 @@ def model_defaults(folder: str | Path, base: ModelDefaults | None = None) -> Mod
     if not path.is_file():
         return base
     try:
-        return _parse(base, {"scheduler": None, **json.loads(path.read_text(encoding="utf-8"))})
-    except (ValueError, TypeError, RecursionError) as error:
+        return _parse(base, {"scheduler": None, **parse_json(path.read_text(encoding="utf-8"))})
+    except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: {error}; fairy.models.defaults lists its entries") from error
 
 

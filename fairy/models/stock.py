@@ -10,7 +10,6 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import diffusers
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from fairy.errors import ModelError, SettingsError, first_line
+from fairy.errors import ModelError, SettingsError, first_line, require_package
 from fairy.models.quiet import without_expected_messages, without_progress_bars
 from fairy.models.registry import DTYPE_KEYWORD, resolve_device, resolve_dtype
 from fairy.models.sources import find_model
@@ -69,7 +68,7 @@ def load_stock_pipeline(
     if dtype == "auto" and where.type != "cpu" and denoiser == "transformer":
         # Their activations leave float16's range
         precision = torch.bfloat16
-    if pipeline == "OmniGenPipeline" and find_spec("torchvision") is None:
+    if pipeline == "OmniGenPipeline" and importlib.util.find_spec("torchvision") is None:
         raise SettingsError(f"model {name}: OmniGen needs torchvision: pip install torchvision")
     kwargs: dict[str, Any] = {DTYPE_KEYWORD: precision, "use_safetensors": True}
     if quantize is not None:
@@ -119,8 +118,7 @@ def load_loras(pipe: Any, loras: Sequence[str]) -> int | None:
     """
     if not loras:
         return None
-    if importlib.util.find_spec("peft") is None:
-        raise SettingsError("lora needs the package peft: pip install 'fairy-video[lora]'")
+    require_package("peft", "lora", "lora")
     if not hasattr(pipe, "load_lora_weights"):
         raise SettingsError(f"lora: {type(pipe).__name__} takes none; leave --lora out")
     names, scales, steps = [], [], None
@@ -181,10 +179,7 @@ def _weights(name: str) -> dict[str, str]:
 
 def _quantization(quantize: str, denoiser: str, dtype: torch.dtype) -> Any:
     backend, arguments, package = QUANTIZED[quantize]
-    if importlib.util.find_spec(package) is None:
-        raise SettingsError(
-            f"quantize {quantize} needs the package {package}: pip install 'fairy-video[quantize]'"
-        )
+    require_package(package, f"quantize {quantize}", "quantize")
     if quantize == "nf4":
         arguments = {**arguments, "bnb_4bit_compute_dtype": dtype}
     return diffusers.PipelineQuantizationConfig(

@@ -15,7 +15,7 @@ from examples.tiny_editor import make_tiny_editor
 from fairy.cli.app import app
 from fairy.cli.evaluate import EvalOptions
 from fairy.evaluation.pair import Fit, PairBy
-from fairy.evaluation.results import read_results
+from fairy.evaluation.results import Results, read_results
 from fairy.evaluation.suite import SUITES
 from fairy.media.write import write_video
 from fairy.options import options_of
@@ -126,39 +126,40 @@ def test_options_that_do_not_go_together_are_one_line(run, given, words):
     refused(run(*given), words)
 
 
-def test_a_folder_of_clips_is_edited_and_judged(run, source, tmp_path):
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    source.rename(folder / "a.mp4")
-    (tmp_path / "asked.txt").write_text("make it snow\n")
+@pytest.fixture
+def judged(run, source, tmp_path):
+    """Have a model edit a folder with one clip by one instruction; return what is written."""
+
+    def judge(model: Path) -> Results:
+        folder = tmp_path / "clips"
+        folder.mkdir()
+        source.rename(folder / "a.mp4")
+        (tmp_path / "asked.txt").write_text("make it snow\n")
+        result = run(
+            "--suite", "quick", "--clips", folder, "--instructions", "asked.txt",
+            "--model", model, "--device", "cpu",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        return read_results(tmp_path / "eval-quick.json")
+
+    return judge
+
+
+def test_a_folder_of_clips_is_edited_and_judged(judged, tmp_path):
     model = save_tiny_pipeline(tmp_path / "tiny", size=32, num_inference_steps=1, guidance_scale=1)
-    result = run(
-        "--suite", "quick", "--clips", folder, "--instructions", "asked.txt",
-        "--model", model, "--device", "cpu",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    written = read_results(tmp_path / "eval-quick.json")
+    written = judged(model)
     assert {case.instruction for case in written.cases} == {"make it snow"}
     assert len(written.methods) == 4
     assert written.settings["clips from"] == "clips"
 
 
-def test_a_stock_pipeline_is_judged_like_any_editor(run, source, tmp_path, monkeypatch):
+def test_a_stock_pipeline_is_judged_like_any_editor(judged, tmp_path, monkeypatch):
     quick = replace(SUITES["quick"], sweeps={"num_anchors": (1, 3)}, num_tracked_clips=1)
     monkeypatch.setitem(SUITES, "quick", quick)
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    source.rename(folder / "a.mp4")
-    (tmp_path / "asked.txt").write_text("make it snow\n")
     model = tmp_path / "kontext"
     make_tiny_editor("kontext").save_pretrained(model)
     (model / "fairy.json").write_text('{"size": 64, "num_inference_steps": 1}')
-    result = run(
-        "--suite", "quick", "--clips", folder, "--instructions", "asked.txt",
-        "--model", model, "--device", "cpu",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    written = read_results(tmp_path / "eval-quick.json")
+    written = judged(model)
     own, shared, _, anchors = (written.of(name)[0].scores.values for name in written.methods)
     assert own != shared != anchors
     assert {case.method for case in written.sweeps["num_anchors"]} == {"1", "3"}

@@ -12,9 +12,14 @@ from rich.console import Console
 from fairy.cli.progress import _as_lines, clip_progress, edit_progress
 
 
-def test_terminal_shows_label_stage_and_frames():
+def terminal(width: int = 140) -> tuple[io.StringIO, Console]:
+    """Return a terminal of so many columns, and what is shown on it."""
     shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=140)
+    return shown, Console(file=shown, force_terminal=True, width=width)
+
+
+def test_terminal_shows_label_stage_and_frames():
+    shown, console = terminal()
     with edit_progress(console, "clip.mp4: make\nit [red]") as progress:
         progress.stage("frames")
         progress(100, 200)
@@ -23,8 +28,7 @@ def test_terminal_shows_label_stage_and_frames():
 
 
 def test_on_a_narrow_terminal_the_label_is_shortened_and_nothing_moves():
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=80)
+    shown, console = terminal(width=80)
     with edit_progress(console, "a_clip_with_a_long_name.mp4: make it night") as progress:
         progress.stage("frames")
         progress(0, 200)
@@ -41,8 +45,7 @@ def test_on_a_narrow_terminal_the_label_is_shortened_and_nothing_moves():
 
 
 def test_the_bar_leaves_the_terminal_to_what_comes_after():
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=140)
+    shown, console = terminal()
     with edit_progress(console, "clip.mp4"):
         pass
     # The line is erased, and the cursor is shown again

@@ -8,7 +8,6 @@ Tests: tests/editors/stock/test_control_images.py.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, require_package
 from fairy.media.colours import Image
 from fairy.models.catalogue import download_command
 from fairy.models.controlnets import Control
@@ -119,10 +118,7 @@ def _load_depth(device: torch.device) -> Draw:
 
 
 def _load_pose(device: torch.device) -> Draw:
-    if importlib.util.find_spec("controlnet_aux") is None:
-        raise SettingsError(
-            "control pose needs the package controlnet-aux: pip install 'fairy-video[control]'"
-        )
+    require_package("controlnet_aux", "control pose", "control")
     try:
         detector = importlib.import_module("controlnet_aux").OpenposeDetector
         estimate = detector.from_pretrained(POSE_MODEL)

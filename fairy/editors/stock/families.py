@@ -19,6 +19,7 @@ from fairy.anchors.positions import Rope
 from fairy.editors.unread_words import read_words
 from fairy.errors import ModelError
 from fairy.models.defaults import ModelDefaults
+from fairy.system import parse_json
 
 # Of the text encoders of Stable Diffusion and SDXL
 CLIP_TOKENS = 77
@@ -214,7 +215,7 @@ def _keep_bucket(pipe: Any, size: tuple[int, int]) -> None:
 def _as_json(text: str, num_pictures: int) -> str:
     """Return Bria's prompt, which is JSON; a prompt that is JSON already is returned."""
     try:
-        if isinstance(json.loads(text), dict):
+        if isinstance(parse_json(text), dict):
             return text
     except ValueError:
         pass

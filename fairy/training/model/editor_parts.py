@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 
-from fairy.errors import ModelError, SettingsError
+from fairy.errors import ModelError, SettingsError, require_package
 from fairy.models.defaults import KnownEdit, ModelDefaults
 from fairy.models.patch_autoencoder import PatchAutoencoder
 from fairy.models.registry import load_pipeline
@@ -131,12 +131,9 @@ def _add_lora(unet: torch.nn.Module, rank: int) -> None:
     Raises:
         SettingsError: the package peft is missing.
     """
-    try:
-        from peft import LoraConfig
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            "lora_rank needs the package peft: pip install 'fairy-video[train]'"
-        ) from error
+    require_package("peft", "lora_rank", "train")
+    from peft import LoraConfig
+
     unet.add_adapter(  # type: ignore[operator]
         LoraConfig(
             r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=LORA_LAYERS
