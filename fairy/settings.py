@@ -758,6 +758,14 @@ class Control(Settings):
             unset="the end",
         ),
     ] = None
+    stream_copy: Annotated[
+        bool,
+        Option(
+            help="Copy the frames before --from and after --to as they are stored, where H.264 "
+            "allows it; else they are encoded again.",
+            group=WHERE,
+        ),
+    ] = True
     fade: Annotated[
         str | None,
         Option(

@@ -104,6 +104,11 @@ class Changes:
         """Whether parts of frames must stay as they are."""
         return self._masks is not None or self._region is not None
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first frame that is changed, and the frame after the last."""
+        return self.changed.index(True), len(self.changed) - self.changed[::-1].index(True)
+
     def weights(self, indices: Sequence[int]) -> Iterator[Weight]:
         """Yield the weights of frames `indices`, which grow."""
         if not self.in_parts:

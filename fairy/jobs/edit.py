@@ -27,6 +27,7 @@ from fairy.editors.loading import load_editor
 from fairy.editors.timing import Stopwatch
 from fairy.errors import JobInterrupted, MediaError, SettingsError
 from fairy.interrupt import Cancel, Progress, report_stage
+from fairy.jobs.copying import log_copied
 from fairy.jobs.manifest import Document
 from fairy.jobs.outputs import ClipOutputs, OnFrame
 from fairy.jobs.plan import EditOptions, EditPlan, EditRequest, plan_edit
@@ -159,7 +160,7 @@ def run_edit(
             editor = ready(plan, workspace, watch, editor, progress)
             num_kept = workspace.num_done
             if team is not None:
-                progress = team.progress(workspace, progress)
+                progress = team.progress(workspace, progress, plan.num_copied)
             job = ClipJob(
                 plan,
                 editor,
@@ -223,6 +224,7 @@ def ready(
         workspace.clear()
     size = model_size(plan.info, request.config, editor)
     _say_size(size, plan)
+    log_copied(plan.copied)
     manifest = replace(manifest, editor=editor.identity(), size=size)
     workspace.check(manifest)
     workspace.begin(manifest)
@@ -346,6 +348,7 @@ def make_report(
         model_seconds=rounded(job.model_seconds),
         shots=plan.shots,
         num_frames_kept=num_kept,
+        num_frames_copied=plan.num_copied,
         peak_memory_bytes=peak_memory_bytes(),
         peak_device_memory_bytes=(
             torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

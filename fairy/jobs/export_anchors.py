@@ -16,7 +16,7 @@ from fairy.control.changes import Changes
 from fairy.control.keyframes import LIST, digest, picture_name
 from fairy.errors import OutputExistsError
 from fairy.jobs.apart import check_apart
-from fairy.jobs.plan import choose_shots
+from fairy.jobs.shots import choose_shots
 from fairy.jobs.word_masks import mask_file
 from fairy.media.names import make_folder_of
 from fairy.media.read import frames_at, probe

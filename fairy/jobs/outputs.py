@@ -8,7 +8,7 @@ Tests: tests/jobs/test_outputs.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -18,24 +18,26 @@ import numpy as np
 
 from fairy.control.changes import Box, Weight, composite, is_nothing, resized
 from fairy.jobs.credentials import signature
+from fairy.jobs.output_files import (
+    ChangeImage,
+    InterpolatedOutput,
+    SegmentedOutput,
+    WholeOutput,
+)
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
 from fairy.media.contact_sheet import side_by_side
-from fairy.media.encoding.segments import SegmentWriter, join_packets
 from fairy.media.enlarge import enlarge
 from fairy.media.frames import resize
-from fairy.media.info import Frame, VideoInfo
-from fairy.media.interpolate import FrameDoubler, TimedImage, doubled
+from fairy.media.info import Frame
+from fairy.media.interpolate import doubled
 from fairy.media.threads import WriteBehind
 from fairy.media.upscale import Upscaler, upscaled
 from fairy.media.write import VideoWriter
 
 OnFrame = Callable[[int, Image], None]
 """Called with a frame's number in the clip and its image (H,W,3)."""
-
-ChangeImage = Callable[[Image], Image]
-"""Gives an image (H,W,3) of the same size."""
 
 
 class SegmentOutputs(AbstractContextManager["SegmentOutputs"], Protocol):
@@ -130,7 +132,7 @@ class ClipOutputs:
                 writer.try_encoder()
         self._writers = tuple(writers.values())
         self._outputs: dict[str, SegmentedOutput | WholeOutput] = {
-            role: SegmentedOutput(role, writer, workspace, mark)
+            role: SegmentedOutput(role, writer, workspace, mark, plan.copied)
             if self.in_segments
             else WholeOutput(writer, mark)
             for role, writer in writers.items()
@@ -301,95 +303,3 @@ def finished(
     if isinstance(weight, float) and weight == 1:
         return image
     return composite(resize(source, size), image, resized(weight, size))
-
-
-class SegmentedOutput:
-    """An output that is encoded in segments, then joined."""
-
-    def __init__(
-        self, role: str, writer: VideoWriter, workspace: Workspace, mark: ChangeImage
-    ) -> None:
-        self._role, self._writer, self._workspace, self._mark = role, writer, workspace, mark
-        self._segment: SegmentWriter | None = None
-
-    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
-        """Encode an image of a segment."""
-        if self._segment is None:
-            self._path = self._workspace.new_path(self._role, segment.first, segment.end)
-            self._segment = SegmentWriter(self._path, self._writer.part_encoder())
-        self._segment.write(self._mark(image), frame.pts, frame.time_base, frame.duration)
-
-    def end_segment(self) -> None:
-        """Finish the open segment, if any, and seal its file."""
-        if self._segment is not None:
-            self._segment.close()
-            self._workspace.seal(self._path)
-            self._segment = None
-
-    def publish(self, spans: list[tuple[int, int]]) -> None:
-        """Join the segments, given as (first frame, frame after the last), into the output."""
-        parts = {(part.first, part.end): part.path for part in self._workspace.parts(self._role)}
-        # A clip with fewer frames than its headers say lacks the last segments
-        with self._writer as writer:
-            for packet in join_packets([parts[span] for span in spans if span in parts]):
-                writer.copy(packet)
-
-    def abandon(self) -> None:
-        """Delete the open segment, if any."""
-        if self._segment is not None:
-            self._segment.abandon()
-            self._segment = None
-
-
-class WholeOutput:
-    """An output that cannot be joined from segments."""
-
-    def __init__(self, writer: VideoWriter, mark: ChangeImage) -> None:
-        self._writer, self._mark = writer, mark
-        self._is_open = False
-
-    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
-        """Encode an image."""
-        self._open()
-        self._writer.write(self._mark(image), frame.pts, frame.time_base, frame.duration)
-
-    def _open(self) -> None:
-        if not self._is_open:
-            self._writer.__enter__()
-            self._is_open = True
-
-    def end_segment(self) -> None:
-        """Do nothing: there are no segments."""
-
-    def publish(self, spans: list[tuple[int, int]]) -> None:
-        """Move the output to its final path."""
-        self._is_open = False
-        self._writer.__exit__(None, None, None)
-
-    def abandon(self) -> None:
-        """Delete the output unless it was published."""
-        if self._is_open:
-            self._is_open = False
-            self._writer.__exit__(RuntimeError, RuntimeError("abandoned"), None)
-
-
-class InterpolatedOutput(WholeOutput):
-    """An output with a further frame half-way between each two of a shot."""
-
-    def __init__(self, writer: VideoWriter, mark: ChangeImage, info: VideoInfo) -> None:
-        super().__init__(writer, mark)
-        self._doubler = FrameDoubler(info)
-
-    def write(self, segment: Segment, frame: Frame, image: Image) -> None:
-        """Encode the images that are complete with this one."""
-        self._write(self._doubler.add(frame, image, segment.shot))
-
-    def publish(self, spans: list[tuple[int, int]]) -> None:
-        """Encode the last images, and move the output to its final path."""
-        self._write(self._doubler.end())
-        super().publish(spans)
-
-    def _write(self, images: Iterable[TimedImage]) -> None:
-        self._open()
-        for one in images:
-            self._writer.write(self._mark(one.image), one.pts, one.time_base, one.duration)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -25,23 +24,23 @@ from fairy.control.references import check_references
 from fairy.control.schedule import Stretch, blended_frames, read_schedule, split_shots
 from fairy.errors import InstructionError, MediaError, SettingsError
 from fairy.jobs.apart import check_apart
+from fairy.jobs.copying import copied_frames, encoded_parts
 from fairy.jobs.manifest import (
-    ClipFile,
     Document,
     Manifest,
     SourceIdentity,
-    clip_files,
     effective_settings,
     inputs_of,
-    is_source_of,
 )
+from fairy.jobs.shots import choose_shots
 from fairy.jobs.word_masks import mask_file
 from fairy.jobs.workspace import Workspace
+from fairy.media.encoding.copied import CopiedFrames
 from fairy.media.info import VideoInfo
 from fairy.media.interpolate import check_interpolates
 from fairy.media.names import real
 from fairy.media.read import probe
-from fairy.media.shots import Shot, find_shots, read_shots
+from fairy.media.shots import Shot
 from fairy.media.signing import FileSigner, check_signable
 from fairy.media.upscale import load_upscaler
 from fairy.media.watermark import check_watermark
@@ -53,7 +52,7 @@ from fairy.media.write import (
     check_times,
 )
 from fairy.options import named_files
-from fairy.settings import EditConfig, MediaConfig, RunOptions
+from fairy.settings import EditConfig, RunOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -170,6 +169,7 @@ class EditPlan:
         changes: which parts of which frames may change.
         keyframes: frames that a person edited, which are anchors.
         mask: the file of the mask, also of one that words describe.
+        copied: frames that are copied from the source as they are stored, if any.
         earlier: the manifest of an earlier run, if there is one.
     """
 
@@ -182,18 +182,28 @@ class EditPlan:
     changes: Changes
     keyframes: KeyFrames
     mask: Path | None = None
+    copied: CopiedFrames | None = None
     earlier: Document | None = None
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """The clip in pieces of at most `SEGMENT_FRAMES`, each within one shot, in order."""
+        """The clip in pieces of at most `SEGMENT_FRAMES`, each within one shot, in order.
+
+        Frames that are copied are in none.
+        """
         return tuple(
-            Segment(first, min(first + SEGMENT_FRAMES, shot[1]), shot, anchors)
+            Segment(first, min(first + SEGMENT_FRAMES, end), shot, anchors)
             for shot, anchors in zip(
                 split_shots(self.shots, self.stretches), self.anchors, strict=True
             )
-            for first in range(*shot, SEGMENT_FRAMES)
+            for start, end in encoded_parts(shot, self.copied)
+            for first in range(start, end, SEGMENT_FRAMES)
         )
+
+    @property
+    def num_copied(self) -> int:
+        """How many frames are copied."""
+        return 0 if self.copied is None else self.copied.num_frames
 
     def stretch_of(self, segment: Segment) -> Stretch:
         """Return the stretch that a segment is in."""
@@ -279,6 +289,7 @@ def plan_edit(request: EditRequest) -> EditPlan:
         changes=changes,
         keyframes=keyframes,
         mask=mask,
+        copied=copied_frames(request.out, config, info, changes) if not request.compare else None,
         earlier=earlier,
     )
 
@@ -381,44 +392,3 @@ def request_outputs(request: EditRequest) -> dict[str, Path]:
     if request.out.name not in ("", ".."):
         outputs["the folder of work"] = request.workspace.path
     return outputs
-
-
-def choose_shots(
-    info: VideoInfo, config: EditConfig, earlier: Document | None = None
-) -> tuple[Shot, ...]:
-    """Return the shots of the clip: detected, read from a file, or the whole clip as one.
-
-    Shots that an `earlier` run detected in the same clip are used again.
-
-    Raises:
-        SettingsError: the file of shots is not valid.
-    """
-    if config.shots == "off":
-        return ((0, info.num_frames),)
-    if config.shots != "auto":
-        return read_shots(Path(config.shots), info.num_frames)
-    files = clip_files(info.path)
-    return _remembered_shots(files, config, earlier) or _found_shots(
-        info.path, files, MediaConfig.part_of(config)
-    )
-
-
-_SHOTS_DEPEND_ON = ("shots", "video_stream", "start_s", "end_s", "max_frames")
-
-
-def _remembered_shots(
-    files: Sequence[ClipFile], config: EditConfig, earlier: Document | None
-) -> tuple[Shot, ...] | None:
-    if earlier is None or not is_source_of(tuple(files), earlier):
-        return None
-    before = {**earlier["settings"], "shots": earlier["shots_setting"]}
-    if any(before.get(name) != getattr(config, name) for name in _SHOTS_DEPEND_ON):
-        return None
-    return tuple((first, end) for first, end in earlier["shots"])
-
-
-# Cached, so several instructions for one clip detect its cuts once
-@lru_cache(maxsize=1)
-def _found_shots(path: Path, files: tuple[ClipFile, ...], media: MediaConfig) -> tuple[Shot, ...]:
-    """Return the shots of the clip at `path`; `files` is its state, as the cache's key."""
-    return find_shots(path, media)

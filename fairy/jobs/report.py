@@ -79,6 +79,7 @@ class EditReport:
         peak_device_memory_bytes: largest CUDA allocation of the edit; None without CUDA.
         shots: (first frame, frame after the last) of each shot.
         num_frames_kept: frames that were done already, by an edit that was interrupted.
+        num_frames_copied: frames that were copied from the clip as they are stored.
         versions: Fairy, Python, the platform and the libraries that matter.
         notes: warnings of the edit: fewer anchors, unknown words, audio left out.
     """
@@ -100,13 +101,14 @@ class EditReport:
     peak_device_memory_bytes: int | None
     shots: tuple[Shot, ...] = ()
     num_frames_kept: int = 0
+    num_frames_copied: int = 0
     versions: dict[str, str] = field(default_factory=versions)
     notes: tuple[str, ...] = ()
 
     @property
     def frames_per_second(self) -> float:
         """Frames per second of the whole edit, without loading the model."""
-        edited = self.num_frames - self.num_frames_kept
+        edited = self.num_frames - self.num_frames_kept - self.num_frames_copied
         return edited / max(self.seconds["total"] - self.seconds.get("load", 0), 1e-9)
 
     @property

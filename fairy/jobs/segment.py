@@ -78,7 +78,7 @@ class ClipJob:
         self._config = plan.request.config
         self._watch, self._cancel = watch or Stopwatch(), cancel or Cancel()
         self._progress, self._shared = progress or (lambda done, total: None), shared
-        self._num_done = workspace.num_done
+        self._num_done = workspace.num_done + plan.num_copied
         self._is_compiled = False
         request = plan.request
         self._instructions = {
@@ -250,7 +250,7 @@ class ClipJob:
         """Yield the frames of `segments` with their weights; pictures if anything needs them."""
         for first, end in runs(segments):
             # The number of damaged frames is reported when reading past the clip's last frame
-            stop = sys.maxsize if end == self._plan.segments[-1].end else end
+            stop = sys.maxsize if end == self._plan.info.num_frames else end
             if self._shared is None or (outputs.needs_source and not self._shared.has_pictures):
                 path = self._plan.request.source
                 frames = read_frames(path, self._config, start=first, stop=stop)

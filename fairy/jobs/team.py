@@ -120,12 +120,14 @@ class Team:
             self._claims.take(f"leader-{self._rank.run}")
             yield
 
-    def progress(self, workspace: Workspace, report: Progress | None) -> Progress:
+    def progress(
+        self, workspace: Workspace, report: Progress | None, num_copied: int = 0
+    ) -> Progress:
         """Return a callback that reports the frames of all processes, at most once a second.
 
-        The first report after `edit` is made in any case.
+        The first report after `edit` is made in any case. `num_copied` frames need no work.
         """
-        return _OfAll(self, workspace, report)
+        return _OfAll(self, workspace, report, num_copied)
 
     def edit(
         self, plan: EditPlan, job: ClipJob, outputs: ClipOutputs, workspace: Workspace
@@ -172,11 +174,12 @@ class _OfAll:
     team: Team
     workspace: Workspace
     report: Progress | None
+    num_copied: int
 
     def __call__(self, done: int, total: int, /) -> None:
         """Report the frames of all, if that is due."""
         if self.report is not None and self.team.is_due():
-            self.report(self.workspace.num_done, total)
+            self.report(self.workspace.num_done + self.num_copied, total)
 
     def stage(self, name: Stage, /) -> None:
         """Pass on the stage."""

@@ -23,6 +23,7 @@ import numpy as np
 from fairy.errors import MediaError, OutputExistsError
 from fairy.media.colours import Image
 from fairy.media.encoding.codecs import CONTAINERS, Encoding, choose_encoding
+from fairy.media.encoding.copied import CopiedFrames
 from fairy.media.encoding.encode import (
     VideoEncoder,
     VideoPacket,
@@ -173,6 +174,12 @@ class VideoWriter:
         self._when_whole = when_whole
         self._part = part or beside(self._out, f".{os.getpid()}.part", hidden=True)
         self._said = Said()
+        self._copied: CopiedFrames | None = None
+
+    def beside(self, copied: CopiedFrames | None) -> VideoWriter:
+        """Return the writer; its file also holds frames that are copied from the source."""
+        self._copied = copied
+        return self
 
     def __enter__(self) -> VideoWriter:
         """Open the hidden file next to the output, in a folder that is made if it is missing."""
@@ -246,12 +253,13 @@ class VideoWriter:
         if self._out.is_dir() or self._out.suffix.lower() not in CONTAINERS:
             return None
         height, width, _ = self._shape
-        return choose_encoding(
+        encoding = choose_encoding(
             self._out,
             self._media,
             full_chroma=self._info.full_chroma,
             num_pixels=height * width,
         )
+        return encoding if self._copied is None else self._copied.beside(encoding)
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
         """Write the next frame, uint8 (H,W,3), shown at `pts * time_base` seconds.
@@ -267,7 +275,7 @@ class VideoWriter:
             self._sink.write(image, pts, time_base, duration)
 
     def copy(self, packet: VideoPacket) -> None:
-        """Add a packet from another encoder with the same settings (`encoding.segments`)."""
+        """Add a packet from another encoder with the same header (`encoding.segments`)."""
         assert isinstance(self._sink, VideoEncoder)
         with self._guarded():
             self._sink.copy(packet)

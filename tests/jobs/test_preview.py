@@ -134,7 +134,7 @@ def test_a_long_clip_is_not_searched_for_cuts(
     source = tmp_path / "clip.mp4"
     write_video(make_frames(6, 48, 64), source, fps=10)
     monkeypatch.setattr("fairy.jobs.preview.SEARCHED_FRAMES", 5)
-    monkeypatch.setattr("fairy.jobs.plan.find_shots", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("fairy.jobs.shots.find_shots", lambda *arguments: 1 / 0)
     config = EditConfig(size=32, num_inference_steps=1)
     sheet = preview_video(source, "red", tmp_path / "out.mp4", config, num_frames=2, pipeline=pipe)
     assert sheet == tmp_path / "out.preview.png"

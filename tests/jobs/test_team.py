@@ -20,6 +20,7 @@ from fairy.media.write import write_video
 from fairy.settings import EditConfig
 from tests.cli.lines import without_progress
 from tests.jobs.worker import SEGMENT_FRAMES, start
+from tests.media.h264_clips import stored
 from tests.tiny import make_frames
 
 pytestmark = pytest.mark.skipif(
@@ -175,6 +176,16 @@ def test_frames_half_way_between_two_are_the_same_too(clip: Path, shots: Path, t
     assert finish(ranks) == [0, 0, 0]
     assert_same(one, two)
     assert probe(one).num_frames == 2 * NUM_FRAMES
+
+
+def test_copied_frames_are_the_same_too(clip: Path, shots: Path, tmp_path: Path):
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    ranks = start_ranks(1, clip, shots, one, "a", "--from", 12)
+    ranks += start_ranks(2, clip, shots, two, "a", "--from", 12)
+    assert finish(ranks) == [0, 0, 0]
+    assert_same(one, two)
+    (first, *_), (copy, *_) = stored(clip), stored(one)
+    assert first == copy
 
 
 def test_ranks_with_other_settings_are_refused(clip: Path, shots: Path, tmp_path: Path):

@@ -7,7 +7,7 @@ the start. Tests: tests/media/decoding/test_index.py.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +49,11 @@ class FrameIndex:
         """Return the last entry at or before picture `number`; None if there is none."""
         place = bisect_right(self.entries, number, key=lambda entry: entry.number)
         return self.entries[place - 1] if place else None
+
+    def number_of(self, pts: int) -> int | None:
+        """Return the number of the picture shown at `pts`; None if there is none."""
+        number = bisect_left(self.times, (pts,))
+        return number if self.times[number : number + 1] and self.times[number][0] == pts else None
 
 
 def frame_index(path: Path, stream_index: int | None) -> FrameIndex | None:

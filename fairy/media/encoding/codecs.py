@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 
 from fairy.errors import MediaError
+from fairy.media.h264 import ParameterSets
 from fairy.settings import MediaConfig
 from fairy.system import cpu_flags
 
@@ -126,12 +127,16 @@ CONTAINERS = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """A container, a codec, and the pixel format and options chosen for them."""
+    """A container, a codec, and the pixel format and options chosen for them.
+
+    `others` are the parameter sets of H.264 packets that come from another encoder.
+    """
 
     container: Container
     codec: Codec
     pix_fmt: str
     options: Options
+    others: ParameterSets | None = None
 
     @property
     def keeps_aspect(self) -> bool:

@@ -25,6 +25,7 @@ from fairy.media.encoding.other_streams import (
     say_lost_metadata,
 )
 from fairy.media.encoding.tracks import PRE_ROLL_S
+from fairy.media.h264 import ParameterSets
 from fairy.media.info import VideoInfo
 from fairy.system import own_priority
 
@@ -94,10 +95,17 @@ class VideoEncoder:
         self._mux(self.encode(image, pts, time_base, duration), pts * time_base)
 
     def copy(self, packet: VideoPacket) -> None:
-        """Add a packet from another encoder with the same settings (`encoding.segments`)."""
+        """Add a packet from another encoder with the same header (`encoding.segments`)."""
         assert packet.pts is not None
         packet.stream = self._video
         self._mux([packet], packet.pts * packet.time_base)
+
+    def header(self) -> bytes:
+        """Return the encoder's header, as FFmpeg's encoders give it ("extradata")."""
+        if not self._video.codec_context.is_open:
+            with own_priority():
+                self._video.codec_context.open()
+        return self._video.codec_context.extradata or b""
 
     def encode(
         self, image: Image, pts: int, time_base: Fraction, duration: int
@@ -178,6 +186,9 @@ class VideoEncoder:
             codec.colorspace, codec.color_range = tags.matrix, tags.range
             codec.color_primaries, codec.color_trc = tags.primaries, tags.transfer
         self._video = stream
+        if encoding.others is not None:
+            sets = encoding.others + ParameterSets.of_annexb(self.header())
+            codec.extradata = sets.record()
 
     def _ticks(self, time_s: Fraction) -> int:
         """Return the time in ticks of the output, always later than the last frame's."""

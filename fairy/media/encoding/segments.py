@@ -2,7 +2,8 @@
 
 A segment holds the packets of consecutive frames from its own encoder, so it begins with a key
 frame. It has no container, so any codec and any timestamp fits. All segments of one video come
-from encoders with the same settings, so their packets can be concatenated into one stream.
+from encoders with the same settings, so their packets can be concatenated into one stream, also
+with those of frames that are copied (`fairy.media.encoding.copied`).
 File: magic, time base as two int64, then each packet as `_PACKET` and its bytes.
 Tests: tests/media/encoding/test_segments.py.
 """
@@ -12,15 +13,17 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import av
 
 from fairy.errors import MediaError
 from fairy.media.colours import Image
 from fairy.media.encoding.encode import VideoEncoder, VideoPacket
+from fairy.media.h264 import annexb_units, prefixed
 from fairy.system import write_through
 
 _MAGIC = b"fairy segment 1\n"
@@ -79,10 +82,19 @@ def read_packets(path: Path) -> Iterator[VideoPacket]:
         MediaError: the file is not a segment, or is truncated.
     """
     for time_base, (pts, dts, duration, is_keyframe, _), data in _read(path, with_data=True):
-        packet = cast("VideoPacket", av.Packet(data))
-        packet.pts, packet.dts, packet.duration = pts, dts, duration
-        packet.time_base, packet.is_keyframe = time_base, is_keyframe
+        packet = make_packet(data, time_base, pts, duration, is_keyframe)
+        packet.dts = dts
         yield packet
+
+
+def make_packet(
+    data: bytes, time_base: Fraction, pts: int, duration: int, is_keyframe: bool
+) -> VideoPacket:
+    """Return a packet; its times are in ticks of `time_base` seconds."""
+    packet = cast("VideoPacket", av.Packet(data))
+    packet.pts, packet.duration = pts, duration
+    packet.time_base, packet.is_keyframe = time_base, is_keyframe
+    return packet
 
 
 def _read(
@@ -100,14 +112,48 @@ def _read(
             yield time_base, fields, data
 
 
-def join_packets(paths: Sequence[Path]) -> Iterator[VideoPacket]:
-    """Yield the packets of consecutive segments as one stream with new decoding times.
+class Piece(Protocol):
+    """Consecutive frames of a stream, encoded."""
+
+    def times(self) -> list[int]:
+        """Return the pts of its packets, in decoding order."""
+
+    def packets(self) -> Iterator[VideoPacket]:
+        """Yield its packets in decoding order."""
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """A segment on disk; `with_lengths` gives H.264 packets lengths instead of start codes."""
+
+    path: Path
+    with_lengths: bool = False
+
+    def times(self) -> list[int]:
+        """Return the pts of its packets, in decoding order."""
+        return [fields[0] for _, fields, _ in _read(self.path, with_data=False)]
+
+    def packets(self) -> Iterator[VideoPacket]:
+        """Yield its packets in decoding order."""
+        for packet in read_packets(self.path):
+            yield _prefixed_packet(packet) if self.with_lengths else packet
+
+
+def _prefixed_packet(packet: VideoPacket) -> VideoPacket:
+    assert packet.pts is not None
+    data = prefixed(annexb_units(bytes(packet)))
+    times = packet.pts, packet.duration or 0
+    return make_packet(data, packet.time_base, *times, packet.is_keyframe)
+
+
+def join_packets(pieces: Sequence[Piece]) -> Iterator[VideoPacket]:
+    """Yield the packets of consecutive pieces as one stream with new decoding times.
 
     Each encoder starts its decoding times before its first frame, by as many frames as it
     reorders. With a variable frame rate the decoding times of two segments could overlap.
     """
-    pts = [fields[0] for path in paths for _, fields, _ in _read(path, with_data=False)]
-    packets = (packet for path in paths for packet in read_packets(path))
+    pts = [time for piece in pieces for time in piece.times()]
+    packets = (packet for piece in pieces for packet in piece.packets())
     for packet, dts in zip(packets, decoding_times(pts), strict=True):
         packet.dts = dts
         yield packet

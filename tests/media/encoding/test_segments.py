@@ -14,7 +14,13 @@ import pytest
 from fairy.errors import MediaError
 from fairy.media.encoding.codecs import choose_encoding
 from fairy.media.encoding.encode import VideoEncoder
-from fairy.media.encoding.segments import SegmentWriter, decoding_times, join_packets, read_packets
+from fairy.media.encoding.segments import (
+    SegmentFile,
+    SegmentWriter,
+    decoding_times,
+    join_packets,
+    read_packets,
+)
 from fairy.media.info import still_info
 from fairy.media.read import read_frames
 from fairy.media.write import VideoWriter
@@ -52,7 +58,7 @@ def joined(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     write_segment(parts[1], request.param, images[8:], TIMES[8:])
     out = tmp_path / f"out{request.param}"
     with VideoWriter(out, info=INFO, height=48, width=64) as writer:
-        for packet in join_packets(parts):
+        for packet in join_packets([SegmentFile(part) for part in parts]):
             writer.copy(packet)
     return out
 
