@@ -17,7 +17,7 @@
 #   make evidence                                 measure what the documents claim of the bundled model (two hours)
 #   make evidence EVIDENCE=quick                  the same on few clips (15 minutes), pages in out/evidence/quick
 #                 CLIPS=DIR PHOTOS=DIR ALSO=NAME=MODEL     real clips, photographs, a further model
-#   make lint | format | build | clean
+#   make style | lint | format | build | clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,7 +32,7 @@ EVIDENCE ?= full
 # One more than there are cores: some tests wait for other processes
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: venv demo test test-app test-full test-cluster soak test-gpu test-versions fuzz lint format build bench bench-gpu evidence clean
+.PHONY: venv demo test test-app test-full test-cluster soak test-gpu test-versions fuzz style lint format build bench bench-gpu evidence clean
 
 venv: $(DEV_STAMP)
 
@@ -55,8 +55,10 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py --out "$(OUT)" \
 	  $(if $(CLIP),--clip "$(CLIP)") $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
-test: lint
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not gpu and not slow and not cluster"
+# mypy is one of the tests, beside the others
+test: style
+	$(BIN)/python -m pytest -q -n $(WORKERS) -p tests.groups --dist loadscope \
+	  --no-loadscope-reorder -m "not gpu and not slow and not cluster"
 
 # The tests whose slim form is part of `make test`, in full, and the slowest ones
 test-full: $(DEV_STAMP)
@@ -84,9 +86,11 @@ test-versions: $(DEV_STAMP)
 fuzz: $(DEV_STAMP)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -q --timeout=0 tests/fuzz
 
-lint: $(DEV_STAMP)
+style: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint: style
 	$(BIN)/mypy
 
 format: $(DEV_STAMP)

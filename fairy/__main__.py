@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 
 
 def main() -> None:
     """Run the command line; entry point of the console script."""
+    # Torch and diffusers make half a million objects that stay. The garbage collector need not look
+    # through them again and again while they are imported, and never at the end
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(gc.freeze)
     try:
         from fairy.cli.app import main as run
     except KeyboardInterrupt:

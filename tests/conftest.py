@@ -1,8 +1,12 @@
-"""Fixtures that any test may use."""
+"""Fixtures that any test may use, and what must be set before torch is imported."""
+
+# ruff: noqa: E402
 
 from __future__ import annotations
 
 import copy
+import gc
+import multiprocessing
 import os
 
 # Before torch: Intel's matrix library then rounds the same however its buffers are aligned, which
@@ -17,10 +21,20 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # Whatever this CPU is fastest in: tests compare results of several runs
 os.environ.setdefault("FAIRY_CPU_DTYPE", "float32")
 
+# Fewer rounds of the garbage collector: torch and diffusers alone are half a million objects
+gc.set_threshold(50_000, 20, 100)
+
 import pytest
 from diffusers import StableDiffusionInstructPix2PixPipeline
 
 from tests.tiny import make_tiny_pipeline
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip tests that fork where it is not possible."""
+    can_fork = "forkserver" in multiprocessing.get_all_start_methods()
+    if item.get_closest_marker("forks") is not None and not can_fork:
+        item.add_marker(pytest.mark.skip(reason="needs forks"))
 
 
 @pytest.fixture(scope="session")

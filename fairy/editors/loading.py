@@ -19,6 +19,7 @@ from fairy.errors import SettingsError
 from fairy.models.controlnets import load_controlled, read_controls
 from fairy.models.defaults import ModelDefaults, model_defaults
 from fairy.models.ip_adapter import load_ip_adapter
+from fairy.models.pointwise import make_pointwise
 from fairy.models.registry import may_be_pix2pix, pipeline_config, resolve_device
 from fairy.models.stock import load_loras, load_stock_pipeline
 from fairy.options import options_of
@@ -48,6 +49,13 @@ def load_editor(settings: Compute) -> LoadedEditor:
         check_fp8(resolve_device(settings.device))
     if settings.compile:
         check_compile(resolve_device(settings.device))
+    editor = _load(settings)
+    # Of LoRAs, too
+    make_pointwise(editor if isinstance(editor, FairyPipeline) else editor.pipe)
+    return editor
+
+
+def _load(settings: Compute) -> LoadedEditor:
     if settings.control:
         return _load_controlled(settings)
     pipeline = pipeline_config(settings.model)["_class_name"]

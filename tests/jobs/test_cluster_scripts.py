@@ -46,6 +46,7 @@ def printed(kind: str, jobs: Path, *more: str) -> str:
     return result.stdout
 
 
+@pytest.mark.forks
 def test_the_slurm_script_runs(jobs: Path):
     script, tools, called = (jobs.with_name(name) for name in ("fairy.sh", "bin", "called"))
     script.write_text(printed("slurm", jobs, "--workers", "4"))
@@ -73,6 +74,7 @@ def run_to_its_end(words: list[str], jobs: Path) -> None:
     assert jobs.with_name("out").joinpath("a.mp4").exists()
 
 
+@pytest.mark.forks
 def test_the_command_of_the_kubernetes_job_runs(jobs: Path):
     job = yaml.safe_load(printed("kubernetes", jobs, "--workers", "3"))
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)

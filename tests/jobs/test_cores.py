@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from tests.jobs.worker import start
 from tests.tiny import make_frames
 
 pytestmark = [
-    pytest.mark.skipif(
-        "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-    ),
+    pytest.mark.forks,
     pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot choose cores"),
 ]
 
@@ -26,11 +23,11 @@ def test_the_bytes_are_the_same_with_one_core_and_with_all(tmp_path: Path):
     if len(cores) < 2:
         pytest.skip("one core only")
     clip, printed = tmp_path / "clip.mp4", tmp_path / "printed.txt"
-    write_video(make_frames(8, 240, 320), clip, fps=10)
+    write_video(make_frames(8, 120, 160), clip, fps=10)
     contents = []
     for some in (cores[:1], cores):
         out = tmp_path / f"on {len(some)} cores.mp4"
-        options = ["--size", 32, "--steps", 1, "--frame-batch-size", 4, "--shots", "off"]
+        options = ["--size", 96, "--steps", 1, "--frame-batch-size", 4, "--shots", "off"]
         process = start(["edit", clip, "make it snow", "-o", out, *options], printed, some)
         process.join()
         assert process.exitcode == 0, printed.read_text()

@@ -6,7 +6,6 @@ FAIRY_KILLS says how many moments are tried (`make test-full`: 20).
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import random
 import signal
@@ -28,9 +27,7 @@ NUM_KILLS = int(os.environ.get("FAIRY_KILLS", "4"))
 OPTIONS = ["--size", 32, "--steps", 1, "--frame-batch-size", 2, "--shots", "off"]
 
 pytestmark = [
-    pytest.mark.skipif(
-        "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-    ),
+    pytest.mark.forks,
     pytest.mark.timeout(600 + 120 * NUM_KILLS),
 ]
 

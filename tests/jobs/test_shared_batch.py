@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
 import time
 from pathlib import Path
@@ -36,10 +35,6 @@ from tests.tiny import make_frames
 CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
 OPTIONS = ["--size", 32, "--steps", 1, "--frame-batch-size", 2, "--shots", "off", "--seed", 4]
 NUM_FRAMES = 6
-
-forks = pytest.mark.skipif(
-    "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-)
 
 
 @pytest.fixture
@@ -151,7 +146,7 @@ def results_in(printed: str) -> list[dict[str, Any]]:
     return [one for one in map(json.loads, printed.splitlines()) if "state" in one]
 
 
-@forks
+@pytest.mark.forks
 def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
     jobs = write_list(clip, *(f"{number}.mp4" for number in range(8)))
     workers = [start(command(jobs), tmp_path / f"{number}.txt") for number in range(2)]
@@ -175,7 +170,7 @@ def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
     assert len(done) == len(set(done))
 
 
-@forks
+@pytest.mark.forks
 def test_a_job_that_kills_workers_is_set_aside_and_the_others_are_done(clip: Path, tmp_path: Path):
     jobs = write_list(clip, "a.mp4", "poison.mp4", "b.mp4")
     codes = []
@@ -197,7 +192,7 @@ def test_a_job_that_kills_workers_is_set_aside_and_the_others_are_done(clip: Pat
     assert "2 workers died with it or took too long" in printed
 
 
-@forks
+@pytest.mark.forks
 def test_a_worker_without_a_job_helps_with_a_long_clip(clip: Path, tmp_path: Path):
     write_video(make_frames(40, 32, 48), clip, fps=10, overwrite=True)
     jobs = write_list(clip, "long.mp4")
@@ -222,7 +217,7 @@ def test_a_worker_without_a_job_helps_with_a_long_clip(clip: Path, tmp_path: Pat
     assert [result["state"] for result in done] == ["done"]
 
 
-@forks
+@pytest.mark.forks
 def test_a_job_that_takes_too_long_ends_its_worker(clip: Path, tmp_path: Path):
     jobs = write_list(clip, "a.mp4")
     worker = start(command(jobs, "--clip-timeout", 0), tmp_path / "printed.txt")
@@ -231,7 +226,7 @@ def test_a_job_that_takes_too_long_ends_its_worker(clip: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-@forks
+@pytest.mark.forks
 def test_workers_are_started(clip: Path, tmp_path: Path):
     jobs = write_list(clip, "a.mp4", "b.mp4")
     words = ["batch", jobs, *OPTIONS, "-o", tmp_path / "out", "--workers", 2]

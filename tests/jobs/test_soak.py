@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from tests.jobs.worker import segments_redone
 
 
 @pytest.mark.cluster
-@pytest.mark.skipif(
-    "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-)
+@pytest.mark.forks
 def test_a_kill_costs_at_most_one_segment(tmp_path: Path):
     one = Round(tmp_path, seed=1, num_jobs=20)
     one.run_with_kills(10)

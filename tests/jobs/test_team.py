@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,9 +22,7 @@ from tests.jobs.worker import SEGMENT_FRAMES, start
 from tests.media.h264_clips import stored
 from tests.tiny import make_frames
 
-pytestmark = pytest.mark.skipif(
-    "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-)
+pytestmark = pytest.mark.forks
 
 NUM_FRAMES = 32
 OPTIONS = ["--size", 32, "--steps", 1, "--frame-batch-size", 2, "--seed", 5]

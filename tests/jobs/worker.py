@@ -17,6 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import fairy.jobs.batch
 import fairy.jobs.edit
 import fairy.jobs.plan
@@ -39,8 +41,9 @@ def start(
 ) -> BaseProcess:
     """Run `fairy ARGUMENTS` with short segments; what it prints goes to the file `output`.
 
-    With `cores`, the process may use these processor cores only; `environment` is added to its own,
-    and its SEGMENT_FRAMES is the length of segments; a job for the output POISON kills the process.
+    With `cores`, the process may use these processor cores only, with a thread on each;
+    `environment` is added to its own, and its SEGMENT_FRAMES is the length of segments; a job for
+    the output POISON kills the process.
     Each frame whose edit begins is noted in the file BEGUN.
     """
     process = forking_context().Process(
@@ -67,6 +70,7 @@ def _run(
     os.environ.update(environment)
     if cores is not None:
         os.sched_setaffinity(0, cores)
+        torch.set_num_threads(len(cores))
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, sys.stdout.fileno())
     os.dup2(file, sys.stderr.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -83,12 +82,7 @@ def train_as_rank(rank: int, port: int, words: list[str]) -> None:
 
 
 TRAIN = [
-    pytest.param(
-        train_by_forks,
-        marks=pytest.mark.skipif(
-            "forkserver" not in multiprocessing.get_all_start_methods(), reason="forks processes"
-        ),
-    ),
+    pytest.param(train_by_forks, marks=pytest.mark.forks),
     pytest.param(train_by_torchrun, marks=pytest.mark.slow),
 ]
 

@@ -39,6 +39,7 @@ from fairy.media.shots import shots_from
 from fairy.models.base import SafePipeline, StableDiffusionInstructPix2PixPipeline
 from fairy.models.blueprint import Blueprint
 from fairy.models.defaults import FILE_NAME, ModelDefaults, model_defaults
+from fairy.models.pointwise import make_pointwise
 from fairy.models.registry import load_pipeline
 from fairy.settings import EXACT, EditConfig, Shortcuts
 
@@ -99,6 +100,7 @@ class FairyPipeline(SafePipeline):
             dtype=torch.float32 if target is None else target,
             **kwargs,
         )
+        make_pointwise(pipe)
         fairy = cls.from_pipe(pipe)
         fairy.defaults = defaults
         return fairy

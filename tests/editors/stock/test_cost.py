@@ -86,7 +86,14 @@ def cost(name: str, size: str, num_anchors: int):
     return model_cost(blueprint, FAMILIES[family], SIZES[size], num_anchors=num_anchors, dtype=BF16)
 
 
-@pytest.mark.parametrize(("name", "size"), TABLE)
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        # A second size of the 70 blocks of SDXL takes long
+        pytest.param(*case, marks=[pytest.mark.slow] * (case == ("sdxl", "large")))
+        for case in TABLE
+    ],
+)
 def test_costs_are_those_of_the_table(name, size):
     with_anchors = cost(name, size, 3)
     family = MODELS[name][1]

@@ -124,6 +124,7 @@ def test_an_editor_sent_to_another_process_edits_alike(frames):
     assert torch.equal(edited(sent, frames, [1], [0]), edited(editor, frames, [1], [0]))
 
 
+@pytest.mark.slow
 def test_compiled_blocks_keep_the_result(make_editor, frames):
     plain = edited(make_editor("kontext"), frames, [1], [0])
     editor = StockEditor(make_tiny_editor("kontext"))
