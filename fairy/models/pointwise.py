@@ -27,7 +27,7 @@ class PointwiseConv2d(nn.Conv2d):
             rows = torch.bmm(weight, pixels)
         else:
             rows = torch.baddbmm(self.bias[:, None], weight, pixels)
-        return rows.unflatten(2, images.shape[2:])
+        return rows.reshape(*rows.shape[:2], *images.shape[2:])
 
 
 def make_pointwise(pipe: Any) -> None:
