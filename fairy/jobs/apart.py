@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
 from fairy.errors import SettingsError
 from fairy.media.decoding.stdin import STDIN
-from fairy.media.names import identities, is_inside, is_same, real
+from fairy.media.names import Identify, identities, is_inside, is_same, real
 
 
-def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+def check_apart(
+    inputs: Mapping[str, Path], outputs: Mapping[str, Path], identify: Identify = identities
+) -> None:
     """Check that no output is, contains, or is inside an input or another output.
 
     Args:
         inputs: files and folders to read, by their role in messages.
         outputs: files and folders to write, by their role in messages.
+        identify: how to tell files apart.
 
     Raises:
         SettingsError: an output would replace something; the message says what, and what to do.
@@ -33,10 +37,10 @@ def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None
             raise SettingsError(f"{path}: {role} needs a name of its own, as in {path / 'out'}")
         for taken, other in inputs.items():
             if other != STDIN:
-                _check_pair(role, path, taken, other)
-                _check_links(role, path, taken, other)
+                _check_pair(role, path, taken, other, identify)
+                _check_links(role, path, taken, other, identify)
     for (first, one), (second, other) in combinations(outputs.items(), 2):
-        _check_pair(second, other, first, one)
+        _check_pair(second, other, first, one, identify)
 
 
 def clashes(
@@ -49,31 +53,33 @@ def clashes(
         jobs: by line, (inputs, outputs) as for `check_apart`.
         read: files that are read for all jobs, such as the list, by their role in messages.
     """
+    # Many jobs share their folders, and nothing is written meanwhile
+    identify = cache(identities)
     writers: dict[object, int] = {}
     found: dict[int, str] = {}
     for line, (_, outputs) in jobs.items():
         for path in outputs.values():
-            for known in identities(path):
+            for known in identify(path):
                 first = writers.setdefault(known, line)
                 if first != line:
                     found.setdefault(line, f"{path}: line {first} writes it; give it another name")
         try:
-            check_apart(read, outputs)
+            check_apart(read, outputs, identify)
         except SettingsError as error:
             found.setdefault(line, str(error))
     readers: dict[object, int] = {}
     for line, (inputs, outputs) in jobs.items():
         for path in outputs.values():
-            for first in _others(path, writers, line):
+            for first in _others(path, writers, line, identify):
                 found.setdefault(line, f"{path}: line {first} writes a folder that this is in")
         for path in inputs.values():
-            readers |= dict.fromkeys(identities(path), line)
-            for writer in _others(path, writers, line):
+            readers |= dict.fromkeys(identify(path), line)
+            for writer in _others(path, writers, line, identify):
                 found[line] = _APART.format(path=path, first=writer, then=line)
                 found[writer] = found[line]
     for line, (_, outputs) in jobs.items():
         for path in outputs.values():
-            for reader in _others(path, readers, line):
+            for reader in _others(path, readers, line, identify):
                 found[line] = _APART.format(path=path, first=line, then=reader)
                 found[reader] = found[line]
     return found
@@ -85,27 +91,27 @@ _APART = (
 )
 
 
-def _others(path: Path, lines: Mapping[object, int], own: int) -> set[int]:
+def _others(path: Path, lines: Mapping[object, int], own: int, identify: Identify) -> set[int]:
     """Return the other lines that name `path` or a folder that contains it."""
-    known = set().union(*map(identities, (path, *real(path).parents)))
+    known = set().union(*map(identify, (path, *real(path).parents)))
     return {lines[one] for one in known & lines.keys()} - {own}
 
 
-def _check_pair(role: str, path: Path, taken: str, other: Path) -> None:
-    if is_same(path, other):
+def _check_pair(role: str, path: Path, taken: str, other: Path, identify: Identify) -> None:
+    if is_same(path, other, identify):
         raise SettingsError(f"{path}: {role} would replace {taken}; give it another name")
-    if is_inside(other, path):
+    if is_inside(other, path, identify):
         raise SettingsError(f"{path}: {taken} is in this folder; write {role} to another place")
-    if is_inside(path, other):
+    if is_inside(path, other, identify):
         raise SettingsError(
             f"{path}: {role} would be in {taken}, the folder {other}; write it to another place"
         )
 
 
-def _check_links(role: str, path: Path, taken: str, folder: Path) -> None:
+def _check_links(role: str, path: Path, taken: str, folder: Path, identify: Identify) -> None:
     """Check that an output is not a link to one of the files in a folder."""
     # Unlike `Path.exists`, false of names that are too long
     if not os.path.exists(path) or not folder.is_dir():
         return
-    if any(is_same(path, file) for file in folder.iterdir()):
+    if any(is_same(path, file, identify) for file in folder.iterdir()):
         raise SettingsError(f"{path}: {role} would replace a file of {taken}; name it otherwise")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def real(path: Path) -> Path:
         raise MediaError(f"{path}: the current folder was deleted: change to another") from error
 
 
-def identities(path: Path) -> set[object]:
+def identities(path: Path) -> Set[object]:
     """Return keys that all names of a file or folder share; it need not exist."""
     found = real(path)
     known: set[object] = {found}
@@ -46,14 +47,18 @@ def identities(path: Path) -> set[object]:
     return known
 
 
-def is_same(one: Path, other: Path) -> bool:
+Identify = Callable[[Path], Set[object]]
+"""`identities`, or what remembers its answers: it looks at a folder several times."""
+
+
+def is_same(one: Path, other: Path, identify: Identify = identities) -> bool:
     """Return whether two names refer to the same file or folder, or would if it existed."""
-    return not identities(one).isdisjoint(identities(other))
+    return not identify(one).isdisjoint(identify(other))
 
 
-def is_inside(inner: Path, outer: Path) -> bool:
+def is_inside(inner: Path, outer: Path, identify: Identify = identities) -> bool:
     """Return whether `inner` is, or would be, in the folder `outer` or one of its subfolders."""
-    return any(is_same(parent, outer) for parent in real(inner).parents)
+    return any(is_same(parent, outer, identify) for parent in real(inner).parents)
 
 
 def beside(path: Path, ending: str, *, hidden: bool = False) -> Path:

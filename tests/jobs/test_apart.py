@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from fairy.jobs.export_anchors import export_anchors
 from fairy.jobs.plan import EditRequest, check_files_apart, check_outputs, request_outputs
 from fairy.jobs.preview import preview_video
 from fairy.media.folder import MANIFEST, own_files
+from fairy.media.names import identities
 from fairy.media.write import write_video
 from fairy.options import Settings, named_files, options_of
 from fairy.settings import BatchOptions, EditConfig, RunOptions
@@ -479,3 +481,19 @@ def test_a_folder_of_pictures_without_a_manifest_is_not_ours(pictures: Path):
     with pytest.raises(FairyError, match="holds files that Fairy did not write, such as"):
         write_video(np.zeros((1, 16, 16, 3), np.uint8), pictures, overwrite=True)
     assert tree(pictures) == before
+
+
+def test_a_list_looks_at_each_name_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: Counter[Path] = Counter()
+
+    def counted(path: Path) -> Set[object]:
+        asked[path] += 1
+        return identities(path)
+
+    monkeypatch.setattr("fairy.jobs.apart.identities", counted)
+    jobs = {
+        line: ({"clip": tmp_path / "clip.mp4"}, {"result": tmp_path / "out" / f"{line}.mp4"})
+        for line in range(5)
+    }
+    assert clashes(jobs, {"list": tmp_path / "jobs.jsonl"}) == {}
+    assert set(asked.values()) == {1}
