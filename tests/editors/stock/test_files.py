@@ -19,6 +19,12 @@ from fairy.settings import EditConfig
 from tests.tiny import make_frames
 
 NUM_FRAMES = 5
+# A transformer and a UNet; the others differ in what tests/editors/stock/test_invariants.py tests
+FAMILIES = [
+    "klein",
+    "sdxl",
+    *(pytest.param(one, marks=pytest.mark.slow) for one in ("kontext", "qwen-plus")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def config(family: str, folder: Path, **settings) -> EditConfig:
     return EditConfig(**{**given, "model": str(folder), "device": "cpu", **settings})
 
 
-@pytest.mark.parametrize("family", ["klein", "qwen-plus", "kontext", "sdxl"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_clip_is_edited_stopped_and_resumed(family, clip, tmp_path, monkeypatch):
     monkeypatch.setattr(fairy.jobs.plan, "SEGMENT_FRAMES", 2)
     settings = config(family, tmp_path / "model", frame_batch_size=1)
@@ -71,7 +77,7 @@ def test_a_clip_is_edited_stopped_and_resumed(family, clip, tmp_path, monkeypatc
     assert np.array_equal(read_video(out), read_video(at_once))
 
 
-@pytest.mark.parametrize("family", ["klein", "qwen-plus", "kontext", "sdxl"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_anchors_change_frames_by_more_than_a_level(family, clip, tmp_path):
     results = []
     for strength in (0, 1):
