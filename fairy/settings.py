@@ -1098,12 +1098,14 @@ def in_flags(message: str) -> str:
 
     >>> in_flags("num_anchors is 0: it must be at least 1")
     '--num-anchors is 0: it must be at least 1'
+    >>> in_flags("force=True tries anyway")
+    '--force tries anyway'
     """
     flags = {one.name: one.flag for kind in (EditConfig, RunOptions) for one in options_of(kind)}
     for name, flag in flags.items():
         # Replace a name with underscores anywhere, a single word only at the beginning
         where = rf"(?<![\w-]){name}(?![\w(=.-])" if "_" in name else rf"^{name}(?= (is|{_VALUE}))"
-        message = re.sub(where, flag, message)
+        message = re.sub(rf"{where}|(?<![\w-]){name}=True(?!\w)", flag, message)
     return message
 
 

@@ -35,6 +35,7 @@ from fairy.errors import FairyError, MediaError, SettingsError
 from fairy.jobs.settings_file import command_line, read_settings, save_settings
 from fairy.jobs.warnings_log import Notes
 from fairy.media.read import read_frame_at
+from fairy.models.instructions import FORCE_ADVICE
 from fairy.settings import EditConfig, in_flags
 
 MASK_PX = 960
@@ -416,7 +417,7 @@ def _one_line(error: Exception, user: UserFolder, clip: Clip | None = None) -> s
     names = user.names if clip is None else {**user.names, clip.path: clip.name}
     for path, name in names.items():
         text = text.replace(str(path), name)
-    return in_flags(text)
+    return in_flags(text.removesuffix(FORCE_ADVICE))
 
 
 def _selected(listed: list[str], event: gr.SelectData) -> str:

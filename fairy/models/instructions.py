@@ -48,6 +48,8 @@ MAX_WORDS, MAX_WORDS_WITHOUT_AND = 60, 20
 # Of `difflib`, below which two words have nothing to do with each other
 MIN_RATIO = 0.8
 LIST_COMMAND = "`fairy models mini` lists all"
+# The web page has no such option
+FORCE_ADVICE = "; force=True tries anyway"
 
 
 def read_instruction(
@@ -214,7 +216,7 @@ def _refuse_unknown(text: str, read: str, defaults: ModelDefaults) -> None:
         advice = f"nothing it can do is like that: it knows {names}; {LIST_COMMAND}"
     else:
         advice = _example(defaults)
-    raise InstructionError(f"the model {what}; {advice}; --force tries anyway")
+    raise InstructionError(f"the model {what}; {advice}{FORCE_ADVICE}")
 
 
 def _example(defaults: ModelDefaults) -> str:

@@ -246,6 +246,7 @@ def test_unknown_words_are_refused_with_what_is_known_unless_forced(clip: Path, 
     out = clip.with_name("out.mp4")
     result = edit(clip, "make it purple snow", out)
     assert_refused(result, "'purple'; did you mean \"make it snow\"", clip.parent, {"clip.mp4"})
+    assert "--force tries anyway" in result.stderr
     assert edit(clip, "make it purple snow", out, "--force").exit_code == 0
 
 

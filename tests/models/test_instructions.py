@@ -100,7 +100,7 @@ def test_unknown_words_are_refused_with_near_edits(typed: str):
         read(typed)
     message = str(error.value)
     assert 2 <= message.count('"') <= 6
-    assert "`fairy models mini` lists all; --force tries anyway" in message
+    assert "`fairy models mini` lists all; force=True tries anyway" in message
     assert len(message) < 250
     assert read_instruction(typed, DEFAULTS, force=True) == (typed,)
 
