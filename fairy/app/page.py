@@ -39,6 +39,8 @@ from fairy.models.instructions import FORCE_ADVICE
 from fairy.settings import EditConfig, in_flags
 
 MASK_PX = 960
+# On phones, what happens is below the form
+SHOW_STAGE = "() => document.querySelector('#stage')?.scrollIntoView({block: 'nearest'})"
 
 T = TypeVar("T")
 
@@ -102,7 +104,7 @@ class Page:
             (parts.show_anchors, self.answer_anchors),
             (parts.start, self.answer_start),
         ):
-            run = button.click(_busy, None, buttons, **quick).then(
+            run = button.click(_busy, None, buttons, js=SHOW_STAGE, **quick).then(
                 self._in_turn(answer), asked, result, **on_device
             )
             # Where the queue is full, nothing else follows

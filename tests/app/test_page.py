@@ -120,6 +120,20 @@ def test_too_large_files_are_refused(open_window: OpenWindow, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_phones_show_what_happens_below_the_form(open_window: OpenWindow, clip: Path):
+    window = open_window(viewport={"width": 390, "height": 844})
+    window.upload(clip)
+    window.ask("make it snow")
+    window.page.click("#edit")
+    window.page.wait_for_selector("#stage .running")
+    seen = window.page.evaluate(
+        "() => { const box = document.querySelector('#stage').getBoundingClientRect();"
+        " return [box.top, box.bottom, innerHeight]; }"
+    )
+    assert seen[0] >= 0 and seen[1] <= seen[2] + 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_phones_scroll_one_way_only(open_window: OpenWindow, clip: Path, scheme: str):
     window = open_window(viewport={"width": 390, "height": 844}, color_scheme=scheme)
