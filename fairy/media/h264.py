@@ -174,6 +174,11 @@ class SequenceSet:
         return self._read.is_progressive
 
     @property
+    def has_lossless(self) -> bool:
+        """qpprime_y_zero_transform_bypass_flag: whether quantizer 0 stands for no transform."""
+        return self._read.has_lossless
+
+    @property
     def full_range(self) -> bool:
         """video_full_range_flag."""
         return self._read.full_range
@@ -220,6 +225,7 @@ class _Sequence:
     depths: tuple[int, int]
     size_mbs: tuple[int, int]
     is_progressive: bool
+    has_lossless: bool
     labels: tuple[int, int]
     full_range: bool
     colours: tuple[int, int, int] | None
@@ -276,13 +282,13 @@ def _read_sequence(bits: _Bits) -> _Sequence:
     """Read seq_parameter_set_data (7.3.2.1.1)."""
     profile = bits.u(8)
     bits.skip("16")
-    set_id, chroma_format, depths = bits.ue(), 1, (8, 8)
+    set_id, chroma_format, depths, has_lossless = bits.ue(), 1, (8, 8), False
     if profile in _WITH_CHROMA:
         chroma_format = bits.ue()
         if chroma_format == 3:
             bits.skip("1")
         depths = 8 + bits.ue(), 8 + bits.ue()
-        bits.skip("1")
+        has_lossless = bool(bits.u(1))
         if bits.u(1):
             _skip_scaling(bits, 12 if chroma_format == 3 else 8)
     bits.skip("ue")
@@ -307,6 +313,7 @@ def _read_sequence(bits: _Bits) -> _Sequence:
         depths=depths,
         size_mbs=(height * (2 - is_progressive), width),
         is_progressive=is_progressive,
+        has_lossless=has_lossless,
         labels=(start, end),
         full_range=full_range,
         colours=colours,

@@ -47,6 +47,11 @@ def test_size_and_depth_are_read(tmp_path: Path):
     assert (found.chroma_format, found.depths, found.is_progressive) == (1, (8, 8), True)
 
 
+def test_it_is_read_whether_pictures_can_be_lossless(tmp_path: Path):
+    assert sequence(tmp_path, "qp=0").has_lossless
+    assert not sequence(tmp_path, "qp=1").has_lossless
+
+
 @pytest.mark.parametrize(
     ("pix_fmt", "chroma_format", "depth"),
     [("yuv422p", 2, 8), ("yuv444p", 3, 8), ("yuv420p10le", 1, 10), ("gray", 0, 8)],

@@ -326,8 +326,9 @@ def _is_alike(info: VideoInfo, encoding: Encoding) -> bool:
 
 
 def _is_stored_alike(one: SequenceSet, model: SequenceSet) -> bool:
+    # Where lossless pictures follow others, FFmpeg 8.1 decodes garbage
     stored, wanted = (
-        (each.size_mbs, each.chroma_format, each.depths, each.is_progressive)
+        (each.size_mbs, each.chroma_format, each.depths, each.is_progressive, each.has_lossless)
         for each in (one, model)
     )
     return stored == wanted

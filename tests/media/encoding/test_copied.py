@@ -114,6 +114,13 @@ def test_pictures_that_reading_converts_are_not_copied(tmp_path: Path, params: s
     assert spans(path, range(8)) == []
 
 
+def test_lossless_pictures_and_others_are_not_in_one_file(source: Path, tmp_path: Path):
+    params = f"{CLOSED}:qp=0"
+    lossless = write_h264(tmp_path / "lossless.mp4", make_frames(NUM_FRAMES, 48, 64), params)
+    assert spans(source, WHOLE, crf=0) == spans(lossless, WHOLE) == []
+    assert spans(lossless, WHOLE, crf=0) == [(0, 24)]
+
+
 def test_a_turned_clip_is_not_copied(source: Path):
     info = replace(probe(source), rotation=90)
     encoding = choose_encoding(Path("out.mp4"))
