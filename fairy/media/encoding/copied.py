@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import av
@@ -158,7 +158,8 @@ def find_copied(
             return None
         if source is None:
             return None
-        rows = [_row(packet, index, source) for packet in _stored(container, stream)]
+        packets = takewhile(_has_first_header, _stored(container, stream))
+        rows = [_row(packet, index, source) for packet in packets]
     spans = tuple(span for frames in wanted if (span := _span(rows, frames)) is not None)
     if not spans or not source.keeps_order(rows):
         return None
@@ -273,8 +274,8 @@ def _span(rows: Sequence[_Row], frames: range) -> Span | None:
     cuts = _cuts(rows)
     starts = (
         place
-        for place, first in cuts.items()
-        if first in frames and rows[place].is_idr and rows[place].is_plain
+        for place, row in enumerate(rows)
+        if cuts.get(place) in frames and row.is_idr and row.is_plain
     )
     start = next(starts, None)
     if start is None:
@@ -305,6 +306,11 @@ def _cuts(rows: Sequence[_Row]) -> dict[int, int]:
 
 def _stored(container: InputContainer, stream: VideoStream) -> Iterator[AnyPacket]:
     return (packet for packet in readable_packets(container, stream) if packet.size > 0)
+
+
+def _has_first_header(packet: AnyPacket) -> bool:
+    """Return False for the packet from which another of the file's headers holds, as MP4 allows."""
+    return not packet.has_sidedata("new_extradata")
 
 
 def _is_alike(info: VideoInfo, encoding: Encoding) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
+from av.container import InputContainer
+from av.packet import PacketSideData, packet_sidedata_type_from_literal
+from av.video.stream import VideoStream
 
+from fairy.media.decoding.decode import readable_packets
 from fairy.media.encoding.codecs import choose_encoding
 from fairy.media.encoding.copied import CopiedFrames, find_copied
 from fairy.media.h264 import SequenceSet
@@ -19,6 +24,7 @@ from tests.tiny import make_frames
 
 NUM_FRAMES = 24
 WHOLE = range(NUM_FRAMES)
+NEW_EXTRADATA = packet_sidedata_type_from_literal("new_extradata")
 
 
 def copied(
@@ -149,6 +155,20 @@ def test_a_span_ends_before_a_packet_that_is_no_plain_picture(source: Path, dama
         record = file.streams.video[0].codec_context.extradata
     path = remuxed(source, record, lambda number, data: damage * (number == 17) + data)
     assert spans(path, WHOLE) == [(0, 17)]
+
+
+def test_a_span_ends_where_another_header_begins(source: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in an MP4 with two sample descriptions, joined from two files."""
+
+    def joined(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+        for number, packet in enumerate(readable_packets(container, stream)):
+            if number == 16:
+                packet.set_sidedata(PacketSideData(NEW_EXTRADATA, 8))
+            yield packet
+
+    monkeypatch.setattr("fairy.media.encoding.copied.readable_packets", joined)
+    assert spans(source, WHOLE) == [(0, 16)]
+    assert spans(source, range(16, 24)) == []
 
 
 def test_frames_that_an_edit_list_hides_are_not_copied(tmp_path: Path):
