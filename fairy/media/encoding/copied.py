@@ -34,8 +34,10 @@ from fairy.media.h264 import (
     FILLER,
     IDR,
     LENGTH_BYTES,
+    PPS,
     SEI,
     SLICE,
+    SPS,
     ParameterSets,
     SequenceSet,
     kind_of,
@@ -158,8 +160,8 @@ def find_copied(
             return None
         if source is None:
             return None
-        packets = takewhile(_has_first_header, _stored(container, stream))
-        rows = [_row(packet, index, source) for packet in packets]
+        found = (_row(packet, index, source) for packet in _stored(container, stream))
+        rows = list(takewhile(lambda row: row.has_first_header, found))
     spans = tuple(span for frames in wanted if (span := _span(rows, frames)) is not None)
     if not spans or not source.keeps_order(rows):
         return None
@@ -242,13 +244,15 @@ def _delay(rows: Sequence[_Row]) -> int:
 class _Row:
     """A packet: its time, its frame's number if it is shown, and whether decoding can start there.
 
-    It is plain if it can be copied: it holds a shown picture and needs no other header.
+    It is plain if it can be copied: it holds a shown picture and needs no other header. Another
+    one, from MP4 or in the packet itself, may hold for all that follow.
     """
 
     pts: int
     number: int | None
     is_idr: bool
     is_plain: bool
+    has_first_header: bool
 
 
 def _row(packet: AnyPacket, index: FrameIndex, source: _Source) -> _Row:
@@ -260,12 +264,13 @@ def _row(packet: AnyPacket, index: FrameIndex, source: _Source) -> _Row:
     except MediaError:
         units = []
     known = (*source.headers.sps, *source.headers.pps)
-    is_plain = all(kind_of(unit) in _PLAIN or unit in known for unit in units)
+    others = {kind_of(unit) for unit in units if unit not in known}
     return _Row(
         packet.pts or 0,
         number,
         any(kind_of(unit) == IDR for unit in units),
-        is_plain and number is not None and len(units) > 0 and not packet.is_corrupt,
+        others <= _PLAIN and number is not None and len(units) > 0 and not packet.is_corrupt,
+        others.isdisjoint({SPS, PPS}) and not packet.has_sidedata("new_extradata"),
     )
 
 
@@ -306,11 +311,6 @@ def _cuts(rows: Sequence[_Row]) -> dict[int, int]:
 
 def _stored(container: InputContainer, stream: VideoStream) -> Iterator[AnyPacket]:
     return (packet for packet in readable_packets(container, stream) if packet.size > 0)
-
-
-def _has_first_header(packet: AnyPacket) -> bool:
-    """Return False for the packet from which another of the file's headers holds, as MP4 allows."""
-    return not packet.has_sidedata("new_extradata")
 
 
 def _is_alike(info: VideoInfo, encoding: Encoding) -> bool:

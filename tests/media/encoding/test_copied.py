@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from fairy.media.decoding.decode import readable_packets
 from fairy.media.encoding.codecs import choose_encoding
 from fairy.media.encoding.copied import CopiedFrames, find_copied
-from fairy.media.h264 import SequenceSet
+from fairy.media.h264 import SequenceSet, prefixed
 from fairy.media.read import probe
 from fairy.media.write import write_video
 from fairy.settings import MediaConfig
@@ -155,6 +155,18 @@ def test_a_span_ends_before_a_packet_that_is_no_plain_picture(source: Path, dama
         record = file.streams.video[0].codec_context.extradata
     path = remuxed(source, record, lambda number, data: damage * (number == 17) + data)
     assert spans(path, WHOLE) == [(0, 17)]
+
+
+@pytest.mark.parametrize(("unit", "found"), [(b"\x67\x64\0\x0a", []), (b"\x1f\0\0\0", [(16, 24)])])
+def test_after_a_header_in_a_packet_nothing_is_copied(
+    source: Path, unit: bytes, found: list[tuple[int, int]]
+):
+    """It may hold for all pictures that follow, unlike another unit."""
+    with av.open(str(source)) as file:
+        record = file.streams.video[0].codec_context.extradata
+    added = prefixed([unit])
+    path = remuxed(source, record, lambda number, data: added * (number == 9) + data)
+    assert spans(path, range(9, 24)) == found
 
 
 def test_a_span_ends_where_another_header_begins(source: Path, monkeypatch: pytest.MonkeyPatch):
