@@ -56,6 +56,7 @@ class Option:
         short: a one-letter name on the command line, as in "-o".
         metavar: placeholder for the value in `--help`.
         is_time: whether the number is of seconds, and may be typed as 1:30 or 0:01:30.5.
+        counts_frames: whether a text may be a number of frames, and so be given as a number.
         many: whether it can be given several times on the command line.
         file: whether the value names files to be "read" or "written"; checks that no output
             replaces an input, or another output, go by this.
@@ -74,6 +75,7 @@ class Option:
     short: str | None = None
     metavar: str | None = None
     is_time: bool = False
+    counts_frames: bool = False
     many: bool = False
     file: Literal["read", "written"] | None = None
     paths: Callable[[str], Iterable[Path]] = lambda text: (Path(text),)
@@ -195,6 +197,8 @@ def checked(name: str, value: Any, kind: Any, option: Option) -> Any:
     Raises:
         SettingsError: the value has another form, is out of range, or is not one of the choices.
     """
+    if option.counts_frames and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     try:
         converted = convert(_seconds(value) if option.is_time else value, kind)
     except (TypeError, KeyError, ValueError, OverflowError) as error:

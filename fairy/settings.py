@@ -745,6 +745,7 @@ class Control(Settings):
             group=WHERE,
             flag="from",
             metavar="TIME",
+            counts_frames=True,
             unset="the start",
         ),
     ] = None
@@ -755,6 +756,7 @@ class Control(Settings):
             group=WHERE,
             flag="to",
             metavar="TIME",
+            counts_frames=True,
             unset="the end",
         ),
     ] = None
@@ -773,6 +775,7 @@ class Control(Settings):
             "(0.5s).",
             group=WHERE,
             metavar="TIME",
+            counts_frames=True,
             unset="at once",
         ),
     ] = None
@@ -793,6 +796,7 @@ class Control(Settings):
             "seconds (0.5s).",
             group=WHERE,
             metavar="TIME",
+            counts_frames=True,
             unset="at once",
         ),
     ] = None

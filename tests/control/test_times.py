@@ -10,6 +10,7 @@ from fairy.errors import SettingsError
 from fairy.media.info import VideoInfo
 from fairy.media.read import probe, read_frames
 from fairy.media.write import write_video
+from fairy.settings import EditConfig
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,10 @@ def test_seconds_follow_the_times_of_an_uneven_clip(clip):
     times = [frame.time_s for frame in read_frames(path)]
     number = frame_of("2s", probe(path), "--from")
     assert times[number] - times[0] >= 1.999 > times[number - 1] - times[0]
+
+
+@pytest.mark.parametrize("name", ["edit_from", "edit_to", "fade", "blend"])
+def test_a_list_of_jobs_may_give_frames_as_a_number(name: str):
+    beside = {"edit_from": "1"} if name == "fade" else {}
+    made = EditConfig(**{**beside, name: 12})  # type: ignore[arg-type]
+    assert getattr(made, name) == "12"
