@@ -79,6 +79,6 @@ def test_seconds_follow_the_times_of_an_uneven_clip(clip):
 
 @pytest.mark.parametrize("name", ["edit_from", "edit_to", "fade", "blend"])
 def test_a_list_of_jobs_may_give_frames_as_a_number(name: str):
-    beside = {"edit_from": "1"} if name == "fade" else {}
+    beside = {"fade": {"edit_from": "1"}, "blend": {"schedule": "plan.json"}}.get(name, {})
     made = EditConfig(**{**beside, name: 12})  # type: ignore[arg-type]
     assert getattr(made, name) == "12"
