@@ -9,9 +9,8 @@ import sys
 
 def main() -> None:
     """Run the command line; entry point of the console script."""
-    # Torch and diffusers make half a million objects that stay. The garbage collector need not look
-    # through them again and again while they are imported, and never at the end
-    gc.set_threshold(50_000, 20, 100)
+    # Half a million objects of torch and diffusers, which the garbage collector would look through
+    # several times at the end
     atexit.register(gc.freeze)
     try:
         from fairy.cli.app import main as run
