@@ -8,6 +8,7 @@ import copy
 import gc
 import multiprocessing
 import os
+from collections.abc import Iterator
 
 # Before torch: Intel's matrix library then rounds the same however its buffers are aligned, which
 # the tests of equality to the bit need.
@@ -25,6 +26,7 @@ os.environ.setdefault("FAIRY_CPU_DTYPE", "float32")
 gc.set_threshold(50_000, 20, 100)
 
 import pytest
+import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 
 from tests.tiny import make_tiny_pipeline
@@ -49,3 +51,11 @@ def tiny_pipeline(_built_once) -> StableDiffusionInstructPix2PixPipeline:
     pipe = StableDiffusionInstructPix2PixPipeline(**components, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """Lets a test set torch's number of threads, and sets it back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -7,17 +7,16 @@ pytest 9.2.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Of tests/jobs/worker.py
+ROOT = Path(__file__).parents[1]
 FORKING = {
-    "tests/jobs/test_cluster_scripts.py",
-    "tests/jobs/test_cores.py",
-    "tests/jobs/test_kill.py",
-    "tests/jobs/test_shared_batch.py",
-    "tests/jobs/test_team.py",
-    "tests/training/test_processes.py",
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.glob("tests/**/test_*.py")
+    if "pytest.mark.forks" in path.read_text(encoding="utf-8")
 }
 # What takes long must not begin last
 FIRST = ("forking", "tests/test_types.py", "tests/test_python_page.py", "tests/training/")

@@ -166,22 +166,24 @@ def test_pictures_are_written_by_the_leader(clip: Path, shots: Path, tmp_path: P
     assert len(list(two.glob("*.png"))) == NUM_FRAMES
 
 
-def test_frames_half_way_between_two_are_the_same_too(clip: Path, shots: Path, tmp_path: Path):
-    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
-    ranks = start_ranks(1, clip, shots, one, "a", "--interpolate", 2)
-    ranks += start_ranks(2, clip, shots, two, "a", "--interpolate", 2)
+def made_alike(clip: Path, shots: Path, folder: Path, *options: object) -> Path:
+    """Return what one process makes, after checking that two make the same."""
+    one, two = folder / "one.mp4", folder / "two.mp4"
+    ranks = start_ranks(1, clip, shots, one, "a", *options)
+    ranks += start_ranks(2, clip, shots, two, "a", *options)
     assert finish(ranks) == [0, 0, 0]
     assert_same(one, two)
-    assert probe(one).num_frames == 2 * NUM_FRAMES
+    return one
+
+
+def test_frames_half_way_between_two_are_the_same_too(clip: Path, shots: Path, tmp_path: Path):
+    made = made_alike(clip, shots, tmp_path, "--interpolate", 2)
+    assert probe(made).num_frames == 2 * NUM_FRAMES
 
 
 def test_copied_frames_are_the_same_too(clip: Path, shots: Path, tmp_path: Path):
-    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
-    ranks = start_ranks(1, clip, shots, one, "a", "--from", 12)
-    ranks += start_ranks(2, clip, shots, two, "a", "--from", 12)
-    assert finish(ranks) == [0, 0, 0]
-    assert_same(one, two)
-    (first, *_), (copy, *_) = stored(clip), stored(one)
+    made = made_alike(clip, shots, tmp_path, "--from", 12)
+    (first, *_), (copy, *_) = stored(clip), stored(made)
     assert first == copy
 
 

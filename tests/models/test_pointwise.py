@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -10,13 +9,6 @@ import torch
 from torch import nn
 
 from fairy.models.pointwise import PointwiseConv2d, make_pointwise
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def changed(model: nn.Module) -> nn.Module:
@@ -38,7 +30,7 @@ def test_it_is_the_convolution(bias: bool):
 @pytest.mark.parametrize("channels", [(96, 96), (288, 192), (640, 320)])
 @pytest.mark.parametrize("size", [(12, 12), (18, 32)])
 def test_threads_and_batch_change_no_bit(
-    threads: None, channels: tuple[int, int], size: tuple[int, int]
+    own_threads: None, channels: tuple[int, int], size: tuple[int, int]
 ):
     convolution = changed(nn.Conv2d(*channels, 1))
     images = torch.randn(6, channels[0], *size)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import torch
 
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from tests.tiny import make_frames
 
 
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def test_the_bundled_model_gives_the_same_bits(threads: None):
+def test_the_bundled_model_gives_the_same_bits(own_threads: None):
     mini = FairyPipeline.from_pretrained("mini")
     mini.set_progress_bar_config(disable=True)
     results = []
