@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairy.control.changes import Changes
-from fairy.media.encoding.codecs import CONTAINERS, choose_encoding
 from fairy.media.encoding.copied import CopiedFrames, find_copied
 from fairy.media.info import VideoInfo
 from fairy.media.shots import Shot
+from fairy.media.write import video_encoding
 from fairy.settings import EditConfig
 
 logger = logging.getLogger(__name__)
@@ -28,13 +28,10 @@ def copied_frames(
         return None
     changers = (config.upscale, config.interpolate, config.watermark)
     keeps_pictures = config.keep_size and changers == (None, None, None)
-    is_video = out.suffix.lower() in CONTAINERS and not out.is_dir()
+    encoding = video_encoding(out, info, (info.height, info.width), config)
     # With `strict`, every frame has to be decoded
-    if not is_video or not keeps_pictures or config.strict:
+    if encoding is None or not keeps_pictures or config.strict:
         return None
-    encoding = choose_encoding(
-        out, config, full_chroma=info.full_chroma, num_pixels=info.height * info.width
-    )
     first, end = changes.extent
     return find_copied(info, encoding, config, [range(first), range(end, info.num_frames)])
 

@@ -31,8 +31,8 @@ class SegmentedOutput:
         mark: ChangeImage,
         copied: CopiedFrames | None = None,
     ) -> None:
-        self._role, self._workspace, self._mark = role, workspace, mark
-        self._writer, self._copied = writer.beside(copied), copied
+        self._role, self._writer, self._workspace, self._mark = role, writer, workspace, mark
+        self._copied = copied
         self._segment: SegmentWriter | None = None
 
     def write(self, segment: Segment, frame: Frame, image: Image) -> None:

@@ -267,6 +267,7 @@ class ClipOutputs:
             comment=self._comment,
             part=self._workspace.part_of(role, path),
             when_whole=when_whole,
+            copied=self._plan.copied,
         )
 
 

@@ -141,6 +141,20 @@ def check_times(out: str | Path, info: VideoInfo, media: MediaConfig | None = No
         raise too_far_apart(encoding)
 
 
+def video_encoding(
+    out: Path, info: VideoInfo, size: tuple[int, int], media: MediaConfig | None
+) -> Encoding | None:
+    """Return how frames of (height, width) of a clip are encoded in `out`; None for pictures.
+
+    Raises:
+        MediaError: as `choose_encoding`.
+    """
+    if out.is_dir() or out.suffix.lower() not in CONTAINERS:
+        return None
+    height, width = size
+    return choose_encoding(out, media, full_chroma=info.full_chroma, num_pixels=height * width)
+
+
 class VideoWriter:
     """Context manager that writes frames to `out`; the file appears complete or not at all.
 
@@ -154,13 +168,13 @@ class VideoWriter:
         self, out: str | Path, *, info: VideoInfo, height: int, width: int,
         overwrite: bool = False, copy_tracks: bool = True, media: MediaConfig | None = None,
         comment: str | None = None, part: Path | None = None,
-        when_whole: Callable[[Path], None] = lambda part: None,
+        when_whole: Callable[[Path], None] = lambda part: None, copied: CopiedFrames | None = None,
     ) -> None:  # fmt: skip
         """Prepare to write frames of (height, width) with the times, tags and audio of `info`.
 
         `media` sets codec and pixel format. `comment` is added to the source's metadata. The
         writer first writes to `part`, which must be on the same disk as `out`, then calls
-        `when_whole` with it and renames it to `out`.
+        `when_whole` with it and renames it to `out`. The file also holds the frames `copied`.
 
         Raises:
             OutputExistsError, MediaError: as `check_output`.
@@ -174,12 +188,7 @@ class VideoWriter:
         self._when_whole = when_whole
         self._part = part or beside(self._out, f".{os.getpid()}.part", hidden=True)
         self._said = Said()
-        self._copied: CopiedFrames | None = None
-
-    def beside(self, copied: CopiedFrames | None) -> VideoWriter:
-        """Return the writer; its file also holds frames that are copied from the source."""
         self._copied = copied
-        return self
 
     def __enter__(self) -> VideoWriter:
         """Open the hidden file next to the output, in a folder that is made if it is missing."""
@@ -250,16 +259,10 @@ class VideoWriter:
 
     def _encoding(self) -> Encoding | None:
         """Return the encoding of a video file, or None for pictures."""
-        if self._out.is_dir() or self._out.suffix.lower() not in CONTAINERS:
-            return None
-        height, width, _ = self._shape
-        encoding = choose_encoding(
-            self._out,
-            self._media,
-            full_chroma=self._info.full_chroma,
-            num_pixels=height * width,
-        )
-        return encoding if self._copied is None else self._copied.beside(encoding)
+        encoding = video_encoding(self._out, self._info, self._shape[:2], self._media)
+        if encoding is None or self._copied is None:
+            return encoding
+        return self._copied.beside(encoding)
 
     def write(self, image: Image, pts: int, time_base: Fraction, duration: int = 0) -> None:
         """Write the next frame, uint8 (H,W,3), shown at `pts * time_base` seconds.
