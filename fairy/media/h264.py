@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from fairy.errors import MediaError
 
@@ -101,7 +100,7 @@ class ParameterSets:
     def ids(self) -> set[int]:
         """The ids of all sets, of both kinds."""
         of_pictures = {_Bits(unit).ue() for unit in self.pps}
-        return of_pictures | {SequenceSet(unit).set_id for unit in self.sps}
+        return of_pictures | {SequenceSet.of(unit).set_id for unit in self.sps}
 
     def free_id(self) -> int | None:
         """Return the smallest id that neither kind uses and both can have.
@@ -113,12 +112,15 @@ class ParameterSets:
         """
         if len(self.sps) >= _MOST_SPS or len(self.pps) >= _MOST_PPS:
             return None
-        return next((one for one in range(_MOST_SPS + 1) if one not in self.ids), None)
+        taken = self.ids
+        return next((one for one in range(_MOST_SPS + 1) if one not in taken), None)
 
     def labelled_like(self, other: bytes) -> ParameterSets:
         """Return the sets with pixel aspect, range and colour tags of another sequence set."""
-        model = SequenceSet(other)
-        return replace(self, sps=tuple(SequenceSet(unit).labelled_like(model) for unit in self.sps))
+        model = SequenceSet.of(other)
+        return replace(
+            self, sps=tuple(SequenceSet.of(unit).labelled_like(model) for unit in self.sps)
+        )
 
     def __add__(self, other: ParameterSets) -> ParameterSets:
         """Return the sets of both."""
@@ -126,7 +128,7 @@ class ParameterSets:
 
     def record(self) -> bytes:
         """Return the avcC record with these sets: the highest profile and level, 4-byte lengths."""
-        highest = SequenceSet(max(self.sps, key=lambda unit: unit[1]))
+        highest = SequenceSet.of(max(self.sps, key=lambda unit: unit[1]))
         profile, compatible = highest.unit[1:3]
         level = max(unit[3] for unit in self.sps)
         parts = [bytes([1, profile, compatible, level, 0xFC | (LENGTH_BYTES - 1)])]
@@ -139,87 +141,28 @@ class ParameterSets:
         return b"".join(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SequenceSet:
-    """A sequence parameter set, read from its NAL unit.
+    """A sequence parameter set, as its NAL unit says.
 
-    Its properties raise MediaError if it is damaged.
+    Attributes:
+        unit: the NAL unit.
+        set_id: seq_parameter_set_id.
+        chroma_format: chroma_format_idc: 0 is grey, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
+        depths: bits of a sample of luma and of chroma.
+        size_mbs: (height, width) in macroblocks of what is coded, before cropping.
+        is_progressive: frame_mbs_only_flag: whether every picture is coded as a frame, not as
+            fields.
+        has_lossless: qpprime_y_zero_transform_bypass_flag: whether quantizer 0 stands for no
+            transform.
+        labels: the bits, as (first, after the last), that say whether there is a VUI and, in it,
+            pixel aspect, range and colours.
+        full_range: video_full_range_flag.
+        colours: H.273 numbers of (primaries, transfer, matrix); None if it does not say them.
+        num_reorder_frames: max_num_reorder_frames; None if it does not say it.
     """
 
     unit: bytes
-
-    @property
-    def set_id(self) -> int:
-        """seq_parameter_set_id."""
-        return self._read.set_id
-
-    @property
-    def chroma_format(self) -> int:
-        """chroma_format_idc: 0 is grey, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4."""
-        return self._read.chroma_format
-
-    @property
-    def depths(self) -> tuple[int, int]:
-        """Bits of a sample of luma and of chroma."""
-        return self._read.depths
-
-    @property
-    def size_mbs(self) -> tuple[int, int]:
-        """(height, width) in macroblocks of what is coded, before cropping."""
-        return self._read.size_mbs
-
-    @property
-    def is_progressive(self) -> bool:
-        """frame_mbs_only_flag: whether every picture is coded as a frame, not as fields."""
-        return self._read.is_progressive
-
-    @property
-    def has_lossless(self) -> bool:
-        """qpprime_y_zero_transform_bypass_flag: whether quantizer 0 stands for no transform."""
-        return self._read.has_lossless
-
-    @property
-    def full_range(self) -> bool:
-        """video_full_range_flag."""
-        return self._read.full_range
-
-    @property
-    def colours(self) -> tuple[int, int, int] | None:
-        """H.273 numbers of (primaries, transfer, matrix); None if it does not say them."""
-        return self._read.colours
-
-    @property
-    def num_reorder_frames(self) -> int | None:
-        """max_num_reorder_frames; None if it does not say it."""
-        return self._read.num_reorder_frames
-
-    def labelled_like(self, other: SequenceSet) -> bytes:
-        """Return the NAL unit with pixel aspect, range and colour tags of `other`, which has a VUI.
-
-        These only tell a player how to show pictures: decoding does not depend on them.
-        """
-        (start, end), (begin, stop) = self._read.labels, other._read.labels
-        bits, labels = self._bits.text, other._bits.text[begin:stop]
-        # A VUI that is nothing but labels ends in flags that all say no, and the set in a 1
-        rest = bits[end:].rstrip("0") if bits[start] == "1" else "0" * _NUM_LATER_FLAGS + "1"
-        return self.unit[:1] + _escaped(bits[:start] + labels + rest)
-
-    @cached_property
-    def _bits(self) -> _Bits:
-        return _Bits(self.unit)
-
-    @cached_property
-    def _read(self) -> _Sequence:
-        self._bits.place = 0
-        return _read_sequence(self._bits)
-
-
-# Of chroma place, timing, two buffer models, picture structure and bitstream restriction
-_NUM_LATER_FLAGS = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sequence:
     set_id: int
     chroma_format: int
     depths: tuple[int, int]
@@ -230,6 +173,70 @@ class _Sequence:
     full_range: bool
     colours: tuple[int, int, int] | None
     num_reorder_frames: int | None
+
+    @classmethod
+    def of(cls, unit: bytes) -> SequenceSet:
+        """Read a NAL unit (7.3.2.1.1).
+
+        Raises:
+            MediaError: it is damaged.
+        """
+        bits = _Bits(unit)
+        profile = bits.u(8)
+        bits.skip("16")
+        set_id, chroma_format, depths, has_lossless = bits.ue(), 1, (8, 8), False
+        if profile in _WITH_CHROMA:
+            chroma_format = bits.ue()
+            if chroma_format == 3:
+                bits.skip("1")
+            depths = 8 + bits.ue(), 8 + bits.ue()
+            has_lossless = bool(bits.u(1))
+            if bits.u(1):
+                _skip_scaling(bits, 12 if chroma_format == 3 else 8)
+        bits.skip("ue")
+        order_type = bits.ue()
+        if order_type == 0:
+            bits.skip("ue")
+        elif order_type == 1:
+            bits.skip("1", "se", "se")
+            bits.skip(*["se"] * bits.ue(255))
+        bits.skip("ue", "1")
+        width, height, is_progressive = 1 + bits.ue(), 1 + bits.ue(), bool(bits.u(1))
+        bits.skip(*[] if is_progressive else ["1"], "1")
+        if bits.u(1):
+            bits.skip("ue", "ue", "ue", "ue")
+        start = bits.place
+        has_vui = bits.u(1)
+        full_range, colours = _read_labels(bits) if has_vui else (False, None)
+        end = bits.place
+        return cls(
+            unit=unit,
+            set_id=set_id,
+            chroma_format=chroma_format,
+            depths=depths,
+            size_mbs=(height * (2 - is_progressive), width),
+            is_progressive=is_progressive,
+            has_lossless=has_lossless,
+            labels=(start, end),
+            full_range=full_range,
+            colours=colours,
+            num_reorder_frames=_read_reordering(bits) if has_vui else None,
+        )
+
+    def labelled_like(self, other: SequenceSet) -> bytes:
+        """Return the NAL unit with pixel aspect, range and colour tags of `other`, which has a VUI.
+
+        These only tell a player how to show pictures: decoding does not depend on them.
+        """
+        (start, end), (begin, stop) = self.labels, other.labels
+        bits, labels = _Bits(self.unit).text, _Bits(other.unit).text[begin:stop]
+        # A VUI that is nothing but labels ends in flags that all say no, and the set in a 1
+        rest = bits[end:].rstrip("0") if bits[start] == "1" else "0" * _NUM_LATER_FLAGS + "1"
+        return self.unit[:1] + _escaped(bits[:start] + labels + rest)
+
+
+# Of chroma place, timing, two buffer models, picture structure and bitstream restriction
+_NUM_LATER_FLAGS = 6
 
 
 class _Bits:
@@ -276,49 +283,6 @@ def _escaped(text: str) -> bytes:
     text += "0" * (-len(text) % 8)
     content = int(text, 2).to_bytes(len(text) // 8, "big")
     return re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", content)
-
-
-def _read_sequence(bits: _Bits) -> _Sequence:
-    """Read seq_parameter_set_data (7.3.2.1.1)."""
-    profile = bits.u(8)
-    bits.skip("16")
-    set_id, chroma_format, depths, has_lossless = bits.ue(), 1, (8, 8), False
-    if profile in _WITH_CHROMA:
-        chroma_format = bits.ue()
-        if chroma_format == 3:
-            bits.skip("1")
-        depths = 8 + bits.ue(), 8 + bits.ue()
-        has_lossless = bool(bits.u(1))
-        if bits.u(1):
-            _skip_scaling(bits, 12 if chroma_format == 3 else 8)
-    bits.skip("ue")
-    order_type = bits.ue()
-    if order_type == 0:
-        bits.skip("ue")
-    elif order_type == 1:
-        bits.skip("1", "se", "se")
-        bits.skip(*["se"] * bits.ue(255))
-    bits.skip("ue", "1")
-    width, height, is_progressive = 1 + bits.ue(), 1 + bits.ue(), bool(bits.u(1))
-    bits.skip(*[] if is_progressive else ["1"], "1")
-    if bits.u(1):
-        bits.skip("ue", "ue", "ue", "ue")
-    start = bits.place
-    has_vui = bits.u(1)
-    full_range, colours = _read_labels(bits) if has_vui else (False, None)
-    end = bits.place
-    return _Sequence(
-        set_id=set_id,
-        chroma_format=chroma_format,
-        depths=depths,
-        size_mbs=(height * (2 - is_progressive), width),
-        is_progressive=is_progressive,
-        has_lossless=has_lossless,
-        labels=(start, end),
-        full_range=full_range,
-        colours=colours,
-        num_reorder_frames=_read_reordering(bits) if has_vui else None,
-    )
 
 
 def _skip_scaling(bits: _Bits, count: int) -> None:

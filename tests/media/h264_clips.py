@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.frame import PictureType
 
-from fairy.media.h264 import ParameterSets, SequenceSet, _escaped
+from fairy.media.h264 import ParameterSets, SequenceSet, _Bits, _escaped
 
 # A closed group of eight pictures, with pictures stored in another order than they are shown
 CLOSED = "keyint=8:min-keyint=8:scenecut=0:bframes=2:b-adapt=0"
@@ -54,8 +54,8 @@ def without_vui(path: Path) -> Path:
     """Let a clip's header say nothing that decoding does not need, as some phones' headers."""
     with av.open(str(path)) as file:
         sets, _ = ParameterSets.of_record(file.streams.video[0].codec_context.extradata)
-        one = SequenceSet(sets.sps[0])
-        short = one.unit[:1] + _escaped(one._bits.text[: one._read.labels[0]] + "01")
+        one = SequenceSet.of(sets.sps[0])
+        short = one.unit[:1] + _escaped(_Bits(one.unit).text[: one.labels[0]] + "01")
         record = ParameterSets((short,), sets.pps).record()
     return remuxed(path, record, lambda number, data: data)
 

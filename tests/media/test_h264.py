@@ -38,7 +38,7 @@ def header(tmp_path: Path, params: str = "", **options: object) -> bytes:
 
 def sequence(tmp_path: Path, params: str = "", **options: object) -> SequenceSet:
     sets, _ = ParameterSets.of_record(header(tmp_path, params, **options))
-    return SequenceSet(sets.sps[0])
+    return SequenceSet.of(sets.sps[0])
 
 
 def test_size_and_depth_are_read(tmp_path: Path):
@@ -112,8 +112,8 @@ def test_a_record_of_two_names_the_higher_profile_and_level(tmp_path: Path):
 @pytest.mark.parametrize("unit", [None, WITHOUT_VUI])
 def test_new_labels_leave_the_rest_of_a_set(tmp_path: Path, unit: bytes | None):
     model = sequence(tmp_path, "sar=4/3:colorprim=bt709:transfer=bt709:colormatrix=bt709")
-    one = sequence(tmp_path, "sps-id=3:bframes=2") if unit is None else SequenceSet(unit)
-    found = SequenceSet(one.labelled_like(model))
+    one = sequence(tmp_path, "sps-id=3:bframes=2") if unit is None else SequenceSet.of(unit)
+    found = SequenceSet.of(one.labelled_like(model))
     assert found.colours == (1, 1, 1)
     for name in ("set_id", "size_mbs", "depths", "num_reorder_frames"):
         assert getattr(found, name) == getattr(one, name)
@@ -127,7 +127,8 @@ def test_a_decoder_reads_the_new_labels(tmp_path: Path):
     units = annexb_units(path.read_bytes())
     model = sequence(tmp_path, "sar=4/3:colorprim=bt709:transfer=bt709:colormatrix=bt709")
     changed = [
-        SequenceSet(unit).labelled_like(model) if kind_of(unit) == SPS else unit for unit in units
+        SequenceSet.of(unit).labelled_like(model) if kind_of(unit) == SPS else unit
+        for unit in units
     ]
     path.with_name("b.h264").write_bytes(b"".join(b"\0\0\0\1" + unit for unit in changed))
     with av.open(str(path)) as before, av.open(str(path.with_name("b.h264"))) as after:
@@ -164,7 +165,7 @@ def test_a_header_that_is_cut_short_is_refused(tmp_path: Path):
             ParameterSets.of_record(record[:size])
     for size in range(2, len(whole.sps[0]) - 8):
         with pytest.raises(MediaError, match="cut short"):
-            _ = SequenceSet(whole.sps[0][:size]).colours
+            _ = SequenceSet.of(whole.sps[0][:size]).colours
 
 
 def test_a_damaged_set_ends_in_one_error_and_soon(tmp_path: Path):

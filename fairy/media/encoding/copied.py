@@ -206,7 +206,7 @@ class _Source:
         if encoder_id is None or not headers.sps:
             return None
         model = _encoder_set(_with_params(encoding, _id_param(encoder_id)), info)
-        own = [SequenceSet(unit) for unit in headers.sps]
+        own = [SequenceSet.of(unit) for unit in headers.sps]
         if not all(_is_stored_alike(one, model) for one in own):
             return None
         if not _are_colours_alike(stream, own, info, encoding):
@@ -230,7 +230,7 @@ class _Source:
 
     def _num_reorder(self, rows: Sequence[_Row]) -> int:
         """Return how many pictures a decoder holds back: by the header, else as it sees."""
-        said = [SequenceSet(unit).num_reorder_frames for unit in self.headers.sps]
+        said = [SequenceSet.of(unit).num_reorder_frames for unit in self.headers.sps]
         return min(_delay(rows) if count is None else count for count in said)
 
 
@@ -358,7 +358,7 @@ def _encoder_set(encoding: Encoding, info: VideoInfo) -> SequenceSet:
     """Return the encoder's sequence set."""
     encoder = VideoEncoder(Path(os.devnull), encoding, info, info.height, info.width, tracks=False)
     try:
-        return SequenceSet(ParameterSets.of_annexb(encoder.header()).sps[0])
+        return SequenceSet.of(ParameterSets.of_annexb(encoder.header()).sps[0])
     finally:
         encoder.abandon()
 

@@ -136,7 +136,7 @@ def test_a_turned_clip_is_not_copied(source: Path):
 def test_missing_colour_tags_become_those_of_the_result(source: Path):
     found = copied(source, WHOLE)
     assert found is not None
-    assert [SequenceSet(unit).colours for unit in found.headers.sps] == [(6, 6, 6)]
+    assert [SequenceSet.of(unit).colours for unit in found.headers.sps] == [(6, 6, 6)]
 
 
 def test_another_codec_is_not_copied(tmp_path: Path):
