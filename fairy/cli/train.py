@@ -5,7 +5,7 @@ Tests: tests/cli/test_train.py.
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fairy.cli.console import needs_extra, quiet_libraries, terminal, user_facing
+from fairy.cli.console import logged_to, needs_extra, quiet_libraries, terminal, user_facing
 from fairy.cli.options import GroupedCommand, with_options
 from fairy.training.config import TrainConfig
 from fairy.training.recipe import load_recipe, parse_settings, recipe_names
@@ -57,13 +57,16 @@ def train(
         return
     default = {"output": Path("runs", Path(recipe).stem)}
     config = load_recipe(recipe, {**default, **overrides, **parse_settings(settings or [])})
-    logging.getLogger("fairy").setLevel(logging.INFO)
     console = terminal(stderr=True)
     if preview:
         console.print(f"wrote {draw_preview(config)}", highlight=False)
         return
-    folder = _train_shown(config, console) if console.is_terminal else run_training(config)
-    console.print(f"wrote {folder}", highlight=False)
+    # Of several processes, one says what all of them do
+    with logged_to(console, verbose=os.environ.get("RANK", "0") == "0"):
+        if console.is_terminal:
+            _train_shown(config, console)
+        else:
+            run_training(config)
 
 
 def draw_preview(config: TrainConfig) -> Path:
@@ -85,7 +88,7 @@ def draw_preview(config: TrainConfig) -> Path:
     return sheet
 
 
-def _train_shown(config: TrainConfig, console: Console) -> Path:
+def _train_shown(config: TrainConfig, console: Console) -> None:
     """Train with a progress bar that shows the newest loss and speed."""
     from fairy.training.run.trainer import train as run_training
 
@@ -105,12 +108,11 @@ def _train_shown(config: TrainConfig, console: Console) -> Path:
                 newest = f"loss {metrics['loss']:.4f}, {metrics['images_per_second']:.1f} images/s"
             bar.update(task, completed=step, newest=newest)
 
-        return run_training(config, show)
+        run_training(config, show)
 
 
 def main() -> None:
     """Run `fairy train`; used by `python -m fairy.training`."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(cls=GroupedCommand)(user_facing(train))
     sys.exit(app())

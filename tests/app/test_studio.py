@@ -36,21 +36,24 @@ def test_anchors_come_before_and_after(studio: Studio, clip: Path):
         assert probe(one.source).width == probe(one.edited).width == 64
 
 
-def test_a_stopped_edit_keeps_its_frames_and_goes_on(studio: Studio, clip: Path):
-    edit = ask(studio, clip, max_frames=8)
-    base = studio._base
-    studio._base = {**base, "frame_batch_size": 1}
-    with pytest.raises(Stopped, match=r"of 8 frames are done and kept"):
+def test_a_stopped_edit_keeps_its_frames_and_goes_on(
+    studio: Studio, long_clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Often enough to stop it before its end
+    monkeypatch.setattr("fairy.app.studio.REPORT_EVERY_S", 0.01)
+    edit = ask(studio, long_clip, max_frames=20)
+    studio._base = {**studio._base, "frame_batch_size": 1}
+    with pytest.raises(Stopped, match=r"of 20 frames are done and kept"):
         for item in studio.edit(edit):
             if isinstance(item, Running) and item.done:
                 assert studio._cancels
                 for cancel, _ in studio._cancels.values():
                     cancel.set()
     kept = studio.user("ada").edits()[0].frames
-    assert 0 < kept[0] < 8
+    assert 0 < kept[0] < 20
     *_, last = studio.edit(edit)
     assert isinstance(last, Finished)
-    assert last.edit.frames == (8, 8)
+    assert last.edit.frames == (20, 20)
 
 
 def test_closing_the_window_stops_the_edit_and_frees_the_device(studio: Studio, clip: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -26,6 +27,29 @@ def test_options_reach_the_run(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "checkpoint-000002" / "state.json").is_file()
+
+
+def test_without_a_terminal_a_run_tells_its_steps(tmp_path: Path) -> None:
+    words = ["tiny-test", "-o", str(tmp_path), "--max-steps", "1", "--set", "batch_size=1"]
+    result = CliRunner().invoke(APP, [*words, "--set", "validate_every=1"])
+    assert "fairy: step 1: validation" in result.stderr
+    assert result.stderr.endswith(f"fairy: wrote {tmp_path / 'autoencoder'}\n")
+
+
+def test_of_several_processes_only_the_first_tells_its_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    words = ["tiny-test", "-o", str(tmp_path), "--max-steps", "1", "--set", "batch_size=1"]
+    assert CliRunner().invoke(APP, words).stderr == ""
+
+
+def test_what_is_logged_is_as_before_after_a_run(tmp_path: Path) -> None:
+    logger = logging.getLogger("fairy")
+    before = logger.level, list(logger.handlers)
+    words = ["tiny-test", "-o", str(tmp_path), "--max-steps", "1", "--set", "batch_size=1"]
+    assert CliRunner().invoke(APP, words).exit_code == 0
+    assert (logger.level, logger.handlers) == before
 
 
 def test_mistake_is_a_settings_error(tmp_path: Path) -> None:
