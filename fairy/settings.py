@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -840,6 +840,10 @@ class Control(Settings):
 class EditConfig(Control, MediaConfig, Compute, Sampling):
     """All settings of one clip's edit, flat, as in `EditConfig(seed=7, codec="hevc")`."""
 
+    def without_anchors(self) -> EditConfig:
+        """Return these settings with anchors that change nothing."""
+        return replace(self, anchor_strength=0.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PageOptions(Settings):
@@ -1094,6 +1098,20 @@ class RunOptions(Settings):
             group=OUTPUT,
             metavar="DIR",
         ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRun(RunOptions):
+    """What a call of `fairy edit` does besides the edit."""
+
+    preview: Annotated[
+        int | None,
+        Option(help="Only draw N edited frames on a contact sheet.", group=OUTPUT, metavar="N"),
+    ] = None
+    save_settings: Annotated[
+        Path | None,
+        Option(help="Write the settings as JSON, for --settings.", group=OUTPUT, file="written"),
     ] = None
 
 

@@ -5,7 +5,6 @@ Tests: tests/cli/test_edit.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +15,11 @@ from fairy.cli.options import with_options
 from fairy.cli.progress import edit_progress
 from fairy.interrupt import Cancel
 from fairy.jobs.settings_file import save_settings
-from fairy.options import Option, named_files
-from fairy.settings import OUTPUT, EditConfig, RunOptions
+from fairy.options import named_files
+from fairy.settings import OUTPUT, EditConfig, EditRun, RunOptions
 
 OUT = typer.Option("--out", "-o", help="A file or a folder of PNGs.", rich_help_panel=OUTPUT)
 WHAT = typer.Argument(metavar="INSTRUCTION", help='What to change, as in "make it snow".')
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditRun(RunOptions):
-    """What a call of the command does besides the edit."""
-
-    preview: Annotated[
-        int | None,
-        Option(help="Only draw N edited frames on a contact sheet.", group=OUTPUT, metavar="N"),
-    ] = None
-    save_settings: Annotated[
-        Path | None,
-        Option(help="Write the settings as JSON, for --settings.", group=OUTPUT, file="written"),
-    ] = None
 
 
 @with_options(EditConfig, from_file=True)

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fairy.cli.edit import EditRun
 from fairy.options import OptionField, Settings, options_of
-from fairy.settings import ANCHORS, CLIP, GROUPS, MODEL, OUTPUT, QUALITY, EditConfig
+from fairy.settings import ANCHORS, CLIP, GROUPS, MODEL, OUTPUT, QUALITY, EditConfig, EditRun
 
 INTRODUCTION = """\
 # Options of `fairy edit`

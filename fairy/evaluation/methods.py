@@ -172,7 +172,7 @@ def _stock_alone(
     asked = list(zip(instructions, seeds, strict=True))
     for instruction, seed in dict.fromkeys(asked):
         rows = [row for row, each in enumerate(asked) if each == (instruction, seed)]
-        config = EditConfig(**settings, seed=seed, anchor_strength=0)
+        config = EditConfig(**settings, seed=seed).without_anchors()
         outputs[rows] = _stock_edit(editor, images[rows], instruction, [0], config)
     return outputs
 

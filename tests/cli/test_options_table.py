@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fairy.cli.edit import EditRun
 from fairy.cli.options_table import options_document
 from fairy.options import options_of
-from fairy.settings import EditConfig
+from fairy.settings import EditConfig, EditRun
 
 DOCS = Path(__file__).parents[2] / "docs"
 

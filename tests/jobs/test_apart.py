@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as PilImage
 
-from fairy.cli.edit import EditRun
 from fairy.cli.evaluate import EvalOptions
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
@@ -32,7 +31,7 @@ from fairy.media.folder import MANIFEST, own_files
 from fairy.media.names import identities
 from fairy.media.write import write_video
 from fairy.options import Settings, named_files, options_of
-from fairy.settings import BatchOptions, EditConfig, RunOptions
+from fairy.settings import BatchOptions, EditConfig, EditRun, RunOptions
 from tests.stand_in_editor import StandInEditor
 from tests.tiny import make_frames
 
