@@ -229,7 +229,7 @@ def _draw_panel(axes: Axes, title: str, results: Results) -> None:
     axes.set_yticks(range(len(steps)), [f"{step.before}\n→ {step.after}" for step in steps])
     axes.set_ylim(len(steps) - 0.5, -0.5)
     axes.grid(axis="x")
-    axes.set(title=title, xlabel="change of the warp error, %")
+    axes.set(title=title.replace(", ", "\n"), xlabel="change of the warp error, %")
 
 
 def _num_clips(results: Results) -> int:
