@@ -10,9 +10,11 @@ joined file with the models' loading; `wall_s` also has Python's start. `efficie
 one worker, divided by N times this one's on GPUs, and by this one's on a CPU, whose cores are the
 same. With `--ray CLIPS`, a list of so many copies of the clip is run by one plain loop and by one
 Ray worker. Compared is the time from the first result to the last, without start-up. With
-`--rounds N` the rows take turns N times; ratios are of the same round, their median, least and
-greatest. `cores_of_others` is what other programs used meanwhile. Files must be the same in all
-rows, or the run is refused.
+`--rounds N` the rows take turns N times, each round in the other order than the one before, so that
+a machine that slows down favours neither. Ratios are of the same round: their median, least and
+greatest, for Ray the mean and its 95 % interval over rounds. `cores_of_others` is what other
+programs used meanwhile (Ray's workers are not told from them, so its row has none). Files must be
+the same in all rows, or the run is refused.
 Tests: tests/benchmarks/speed/test_scaling.py.
 """
 
@@ -29,7 +31,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -38,10 +40,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import show
 from examples.rendered_clip import rendered_clip
+from fairy.evaluation.statistics import estimate_mean
 from fairy.media.write import write_video
 from fairy.system import usable_cores
 
 INSTRUCTION = "make it night"
+
+Way = TypeVar("Way")
 
 
 def main() -> None:
@@ -55,7 +60,6 @@ def main() -> None:
     parser.add_argument("--ray", type=int, metavar="CLIPS", help="compare Ray with a plain loop")
     parser.add_argument("--rounds", type=int, default=1, help="how often, in turn")
     options = parser.parse_args()
-    began = Busy.now()
     with tempfile.TemporaryDirectory(prefix="fairy-scaling-") as folder:
         clip = Path(folder) / "clip.mp4"
         write_video(rendered_clip(options.frames, options.size, options.size), clip, fps=24)
@@ -67,8 +71,7 @@ def main() -> None:
             counts = options.workers or doubling(max(1, torch.cuda.device_count()))
             rows = scale(clip, words, counts, options.rounds)
     title = f"{options.frames} frames, size {options.size}, {options.model}"
-    others = cores_of_others(began)
-    show(title, rows, rounds=options.rounds, cores_of_others=others)
+    show(title, rows, rounds=options.rounds)
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,17 @@ def scale(clip: Path, words: list[str], counts: list[int], rounds: int) -> list[
     """Edit the clip with each number of workers, in turn, so many times."""
     edits: dict[int, list[float]] = {count: [] for count in counts}
     walls: dict[int, list[float]] = {count: [] for count in counts}
+    others: dict[int, list[float]] = {count: [] for count in counts}
     hashes: set[str] = set()
-    for _ in range(rounds):
-        for count in counts:
+    for number in range(rounds):
+        for count in in_turn(counts, number):
             out, report = clip.with_name(f"{count}.mp4"), clip.with_name(f"{count}.json")
             more = ["-o", out, "--report", report, "--workers", count, "--overwrite"]
-            began = time.monotonic()
+            began = Busy.now()
             run(["edit", clip, INSTRUCTION, *words, *more])
-            walls[count].append(time.monotonic() - began)
-            hashes.add(hashlib.sha256(out.read_bytes()).hexdigest())
+            walls[count].append(time.monotonic() - began.at_s)
+            others[count].append(cores_of_others(began))
+            hashes.add(hash_of(out))
             if len(hashes) > 1:
                 raise SystemExit(f"{count} workers made another file: no table")
             edits[count].append(json.loads(report.read_text())["seconds"]["total"])
@@ -134,6 +139,7 @@ def scale(clip: Path, words: list[str], counts: list[int], rounds: int) -> list[
                 "speedup_min": min(ratios),
                 "speedup_max": max(ratios),
                 "efficiency": statistics.median(ratios) / cores,
+                "cores_of_others": statistics.median(others[count]),
             }
         )
     return rows
@@ -148,26 +154,50 @@ def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> li
     )
     jobs.write_text("\n".join(map(json.dumps, lines)))
     took: dict[str, list[float]] = {"shared": [], "ray": []}
+    others: list[float] = []
+    hashes: set[str] = set()
     for number in range(rounds):
-        for cluster, seconds in took.items():
+        for cluster in in_turn(list(took), number):
+            began = Busy.now()
             out = clip.with_name(f"{cluster}-{number}")
             times = run(["batch", jobs, *words, "-o", out, "--cluster", cluster])
-            seconds.append((times[-1] - times[0]) / (num_clips - 1))
+            took[cluster].append((times[-1] - times[0]) / (num_clips - 1))
+            hashes.update(hash_of(file) for file in out.glob("*.mp4"))
+            if len(hashes) > 1:
+                raise SystemExit(f"--cluster {cluster} made other files: no table")
+            if cluster == "shared":
+                others.append(cores_of_others(began))
     rows: list[dict[str, Any]] = []
     for cluster, name in {"shared": "plain loop", "ray": "Ray"}.items():
         pairs = zip(took["shared"], took[cluster], strict=True)
-        overheads = [100 * (this / plain - 1) for plain, this in pairs]
+        overhead = estimate_mean([100 * (this / plain - 1) for plain, this in pairs])
         rows.append(
             {
                 "way": name,
                 "clips": num_clips,
                 "seconds_per_clip": statistics.median(took[cluster]),
-                "overhead_percent": statistics.median(overheads),
-                "overhead_min": min(overheads),
-                "overhead_max": max(overheads),
+                "least_seconds": min(took[cluster]),
+                "overhead_percent": overhead.mean,
+                "overhead_low": overhead.low,
+                "overhead_high": overhead.high,
+                "cores_of_others": statistics.median(others) if cluster == "shared" else None,
             }
         )
     return rows
+
+
+def hash_of(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def in_turn(ways: list[Way], number: int) -> list[Way]:
+    """Return the order of a round: as given, then the other way round.
+
+    >>> in_turn(["a", "b"], 1)
+    ['b', 'a']
+    """
+    return ways if number % 2 == 0 else ways[::-1]
 
 
 def run(words: list[Any]) -> list[float]:

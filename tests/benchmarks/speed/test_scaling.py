@@ -31,7 +31,7 @@ def edits(monkeypatch: pytest.MonkeyPatch, contents: list[bytes], seconds: list[
 
 
 def test_a_row_for_each_number_of_workers(monkeypatch: pytest.MonkeyPatch, clip: Path):
-    edits(monkeypatch, [b"a"] * 6, [8.0, 5.0, 9.0, 4.5, 10.0, 10.0])
+    edits(monkeypatch, [b"a"] * 6, [8.0, 5.0, 4.5, 9.0, 10.0, 10.0])
     rows = scaling.scale(clip, [], [1, 2], 3)
     assert [row["workers"] for row in rows] == [1, 2]
     assert [row["edit_s"] for row in rows] == [9.0, 5.0]
@@ -46,11 +46,30 @@ def test_workers_that_make_another_file_have_no_row(monkeypatch: pytest.MonkeyPa
 
 
 def test_ray_is_compared_without_the_start(monkeypatch: pytest.MonkeyPatch, clip: Path):
-    answers = iter([[100.0, 105.0, 110.0], [300.0, 306.0, 312.0]] * 2)
-    monkeypatch.setattr(scaling, "run", lambda words: next(answers))
+    times = {"shared": [100.0, 105.0, 110.0], "ray": [300.0, 306.0, 312.0]}
+    monkeypatch.setattr(scaling, "run", lambda words: times[words[-1]])
     plain, ray = scaling.compare_ray(clip, [], 3, 2)
     assert (plain["seconds_per_clip"], ray["seconds_per_clip"]) == (5.0, 6.0)
     assert ray["overhead_percent"] == pytest.approx(20)
+
+
+def test_ray_that_makes_other_files_has_no_row(monkeypatch: pytest.MonkeyPatch, clip: Path):
+    def run(words: list[Any]) -> list[float]:
+        out = words[words.index("-o") + 1]
+        out.mkdir()
+        (out / "0.mp4").write_text(words[-1])
+        return [1.0, 2.0]
+
+    monkeypatch.setattr(scaling, "run", run)
+    with pytest.raises(SystemExit, match="ray made other files"):
+        scaling.compare_ray(clip, [], 2, 1)
+
+
+def test_rounds_change_the_order(monkeypatch: pytest.MonkeyPatch, clip: Path):
+    ways = []
+    monkeypatch.setattr(scaling, "run", lambda words: ways.append(words[-1]) or [1.0, 2.0])
+    scaling.compare_ray(clip, [], 2, 4)
+    assert ways == ["shared", "ray", "ray", "shared"] * 2
 
 
 def test_what_other_programs_use_is_told_apart(monkeypatch: pytest.MonkeyPatch):
