@@ -57,9 +57,9 @@ def result_of(
     """Return the result of a job."""
     return JobResult(
         line=job.line,
-        input=str(job.source),
+        input=job.source_name,
         instruction=job.instruction,
-        output=str(job.out),
+        output=job.out_name,
         state=state,
         num_frames=num_frames,
         seconds=seconds,

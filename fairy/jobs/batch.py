@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor, what_is_loaded
 from fairy.errors import FairyError, WorkspaceInUseError
 from fairy.interrupt import Cancel
+from fairy.jobs.addresses import fetched, is_address
 from fairy.jobs.answers import FailureKind, JobResult, result_of
 from fairy.jobs.apart import clashes
 from fairy.jobs.edit import run_edit
@@ -45,6 +47,8 @@ logger = logging.getLogger(__name__)
 # Uncompressed pictures of a clip up to this size are kept in a temporary file for several jobs:
 # a minute of 720p at 24 frames/s takes 4 GB
 PICTURE_BYTES = 4 * 10**9
+
+_SHARED_ONLY = "an output at an address needs records of what is done: add --cluster shared"
 
 # A full disk, a quota, a broken disk: the job's clip and settings have no part in it
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
@@ -81,9 +85,12 @@ def run_batch(
 
     read = files_of_list(Path(path), settings_file)
     jobs = make_jobs(read_lines(Path(path)), defaults or EditConfig(), add, into, read)
-    if into is not None:
-        for job in jobs:
+    for job in jobs:
+        if is_address(job.out_name):
+            add(result_of(job, "failed", error=f"{job.out_name}: {_SHARED_ONLY}", kind="input"))
+        elif into is not None:
             job.out.parent.mkdir(parents=True, exist_ok=True)
+    jobs = [job for job in jobs if not is_address(job.out_name)]
     runner = Runner(add, cancel)
     for group in _groups(jobs):
         runner.run(group)
@@ -103,18 +110,24 @@ class Runner:
         self._add, self._cancel, self._team_of, self._watch = add, cancel, team_of, watch
         self._editor: Editor | None = None
         self._loaded: tuple[object, ...] | None = None
+        # The clip, or its copy on this machine
+        self._source: Path | None = None
 
     def run(self, group: Sequence[Job]) -> None:
         """Run jobs of one clip and one model."""
         missing = [job for job in group if self._is_missing(job)]
         with ExitStack() as stack:
+            self._source = None
             shared: SharedClip | None = None
             for job in missing:
                 with self._reported(job):
                     began = time.perf_counter()
+                    if self._source is None:
+                        self._source = stack.enter_context(fetched(job.source_name))
+                    local = replace(job, source=self._source)
                     if len(missing) > 1 and shared is None:
-                        shared = stack.enter_context(self._share(job))
-                    num_frames = self._edit(job, shared)
+                        shared = stack.enter_context(self._share(local))
+                    num_frames = self._edit(local, shared)
                     seconds = round(time.perf_counter() - began, 3)
                     self._add(result_of(job, "done", num_frames=num_frames, seconds=seconds))
 
@@ -126,8 +139,15 @@ class Runner:
             yield
         except Exception as error:
             seconds = round(time.perf_counter() - began, 3)
-            reason, kind = _reason(job, error), failure_kind(error)
+            reason, kind = self._as_given(job, _reason(job, error)), failure_kind(error)
             self._add(result_of(job, "failed", seconds=seconds, error=reason, kind=kind))
+
+    def _as_given(self, job: Job, text: str) -> str:
+        """Return a message with addresses instead of the temporary files that stand for them."""
+        for path, name in ((self._source, job.source_name), (job.out, job.out_name)):
+            if path is not None and is_address(name):
+                text = text.replace(str(path), name)
+        return text
 
     def _edit(self, job: Job, shared: SharedClip | None) -> int:
         # Fails before a model is loaded
@@ -241,7 +261,7 @@ def _reason(job: Job, error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename or job.out}: {error.strerror or error}"
-    logger.error("%s: line %d", job.source, job.line, exc_info=error)
+    logger.error("%s: line %d", job.source_name, job.line, exc_info=error)
     return f"{type(error).__name__}: {error}"
 
 

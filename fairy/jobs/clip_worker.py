@@ -9,24 +9,22 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import fsspec
 import torch
 
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
+from fairy.jobs.addresses import fetched, is_address, upload
 from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.batch import Runner
 from fairy.jobs.joblist import Job
-from fairy.jobs.ledger import is_address
 from fairy.jobs.ranks import help_edit, is_led
 from fairy.jobs.team import Rank, Team
 from fairy.jobs.watch import ended_after, ended_if_stuck
@@ -36,9 +34,6 @@ from fairy.system import versions
 
 logger = logging.getLogger(__name__)
 
-# How often an upload is tried, and the longest wait before the second try; it doubles each time
-TRIES = 5
-FIRST_WAIT_S = 0.5
 # How long to wait for a worker that has lost its claim but still writes the same output
 BUSY_S = 60.0
 # Exit code of a worker whose GPU fails: only a new process can use it again
@@ -78,7 +73,7 @@ class ClipWorker:
         """End this process if an edit hangs, unless the user gave a limit for the whole job."""
         if self._clip_timeout is not None:
             return nullcontext()
-        return ended_if_stuck(str(job.source), self._cancel)
+        return ended_if_stuck(job.source_name, self._cancel)
 
     def _team_of(self, job: Job) -> Team | None:
         """Return a team that other workers can join, for a long clip in a shared folder."""
@@ -92,10 +87,11 @@ class ClipWorker:
             return False
         try:
             editor = self._runner.model(job.config)
-            with self._watch(job):
-                help_edit(job.request, Rank.of_open_team(), self._cancel, editor=editor)
+            with fetched(job.source_name) as source, self._watch(job):
+                request = replace(job, source=source).request
+                help_edit(request, Rank.of_open_team(), self._cancel, editor=editor)
         except (FairyError, OSError) as error:
-            logger.warning("%s: cannot help: %s", job.source, error)
+            logger.warning("%s: cannot help: %s", job.source_name, error)
             return False
         return True
 
@@ -111,7 +107,7 @@ class ClipWorker:
         )
 
     def num_frames(self, job: Job) -> int:
-        """Return how many frames a job's clip has; 0 if that cannot be read."""
+        """Return how many frames a job's clip has; 0 if that cannot be read, or is not here yet."""
         try:
             return probe(job.source, job.config).num_frames
         except Exception:
@@ -120,17 +116,18 @@ class ClipWorker:
     def edit(self, job: Job) -> JobResult:
         """Run a job; errors are in the result."""
         try:
-            with ended_after(str(job.source), self._clip_timeout):
+            with ended_after(job.source_name, self._clip_timeout):
                 result = self._finished(job)
         except OSError as error:
-            result = result_of(job, "failed", error=f"{job.out_name}: {error}", kind="storage")
+            reason = f"{error.filename or job.out_name}: {error.strerror or error}"
+            result = result_of(job, "failed", error=reason, kind="storage")
         if result.kind == "device":
-            logger.error("%s: %s: the worker ends", job.source, result.error)
+            logger.error("%s: %s: the worker ends", job.source_name, result.error)
             os._exit(DEVICE_LOST)
         if result.kind == "memory":
             # A fresh model, without what the failed edit left on the device
             self._runner = self._new_runner()
-        return replace(result, output=job.out_name)
+        return result
 
     def _finished(self, job: Job) -> JobResult:
         until = time.monotonic() + BUSY_S
@@ -155,18 +152,4 @@ def local_output(job: Job) -> Iterator[Job]:
         out = Path(folder, job.out.name)
         yield replace(job, out=out)
         if out.exists():
-            fs, path = fsspec.core.url_to_fs(job.out_name)
-            with_retries(lambda: fs.put(str(out), path, recursive=out.is_dir()))
-
-
-def with_retries(call: Callable[[], object]) -> None:
-    """Call something that writes to a storage; try again if it fails, later and later."""
-    for number in range(TRIES):
-        try:
-            call()
-            return
-        except OSError as error:
-            if number == TRIES - 1:
-                raise
-            logger.warning("%s: trying again", error)
-            time.sleep(FIRST_WAIT_S * 2**number * random.uniform(0.5, 1))
+            upload(out, job.out_name)

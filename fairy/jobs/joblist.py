@@ -1,7 +1,8 @@
 """A list of edits in a file: CSV with a header, or one JSON object per line.
 
 Every line has `input`, `instruction` and `output`, and any field of `EditConfig` and `RunOptions`
-by its name in Python or on the command line. Paths are as on the command line.
+by its name in Python or on the command line. Paths are as on the command line; a clip may also be
+at an address (`fairy.jobs.addresses`).
 Tests: tests/jobs/test_joblist.py.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fairy.errors import SettingsError
+from fairy.jobs.addresses import is_address
 from fairy.jobs.plan import EditRequest
 from fairy.options import options_of
 from fairy.settings import EditConfig, RunOptions
@@ -33,6 +35,7 @@ class Job:
     Attributes:
         line: number in the file, from 1.
         source: the clip.
+        source_name: the same as it was given: a path, or an address.
         instruction: what to change.
         out: the result.
         out_name: the same as it was given: a path, or an address.
@@ -42,6 +45,7 @@ class Job:
 
     line: int
     source: Path
+    source_name: str
     instruction: str
     out: Path
     out_name: str
@@ -110,7 +114,7 @@ def make_job(
     if lists := [name for name in NEEDED if isinstance(options[name], (list, dict))]:
         raise SettingsError(f"{lists[0]} is {options[lists[0]]}: give a text")
     source, instruction, out = (str(options.pop(name)) for name in NEEDED)
-    if into is not None and not Path(out).is_absolute():
+    if into is not None and not Path(out).is_absolute() and not is_address(out):
         out = f"{into.rstrip('/')}/{out}"
     of_run = {field.name for field in options_of(RunOptions)}
     known = of_run | {field.name for field in options_of(defaults)}
@@ -120,6 +124,7 @@ def make_job(
     return Job(
         line=line,
         source=Path(source),
+        source_name=source,
         instruction=instruction,
         out=Path(out),
         out_name=out,

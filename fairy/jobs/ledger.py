@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any, Literal
 from fsspec.implementations.local import LocalFileSystem
 
 from fairy.errors import SettingsError
+from fairy.jobs.addresses import FileState, Listing, file_system, is_address
 from fairy.jobs.answers import JobResult
-from fairy.jobs.claims import LEASE_S, Claims, Owner, file_system
+from fairy.jobs.claims import LEASE_S, Claims, Owner
 from fairy.jobs.joblist import Job
 from fairy.jobs.manifest import clip_files
 
@@ -28,15 +29,30 @@ State = Literal["done", "failed"]
 STATES: tuple[State, ...] = ("done", "failed")
 
 
-def job_id(job: Job) -> str:
-    """Return a hash of a job's clip in its present state, instruction, settings and output."""
-    files: list[Any] = [str(job.source)]
-    with suppress(OSError):
-        files = [
-            (str(file.path), file.size_bytes, file.modified_ns) for file in clip_files(job.source)
-        ]
+def job_id(job: Job, clip: Sequence[FileState]) -> str:
+    """Return a hash of a job's clip in its present state, instruction, settings and output.
+
+    Args:
+        job: the job.
+        clip: state of each of its clip's files (`clip_state`).
+    """
+    files: Sequence[object] = clip or [job.source_name]
     text = repr((files, job.instruction, sorted(asdict(job.config).items()), str(job.out)))
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
+
+
+def clip_state(job: Job, listing: Listing) -> list[FileState]:
+    """Return the state of each file of a job's clip; nothing if there is no clip.
+
+    Raises:
+        ConnectionError: the clip is at an address, and the server does not answer.
+    """
+    if is_address(job.source_name):
+        return listing.files(job.source_name)
+    with suppress(OSError):
+        files = clip_files(job.source)
+        return [(str(file.path), file.size_bytes, file.modified_ns) for file in files]
+    return []
 
 
 @dataclass(frozen=True)
@@ -180,8 +196,3 @@ class Ledger:
 
 def _id_of(path: str) -> str:
     return path.rsplit("/", 1)[-1].removesuffix(".json")
-
-
-def is_address(root: str | Path) -> bool:
-    """Return whether a root is an address rather than a local folder."""
-    return "://" in str(root)

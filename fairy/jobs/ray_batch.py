@@ -25,10 +25,11 @@ from ray.exceptions import AuthenticationError, RayActorError, RayError
 from fairy import __version__
 from fairy.errors import SettingsError, first_line
 from fairy.interrupt import Cancel
+from fairy.jobs.addresses import is_address
 from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
 from fairy.jobs.clip_worker import ClipWorker
 from fairy.jobs.joblist import Job
-from fairy.jobs.ledger import Ledger, is_address
+from fairy.jobs.ledger import Ledger
 from fairy.jobs.ranks import is_led
 from fairy.jobs.shared_batch import (
     MAX_DEATHS_IN_A_ROW,
@@ -399,7 +400,7 @@ class Driver:
                 continue
             self._lost.remove(loss)
             if is_machine and loss.name is not None:
-                logger.warning("%s: its machine was lost", self._jobs[loss.name].source)
+                logger.warning("%s: its machine was lost", self._jobs[loss.name].source_name)
                 self._requeue(loss.name)
             elif not is_machine:
                 suspected = loss.name is not None and self._ledger.num_deaths(loss.name) > 0
@@ -420,7 +421,7 @@ class Driver:
     def _end_late(self) -> None:
         for slot in self._slots:
             if slot.name is not None and time.monotonic() > slot.deadline_s:
-                source = self._jobs[slot.name].source
+                source = self._jobs[slot.name].source_name
                 logger.warning("%s: takes too long: its worker is replaced", source)
                 self._lose(slot, late=True)
 

@@ -14,19 +14,18 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from fairy.errors import FairyError, JobInterrupted, SettingsError
 from fairy.interrupt import Cancel
+from fairy.jobs.addresses import Listing, is_address
 from fairy.jobs.answers import JobResult, result_of
 from fairy.jobs.batch import files_of_list, make_jobs
 from fairy.jobs.clip_worker import RETRIED, ClipWorker
 from fairy.jobs.joblist import Job, read_lines
-from fairy.jobs.ledger import Ledger, is_address, job_id
-from fairy.jobs.manifest import clip_files
+from fairy.jobs.ledger import Ledger, clip_state, job_id
 from fairy.jobs.ranks import end_all
 from fairy.jobs.team import POLL_S, Rank
 from fairy.settings import BatchOptions, EditConfig
@@ -131,16 +130,22 @@ def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
     """Return the valid jobs by ID, in the order in which to run them."""
     read = files_of_list(batch.path, batch.settings_file)
     jobs = make_jobs(read_lines(batch.path), batch.defaults, refuse, batch.options.out, read)
+    listing, num_bytes, found = Listing(), dict[str, int](), dict[str, Job]()
+    for job in jobs:
+        try:
+            clip = clip_state(job, listing)
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}"
+            refuse(result_of(job, "failed", error=reason, kind="storage"))
+            continue
+        name = job_id(job, clip)
+        # Its size stands for its length
+        found[name], num_bytes[name] = job, sum(size for _, size, _ in clip)
     if batch.options.order == "longest":
-        jobs = sorted(jobs, key=_num_bytes, reverse=True)
-    return {job_id(job): job for job in jobs}
-
-
-def _num_bytes(job: Job) -> int:
-    """Return the size of a job's clip, a proxy for its length; 0 if there is no clip."""
-    with suppress(OSError):
-        return sum(file.size_bytes for file in clip_files(job.source))
-    return 0
+        return {
+            name: found[name] for name in sorted(found, key=num_bytes.__getitem__, reverse=True)
+        }
+    return found
 
 
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:

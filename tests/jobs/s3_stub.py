@@ -80,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._error(412, "PreconditionFailed", Condition="If-None-Match")
                 return
             self.server.objects[self._name] = body, datetime.now(timezone.utc)
-        self._answer(200, ETag=f'"{hashlib.md5(body).hexdigest()}"')
+        self._answer(200, ETag=f'"{_etag(body)}"')
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _object(self) -> None:
         body, when = self.server.objects[self._name]
-        headers = {"Last_Modified": format_datetime(when, usegmt=True), "ETag": '"a"'}
+        headers = {"Last_Modified": format_datetime(when, usegmt=True), "ETag": f'"{_etag(body)}"'}
         self._answer(200, body, Content_Length=str(len(body)), **headers)
 
     def _list(self, query: dict[str, list[str]]) -> None:
@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
                 folders.add(prefix + rest.partition(delimiter)[0] + delimiter)
             else:
                 files.append(
-                    f"<Contents><Key>{escape(key)}</Key><Size>{len(body)}</Size><ETag>a</ETag>"
+                    f"<Contents><Key>{escape(key)}</Key><Size>{len(body)}</Size><ETag>{_etag(body)}</ETag>"
                     f"<LastModified>{when.isoformat()}</LastModified></Contents>"
                 )
         prefixes = (
@@ -165,6 +165,10 @@ class Handler(BaseHTTPRequestHandler):
             for part in body.split("<Key>")[1:]:
                 self.server.objects.pop(f"{self._name.rstrip('/')}/{part.partition('<')[0]}", None)
         self._answer(200, b"<DeleteResult></DeleteResult>", Content_Type="application/xml")
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body).hexdigest()
 
 
 @contextmanager

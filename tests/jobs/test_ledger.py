@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fairy.errors import SettingsError
+from fairy.jobs.addresses import Listing
 from fairy.jobs.answers import JobResult
 from fairy.jobs.claims import Claims
 from fairy.jobs.joblist import make_job
-from fairy.jobs.ledger import Ledger, is_address, job_id
+from fairy.jobs.ledger import Ledger, clip_state, job_id
 from fairy.settings import EditConfig
 
 ID = "0123456789abcdef"
@@ -33,7 +34,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def make(entries: dict[str, str], **settings: object) -> str:
     line = {"input": "a.mp4", "instruction": "make it snow", "output": "b.mp4"} | entries
-    return job_id(make_job(1, line, EditConfig(**settings)))  # type: ignore[arg-type]
+    job = make_job(1, line, EditConfig(**settings))  # type: ignore[arg-type]
+    return job_id(job, clip_state(job, Listing()))
 
 
 def test_a_job_is_its_clip_instruction_settings_and_output():
@@ -86,11 +88,6 @@ def test_a_ledger_that_is_not_there(tmp_path: Path):
     with pytest.raises(SettingsError, match="no shared list was run there"):
         Ledger.of_existing(str(tmp_path / "none"), "none")
     assert not (tmp_path / "none").exists()
-
-
-def test_addresses_and_folders():
-    assert is_address("s3://bucket/run")
-    assert not is_address("out/run")
 
 
 class Workers(RuleBasedStateMachine):

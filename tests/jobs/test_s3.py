@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Barrier
 
@@ -111,6 +112,30 @@ def test_a_list_continues_after_what_is_on_the_server(
     assert len(run_shared_batch(batch, on_result=again.append)) == 3
     assert [Path(result.output).name for result in again] == ["b.mp4"]
     assert bucket.objects["bucket/run/a.mp4"] == videos["a.mp4"]
+
+
+def test_clips_are_on_the_server_too(
+    bucket: Bucket, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    write_video(make_frames(4, 32, 48), tmp_path / "clip.mp4", fps=10)
+    names = [f"{number}.mp4" for number in range(6)]
+    for name in names:
+        content = (tmp_path / "clip.mp4").read_bytes()
+        bucket.objects[f"bucket/clips/{name}"] = content, datetime.now(timezone.utc)
+    jobs = tmp_path / "jobs.jsonl"
+    lines = (
+        {"input": f"s3://bucket/clips/{n}", "instruction": "make it snow", "output": n}
+        for n in names
+    )
+    jobs.write_text("\n".join(map(json.dumps, lines)))
+    options = BatchOptions(cluster="shared", out="s3://bucket/run")
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=options)
+    results = run_shared_batch(batch, on_result=lambda result: None)
+    assert [result.state for result in results] == ["done"] * 6
+    assert len({bucket.objects[f"bucket/run/{name}"][0] for name in names}) == 1
+    # The folder of the clips is listed for the list as a whole, here and in the worker
+    assert bucket.listed.count("clips/") <= 2
 
 
 def test_the_records_are_not_listed_for_each_job(

@@ -112,7 +112,7 @@ def test_a_job_that_fails_by_itself_is_set_aside_until_asked_for(
     assert result.error is not None
     assert "no such file" in result.error
     # The same job: what identifies it is read from the clip, which is not there in either case
-    monkeypatch.setattr(fairy.jobs.shared_batch, "job_id", lambda job: "0" * 16)
+    monkeypatch.setattr(fairy.jobs.shared_batch, "job_id", lambda job, clip: "0" * 16)
     (result,) = run(pipe, monkeypatch, jobs, out=out)
     assert result.state == "failed"
     clip.rename(late)

@@ -1,0 +1,269 @@
+"""Clips and results at addresses: fetched, uploaded, and told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+import fairy.jobs.addresses
+import fairy.jobs.batch
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import MediaError
+from fairy.jobs.addresses import TRIES, Listing, fetched, is_address, with_retries
+from fairy.jobs.clip_worker import ClipWorker
+from fairy.jobs.joblist import Job, make_job
+from fairy.jobs.ledger import clip_state, job_id
+from fairy.jobs.shared_batch import SharedBatch, run_shared_batch
+from fairy.media.read import probe
+from fairy.media.write import write_video
+from fairy.settings import BatchOptions, EditConfig
+from tests.tiny import make_frames
+
+CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="off")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairy.jobs.addresses, "FIRST_WAIT_S", 0.0)
+
+
+@pytest.fixture
+def root() -> Iterator[str]:
+    """A folder at an address, gone afterwards."""
+    root = f"memory://addresses-{uuid4().hex}"
+    yield root
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    write_video(make_frames(4, 32, 48), path, fps=10)
+    return path
+
+
+@pytest.fixture
+def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    return ClipWorker()
+
+
+def put(name: str, content: bytes) -> str:
+    fs, path = fsspec.core.url_to_fs(name)
+    fs.pipe_file(path, content)
+    return name
+
+
+def make(source: str, out: Path | str, line: int = 1) -> Job:
+    entries = {"input": source, "instruction": "make it snow", "output": str(out)}
+    return make_job(line, entries, CONFIG)
+
+
+def identity(job: Job) -> str:
+    return job_id(job, clip_state(job, Listing()))
+
+
+def test_addresses_and_folders():
+    assert is_address("s3://bucket/run")
+    assert not is_address("out/run")
+
+
+def test_a_clip_at_an_address_makes_the_same_file(
+    root: str, clip: Path, worker: ClipWorker, tmp_path: Path
+):
+    address = put(f"{root}/clip.mp4", clip.read_bytes())
+    here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+    assert worker.edit(make(str(clip), here)).state == "done"
+    result = worker.edit(make(address, there))
+    assert (result.state, result.input, result.output) == ("done", address, str(there))
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_from_one_address_to_another(root: str, clip: Path, worker: ClipWorker, tmp_path: Path):
+    address = put(f"{root}/clip.mp4", clip.read_bytes())
+    assert worker.edit(make(address, f"{root}/out/a.mp4")).state == "done"
+    with fetched(f"{root}/out/a.mp4") as local:
+        assert probe(local, CONFIG).num_frames == 4
+
+
+def test_pictures_in_a_folder_at_an_address(root: str, worker: ClipWorker, tmp_path: Path):
+    write_video(make_frames(3, 32, 48), tmp_path / "pictures", fps=10)
+    for file in (tmp_path / "pictures").iterdir():
+        put(f"{root}/pictures/{file.name}", file.read_bytes())
+    assert worker.edit(make(f"{root}/pictures", tmp_path / "a.mp4")).num_frames == 3
+
+
+def test_a_copy_is_deleted_afterwards(root: str):
+    with fetched(put(f"{root}/clip.mp4", b"abc")) as local:
+        assert local.read_bytes() == b"abc"
+        assert local.name == "clip.mp4"
+    assert not local.parent.exists()
+
+
+def test_a_local_clip_is_not_copied(clip: Path):
+    with fetched(str(clip)) as local:
+        assert local == clip
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.mp4", "none.mp4: no such file"), ("damaged.mp4", "damaged.mp4: ")],
+)
+def test_a_job_that_cannot_be_done_names_the_address(
+    root: str, worker: ClipWorker, tmp_path: Path, name: str, message: str
+):
+    put(f"{root}/damaged.mp4", b"no video" * 99)
+    result = worker.edit(make(f"{root}/{name}", tmp_path / "a.mp4"))
+    assert (result.state, result.kind) == ("failed", "input")
+    assert result.error is not None
+    assert result.error.startswith(f"{root}/{message}")
+
+
+def test_an_address_that_nothing_here_reads(worker: ClipWorker, tmp_path: Path):
+    result = worker.edit(make("nowhere://bucket/clip.mp4", tmp_path / "a.mp4"))
+    assert (result.state, result.kind) == ("failed", "input")
+    assert "nowhere" in str(result.error)
+
+
+def test_a_busy_server_is_asked_again(
+    root: str, clip: Path, worker: ClipWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    get, calls = MemoryFileSystem.get_file, []
+
+    def flaky(*args: object, **options: object) -> None:
+        calls.append(args)
+        if len(calls) < 3:
+            raise OSError("503 Slow Down")
+        get(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "get_file", flaky)
+    address = put(f"{root}/clip.mp4", clip.read_bytes())
+    assert worker.edit(make(address, tmp_path / "a.mp4")).state == "done"
+
+
+def test_a_server_that_stays_silent_is_the_storages_fault(
+    root: str, worker: ClipWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("503 Slow Down")
+
+    monkeypatch.setattr(MemoryFileSystem, "get_file", fail)
+    result = worker.edit(make(put(f"{root}/clip.mp4", b"abc"), tmp_path / "a.mp4"))
+    assert result.kind == "storage"
+    assert result.error == f"{root}/clip.mp4: cannot be fetched: 503 Slow Down"
+
+
+@pytest.mark.parametrize(
+    ("error", "count"), [(OSError("503"), TRIES), (FileNotFoundError("none"), 1)]
+)
+def test_how_often_something_is_tried(error: Exception, count: int):
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        with_retries(fail)
+    assert len(calls) == count
+
+
+def test_a_clip_that_has_changed_is_another_job(root: str, tmp_path: Path):
+    job = make(put(f"{root}/clip.mp4", b"abc"), tmp_path / "a.mp4")
+    first = identity(job)
+    assert identity(job) == first
+    put(f"{root}/clip.mp4", b"abcd")
+    assert identity(job) != first
+
+
+def test_pictures_that_have_changed_are_another_job(root: str, tmp_path: Path):
+    put(f"{root}/pictures/0.png", b"abc")
+    job = make(f"{root}/pictures", tmp_path / "a.mp4")
+    first = identity(job)
+    put(f"{root}/pictures/1.png", b"abc")
+    assert identity(job) != first
+
+
+def test_a_folder_is_listed_once(root: str, monkeypatch: pytest.MonkeyPatch):
+    names = [put(f"{root}/{number}.mp4", b"a" * number) for number in range(1, 9)]
+    ls, calls = MemoryFileSystem.ls, []
+
+    def counted(*args: object, **options: object) -> object:
+        calls.append(args)
+        return ls(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", counted)
+    listing = Listing()
+    sizes = [size for name in names for _, size, _ in listing.files(name)]
+    assert sizes == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert len(calls) == 1
+
+
+def test_what_is_not_there_has_no_files(root: str):
+    assert Listing().files(f"{root}/none.mp4") == []
+    assert Listing().files("nowhere://bucket/clip.mp4") == []
+
+
+def test_clips_of_a_server_that_does_not_answer_are_set_aside(
+    root: str, clip: Path, pipe: FairyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+
+    def fail(*args: object, **options: object) -> None:
+        calls.append(args)
+        raise OSError("503 Slow Down")
+
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(MemoryFileSystem, "ls", fail)
+    jobs = tmp_path / "jobs.csv"
+    sources = [f"{root}/a.mp4", str(clip), f"{root}/b.mp4"]
+    lines = [f"{source},make it snow,{number}.mp4" for number, source in enumerate(sources)]
+    jobs.write_text("\n".join(["input,instruction,output", *lines]))
+    options = BatchOptions(cluster="shared", out=str(tmp_path / "out"))
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=options)
+    results = run_shared_batch(batch, on_result=lambda result: None)
+    assert sorted((result.line, result.state, result.kind) for result in results) == [
+        (2, "failed", "storage"), (3, "done", None), (4, "failed", "storage"),
+    ]  # fmt: skip
+    assert results[0].error == f"{root}/a.mp4: cannot be looked up: 503 Slow Down"
+    # It is not asked as often again for the second clip
+    assert len(calls) == TRIES
+
+
+def test_jobs_of_one_clip_fetch_it_once(
+    root: str, clip: Path, pipe: FairyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    get, calls = MemoryFileSystem.get_file, []
+
+    def counted(*args: object, **options: object) -> None:
+        calls.append(args)
+        get(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "get_file", counted)
+    address = put(f"{root}/clip.mp4", clip.read_bytes())
+    jobs = [make(address, tmp_path / f"{number}.mp4", number) for number in range(2)]
+    jobs[1] = replace(jobs[1], instruction="make it night")
+    results: list[str] = []
+    fairy.jobs.batch.Runner(lambda result: results.append(result.state), None).run(jobs)
+    assert results == ["done", "done"]
+    assert len(calls) == 1
+
+
+def test_an_output_at_an_address_needs_records(root: str, clip: Path, tmp_path: Path):
+    jobs = tmp_path / "jobs.csv"
+    jobs.write_text(f"input,instruction,output\n{clip},make it snow,{root}/a.mp4\n")
+    (result,) = fairy.jobs.batch.run_batch(jobs, CONFIG, into=str(tmp_path / "out"))
+    assert (result.state, result.kind, result.output) == ("failed", "input", f"{root}/a.mp4")
+    assert "--cluster shared" in str(result.error)
+
+
+def test_what_is_no_address_raises_its_own_error(tmp_path: Path):
+    with pytest.raises(MediaError, match="nowhere"), fetched("nowhere://bucket/clip.mp4"):
+        pass
