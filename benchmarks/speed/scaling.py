@@ -12,9 +12,10 @@ same. With `--ray CLIPS`, a list of so many copies of the clip is run by one pla
 Ray worker. Compared is the time from the first result to the last, without start-up. With
 `--rounds N` the rows take turns N times, each round in the other order than the one before, so that
 a machine that slows down favours neither. Ratios are of the same round: their median, least and
-greatest, for Ray the mean and its 95 % interval over rounds. `cores_of_others` is what other
-programs used meanwhile (Ray's workers are not told from them, so its row has none). Files must be
-the same in all rows, or the run is refused.
+greatest, for Ray the mean and its 95 % interval over rounds. A machine that others slow down now
+and then is told from Ray by `quiet_percent`: the same for the lower quartile of a list's seconds
+from result to result. `cores_of_others` is what other programs used meanwhile (Ray's workers are
+not told from them, so its row has none). Files must be the same in all rows, or the run is refused.
 Tests: tests/benchmarks/speed/test_scaling.py.
 """
 
@@ -30,6 +31,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,6 +156,7 @@ def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> li
     )
     jobs.write_text("\n".join(map(json.dumps, lines)))
     took: dict[str, list[float]] = {"shared": [], "ray": []}
+    quiet: dict[str, list[float]] = {"shared": [], "ray": []}
     others: list[float] = []
     hashes: set[str] = set()
     for number in range(rounds):
@@ -161,7 +164,9 @@ def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> li
             began = Busy.now()
             out = clip.with_name(f"{cluster}-{number}")
             times = run(["batch", jobs, *words, "-o", out, "--cluster", cluster])
-            took[cluster].append((times[-1] - times[0]) / (num_clips - 1))
+            each = [later - earlier for earlier, later in pairwise(times)]
+            took[cluster].append(statistics.mean(each))
+            quiet[cluster].append(statistics.quantiles(each, n=4)[0])
             hashes.update(hash_of(file) for file in out.glob("*.mp4"))
             if len(hashes) > 1:
                 raise SystemExit(f"--cluster {cluster} made other files: no table")
@@ -169,21 +174,25 @@ def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> li
                 others.append(cores_of_others(began))
     rows: list[dict[str, Any]] = []
     for cluster, name in {"shared": "plain loop", "ray": "Ray"}.items():
-        pairs = zip(took["shared"], took[cluster], strict=True)
-        overhead = estimate_mean([100 * (this / plain - 1) for plain, this in pairs])
         rows.append(
             {
                 "way": name,
                 "clips": num_clips,
                 "seconds_per_clip": statistics.median(took[cluster]),
-                "least_seconds": min(took[cluster]),
-                "overhead_percent": overhead.mean,
-                "overhead_low": overhead.low,
-                "overhead_high": overhead.high,
+                **overhead("overhead", took["shared"], took[cluster]),
+                **overhead("quiet", quiet["shared"], quiet[cluster]),
                 "cores_of_others": statistics.median(others) if cluster == "shared" else None,
             }
         )
     return rows
+
+
+def overhead(name: str, plain: list[float], other: list[float]) -> dict[str, float | None]:
+    """Return the mean over rounds of how much longer another way takes, with its interval."""
+    percent = estimate_mean([100 * (b / a - 1) for a, b in zip(plain, other, strict=True)])
+    return {
+        f"{name}_percent": percent.mean, f"{name}_low": percent.low, f"{name}_high": percent.high
+    }  # fmt: skip
 
 
 def hash_of(file: Path) -> str:

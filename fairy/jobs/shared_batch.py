@@ -141,11 +141,9 @@ def numbered(batch: SharedBatch, refuse: OnResult) -> dict[str, Job]:
         name = job_id(job, clip)
         # Its size stands for its length
         found[name], num_bytes[name] = job, sum(size for _, size, _ in clip)
-    if batch.options.order == "longest":
-        return {
-            name: found[name] for name in sorted(found, key=num_bytes.__getitem__, reverse=True)
-        }
-    return found
+    if batch.options.order == "given":
+        return found
+    return {name: found[name] for name in sorted(found, key=num_bytes.__getitem__, reverse=True)}
 
 
 def work(batch: SharedBatch, jobs: dict[str, Job], on_result: OnResult, cancel: Cancel) -> None:

@@ -53,22 +53,32 @@ def test_ray_is_compared_without_the_start(monkeypatch: pytest.MonkeyPatch, clip
     assert ray["overhead_percent"] == pytest.approx(20)
 
 
+def test_a_clip_that_others_slowed_down_is_told_from_ray(
+    monkeypatch: pytest.MonkeyPatch, clip: Path
+):
+    times = {"shared": [0.0, 5.0, 10.0, 15.0, 20.0], "ray": [0.0, 5.0, 10.0, 15.0, 30.0]}
+    monkeypatch.setattr(scaling, "run", lambda words: times[words[-1]])
+    _, ray = scaling.compare_ray(clip, [], 5, 1)
+    assert ray["overhead_percent"] == pytest.approx(50)
+    assert ray["quiet_percent"] == pytest.approx(0)
+
+
 def test_ray_that_makes_other_files_has_no_row(monkeypatch: pytest.MonkeyPatch, clip: Path):
     def run(words: list[Any]) -> list[float]:
         out = words[words.index("-o") + 1]
         out.mkdir()
         (out / "0.mp4").write_text(words[-1])
-        return [1.0, 2.0]
+        return [1.0, 2.0, 3.0]
 
     monkeypatch.setattr(scaling, "run", run)
     with pytest.raises(SystemExit, match="ray made other files"):
-        scaling.compare_ray(clip, [], 2, 1)
+        scaling.compare_ray(clip, [], 3, 1)
 
 
 def test_rounds_change_the_order(monkeypatch: pytest.MonkeyPatch, clip: Path):
     ways = []
-    monkeypatch.setattr(scaling, "run", lambda words: ways.append(words[-1]) or [1.0, 2.0])
-    scaling.compare_ray(clip, [], 2, 4)
+    monkeypatch.setattr(scaling, "run", lambda words: ways.append(words[-1]) or [1.0, 2.0, 3.0])
+    scaling.compare_ray(clip, [], 3, 4)
     assert ways == ["shared", "ray", "ray", "shared"] * 2
 
 
