@@ -69,7 +69,7 @@ test-cluster: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q -m cluster tests/jobs
 
 soak: $(DEV_STAMP)
-	PYTHONPATH=.:kernels $(BIN)/python tests/jobs/soak.py --seconds $(or $(SECONDS),1800)
+	PYTHONPATH=.:kernels $(BIN)/python tests/batch/soak.py --seconds $(or $(SECONDS),1800)
 
 # The browser comes from the npm registry, once
 test-app: $(DEV_STAMP)

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fairy.batch.answers import JobResult
+from fairy.batch.runner import run_batch
 from fairy.cli.console import quiet_libraries
-from fairy.jobs.answers import JobResult
-from fairy.jobs.batch import run_batch
 from fairy.media.contact_sheet import contact_sheet
 from fairy.media.frames import resize
 from fairy.media.read import probe, read_frame_at, read_frames

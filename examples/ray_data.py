@@ -5,7 +5,7 @@ python examples/ray_data.py "black and white" out a.mp4 b.mp4 --workers 2
 For a plain list of edits, `fairy batch --cluster ray` is the safer way: it counts attempts, tells a
 lost machine from a bad clip, and replaces frozen workers (docs/scale.md). This is for pipelines
 that are on Ray Data already, with steps before or after the edit. Needs `pip install 'ray[data]'`.
-Tests: tests/jobs/test_ray_batch.py.
+Tests: tests/batch/test_on_ray.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import ray
 
 from fairy import EditConfig
-from fairy.jobs.clip_worker import ClipWorker
-from fairy.jobs.joblist import make_job
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import make_job
 
 
 class EditClips:

@@ -24,11 +24,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": BASE
     | METHOD
-    | {"metrics", "analysis", "evaluation", "training", "doctor", "jobs", "app"},
+    | {"metrics", "analysis", "evaluation", "training", "doctor", "jobs", "batch", "app"},
     "app": BASE | METHOD | {"jobs"},
     "doctor": BASE | METHOD,
     "training": BASE | METHOD,
     "evaluation": BASE | METHOD | {"metrics", "analysis"},
+    "batch": BASE | METHOD | {"control", "jobs"},
     "jobs": BASE | METHOD | {"control"},
     "analysis": BASE | METHOD | {"metrics"},
     "metrics": BASE | {"media"},

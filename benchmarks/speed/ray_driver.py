@@ -26,10 +26,10 @@ from typing import Any, TypeAlias
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.lib.record import show
-from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
-from fairy.jobs.joblist import Job
-from fairy.jobs.ray_batch import run_ray_batch
-from fairy.jobs.shared_batch import SharedBatch
+from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.joblist import Job
+from fairy.batch.on_ray import run_ray_batch
+from fairy.batch.shared import SharedBatch
 from fairy.settings import BatchOptions, EditConfig
 from fairy.system import versions
 

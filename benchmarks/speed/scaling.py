@@ -8,14 +8,15 @@ One rendered clip is edited by `fairy edit --workers N` for each N. On a CPU, N 
 cores, so one worker has all of them as threads. `edit_s` is the report's time, from the plan to the
 joined file with the models' loading; `wall_s` also has Python's start. `efficiency` is the time of
 one worker, divided by N times this one's on GPUs, and by this one's on a CPU, whose cores are the
-same. With `--ray CLIPS`, a list of so many copies of the clip is run by one plain loop and by one
-Ray worker. Compared is the time from the first result to the last, without start-up. With
-`--rounds N` the rows take turns N times, each round in the other order than the one before, so that
-a machine that slows down favours neither. Ratios are of the same round: their median, least and
-greatest, for Ray the mean and its 95 % interval over rounds. A machine that others slow down now
-and then is told from Ray by `quiet_percent`: the same for the lower quartile of a list's seconds
-from result to result. `cores_of_others` is what other programs used meanwhile (Ray's workers are
-not told from them, so its row has none). Files must be the same in all rows, or the run is refused.
+same. `--rounds N` edits with each number N times, in turn, each round in the other order than the
+one before, so that a machine that slows down favours none; ratios are of the same round: their
+median, least and greatest. `cores_of_others` is what other programs used meanwhile. Files must be
+the same in all rows, or the run is refused.
+
+With `--ray CLIPS`, two commands have a list of so many copies of the clip: a plain loop, and Ray
+with one worker. They take turns clip by clip, and the one whose turn it is not is frozen with all
+its processes. So what slows the machine down for seconds slows both. Compared is each clip with its
+neighbour, after the first; the interval (95 %) is over the clips of all rounds.
 Tests: tests/benchmarks/speed/test_scaling.py.
 """
 
@@ -30,8 +31,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +64,8 @@ def main() -> None:
     parser.add_argument("--ray", type=int, metavar="CLIPS", help="compare Ray with a plain loop")
     parser.add_argument("--rounds", type=int, default=1, help="how often, in turn")
     options = parser.parse_args()
+    if options.ray and options.ray < 3:
+        parser.error(f"--ray {options.ray}: give 3 clips or more")
     with tempfile.TemporaryDirectory(prefix="fairy-scaling-") as folder:
         clip = Path(folder) / "clip.mp4"
         write_video(rendered_clip(options.frames, options.size, options.size), clip, fps=24)
@@ -85,16 +89,17 @@ class Busy:
     own_s: float
 
     @classmethod
-    def now(cls) -> Busy:
-        """Read them."""
+    def now(cls, *running: Frozen) -> Busy:
+        """Read them; commands that are running are this program's too."""
         total, own = psutil.cpu_times(), os.times()
         busy = (getattr(total, name, 0.0) for name in ("user", "nice", "system", "steal"))
-        return cls(time.monotonic(), sum(busy), sum(own[:4]))
+        own_s = sum(own[:4]) + sum(command.cpu_s for command in running)
+        return cls(time.monotonic(), sum(busy), own_s)
 
 
-def cores_of_others(since: Busy) -> float:
+def cores_of_others(since: Busy, *running: Frozen) -> float:
     """Return how many processor cores other programs used since then, on average."""
-    now = Busy.now()
+    now = Busy.now(*running)
     others_s = (now.all_s - since.all_s) - (now.own_s - since.own_s)
     return round(others_s / (now.at_s - since.at_s), 2)
 
@@ -148,7 +153,7 @@ def scale(clip: Path, words: list[str], counts: list[int], rounds: int) -> list[
 
 
 def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> list[dict[str, Any]]:
-    """Run a list of copies of the clip without and with Ray, in turn, one worker each."""
+    """Run a list of copies of the clip without and with Ray, clip by clip in turn."""
     jobs = clip.with_name("jobs.jsonl")
     lines = (
         {"input": str(clip), "instruction": INSTRUCTION, "output": f"{number}.mp4"}
@@ -156,43 +161,109 @@ def compare_ray(clip: Path, words: list[str], num_clips: int, rounds: int) -> li
     )
     jobs.write_text("\n".join(map(json.dumps, lines)))
     took: dict[str, list[float]] = {"shared": [], "ray": []}
-    quiet: dict[str, list[float]] = {"shared": [], "ray": []}
     others: list[float] = []
     hashes: set[str] = set()
     for number in range(rounds):
-        for cluster in in_turn(list(took), number):
-            began = Busy.now()
-            out = clip.with_name(f"{cluster}-{number}")
-            times = run(["batch", jobs, *words, "-o", out, "--cluster", cluster])
-            each = [later - earlier for earlier, later in pairwise(times)]
-            took[cluster].append(statistics.mean(each))
-            quiet[cluster].append(statistics.quantiles(each, n=4)[0])
+        outs = {cluster: clip.with_name(f"{cluster}-{number}") for cluster in took}
+        with ExitStack() as stack:
+            commands = {
+                cluster: stack.enter_context(
+                    Frozen(["batch", jobs, *words, "-o", out, "--cluster", cluster])
+                )
+                for cluster, out in outs.items()
+            }
+            for command in commands.values():
+                command.seconds_to_line()
+            began = Busy.now(*commands.values())
+            for turn in range(1, num_clips):
+                if turn == num_clips - 1:
+                    # After its last clip, a command's processes end
+                    others.append(cores_of_others(began, *commands.values()))
+                for cluster in in_turn(list(took), turn):
+                    took[cluster].append(commands[cluster].seconds_to_line())
+        for cluster, out in outs.items():
             hashes.update(hash_of(file) for file in out.glob("*.mp4"))
             if len(hashes) > 1:
                 raise SystemExit(f"--cluster {cluster} made other files: no table")
-            if cluster == "shared":
-                others.append(cores_of_others(began))
     rows: list[dict[str, Any]] = []
     for cluster, name in {"shared": "plain loop", "ray": "Ray"}.items():
+        pairs = zip(took["shared"], took[cluster], strict=True)
+        overhead = estimate_mean([100 * (this / plain - 1) for plain, this in pairs])
         rows.append(
             {
                 "way": name,
-                "clips": num_clips,
+                "clips": len(took[cluster]),
                 "seconds_per_clip": statistics.median(took[cluster]),
-                **overhead("overhead", took["shared"], took[cluster]),
-                **overhead("quiet", quiet["shared"], quiet[cluster]),
-                "cores_of_others": statistics.median(others) if cluster == "shared" else None,
+                "overhead_percent": overhead.mean,
+                "overhead_low": overhead.low,
+                "overhead_high": overhead.high,
+                "cores_of_others": statistics.median(others),
             }
         )
     return rows
 
 
-def overhead(name: str, plain: list[float], other: list[float]) -> dict[str, float | None]:
-    """Return the mean over rounds of how much longer another way takes, with its interval."""
-    percent = estimate_mean([100 * (b / a - 1) for a, b in zip(plain, other, strict=True)])
-    return {
-        f"{name}_percent": percent.mean, f"{name}_low": percent.low, f"{name}_high": percent.high
-    }  # fmt: skip
+class Frozen:
+    """A `fairy` command that runs only until its next line; a context manager that lets it end.
+
+    Args:
+        words: its arguments.
+
+    Raises:
+        SystemExit: it fails.
+    """
+
+    def __init__(self, words: list[Any]) -> None:
+        self._name = f"fairy {words[0]}"
+        self._process = started(words)
+        # What it did after its last line, before it was frozen
+        self._ahead_s = 0.0
+        act(self._processes(), psutil.Process.suspend)
+
+    def __enter__(self) -> Frozen:
+        """Return the frozen command."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Let it run to its end, or end it if something else failed."""
+        act(self._processes(), psutil.Process.resume if kind is None else psutil.Process.kill)
+        self._process.communicate()
+        if kind is None and self._process.returncode:
+            raise SystemExit(f"{self._name} failed")
+
+    def seconds_to_line(self) -> float:
+        """Let it run until it prints a line; return how long it ran for that line, in seconds."""
+        processes = self._processes()
+        began_s = time.monotonic()
+        act(processes, psutil.Process.resume)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        came_s = time.monotonic()
+        act(self._processes(), psutil.Process.suspend)
+        took_s = self._ahead_s + came_s - began_s
+        self._ahead_s = time.monotonic() - came_s
+        if not line:
+            raise SystemExit(f"{self._name} ended early")
+        return took_s
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds of its processes so far."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        try:
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def act(processes: list[psutil.Process], what: Callable[[psutil.Process], None]) -> None:
+    """Do the same with all processes that have not ended."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            what(process)
 
 
 def hash_of(file: Path) -> str:
@@ -209,21 +280,23 @@ def in_turn(ways: list[Way], number: int) -> list[Way]:
     return ways if number % 2 == 0 else ways[::-1]
 
 
-def run(words: list[Any]) -> list[float]:
-    """Run `fairy` and return when it printed each line, in seconds.
+def run(words: list[Any]) -> None:
+    """Run `fairy`.
 
     Raises:
         SystemExit: it failed.
     """
-    command = [sys.executable, "-m", "fairy", *map(str, words)]
-    # One worker is to have all cores
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        times = [time.monotonic() for _ in process.stdout]
+    with started(words) as process:
+        process.communicate()
     if process.returncode:
         raise SystemExit(f"fairy {words[0]} failed")
-    return times
+
+
+def started(words: list[Any]) -> subprocess.Popen[str]:
+    """Start `fairy` with these arguments; one worker is to have all cores."""
+    command = [sys.executable, "-m", "fairy", *map(str, words)]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from fairy.batch.cluster_scripts import cluster_script
 from fairy.cli.batch_progress import BatchView
 from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say, terminal
 from fairy.cli.options import with_options, words_given
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
-from fairy.jobs.cluster_scripts import cluster_script
 from fairy.settings import BatchOptions, EditConfig
 
 STATUS = "status"
@@ -70,9 +70,9 @@ def batch(
     console = terminal(stderr=True)
     with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
-        from fairy.jobs.answers import JobResult
-        from fairy.jobs.batch import run_batch
-        from fairy.jobs.shared_batch import (
+        from fairy.batch.answers import JobResult
+        from fairy.batch.runner import run_batch
+        from fairy.batch.shared import (
             NoProgressError,
             SharedBatch,
             check_list,
@@ -85,7 +85,7 @@ def batch(
         try:
             if run.cluster == "ray":
                 with needs_extra("--cluster ray", "cluster"):
-                    from fairy.jobs.ray_batch import run_ray_batch
+                    from fairy.batch.on_ray import run_ray_batch
 
                 run_on_workers = run_ray_batch
             with BatchView(terminal(), console).shown() as view:
@@ -110,8 +110,8 @@ def batch(
 
 def print_status(root: str, as_json: bool) -> None:
     """Print how far a shared list is, and what failed."""
-    from fairy.jobs.ledger import Ledger
-    from fairy.jobs.shared_batch import RECORDS
+    from fairy.batch.ledger import Ledger
+    from fairy.batch.shared import RECORDS
 
     status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
     console = terminal()

@@ -21,8 +21,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fairy.cli.console import say
 
 if TYPE_CHECKING:
-    from fairy.jobs.answers import JobResult
-    from fairy.jobs.ledger import Ledger
+    from fairy.batch.answers import JobResult
+    from fairy.batch.ledger import Ledger
 
 # How often the records are counted; without a terminal a line follows each count
 COUNT_S = 2.0

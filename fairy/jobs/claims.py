@@ -23,12 +23,12 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
+import fsspec
 import psutil
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import SettingsError
-from fairy.jobs.addresses import file_system
 
 LEASE_S = 600.0
 # How long a file may stay empty: its owner is about to fill it, or was killed before it could
@@ -307,6 +307,12 @@ class Claims:
                 with suppress(FileNotFoundError):
                     if self._fs.exists(path):
                         self._fs.pipe_file(path, self._record())
+
+
+def file_system(root: Path | str) -> tuple[AbstractFileSystem, str]:
+    """Return the file system of a folder or URL, and the path in it; listings are never cached."""
+    fs, path = fsspec.core.url_to_fs(str(root), use_listings_cache=False)
+    return fs, str(path)
 
 
 def _is_generic(fs: AbstractFileSystem) -> bool:

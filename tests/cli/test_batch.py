@@ -50,7 +50,7 @@ def test_options_are_for_the_lines_that_do_not_set_them(clip: Path, model: Path)
 def test_ray_that_is_not_installed(clip: Path, monkeypatch: pytest.MonkeyPatch):
     # As Python does for a module that is not there
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "fairy.jobs.ray_batch", raising=False)
+    monkeypatch.delitem(sys.modules, "fairy.batch.on_ray", raising=False)
     jobs = clip.with_name("jobs.csv")
     jobs.write_text(f"input,instruction,output\n{clip},make it snow,a.mp4\n")
     result = CliRunner().invoke(app, ["batch", str(jobs), "--cluster", "ray"])

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 import fairy.cli.batch_progress
+from fairy.batch.answers import JobResult
+from fairy.batch.ledger import Ledger
 from fairy.cli.batch_progress import BatchMeter, BatchView
-from fairy.jobs.answers import JobResult
-from fairy.jobs.ledger import Ledger
 
 NAMES = [f"{number:016x}" for number in range(4)]
 DONE = JobResult(line=1, input="a", instruction="b", output="c", state="done", num_frames=8)

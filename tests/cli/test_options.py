@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from fairy.batch.joblist import make_job, read_lines
 from fairy.cli.options import GroupedCommand, with_options
 from fairy.cli.options_table import options_table
 from fairy.errors import SettingsError
-from fairy.jobs.joblist import make_job, read_lines
 from fairy.options import Option
 from fairy.settings import EditConfig
 

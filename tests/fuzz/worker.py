@@ -91,13 +91,13 @@ def _busy_s(process: subprocess.Popen[bytes]) -> float:
 
 def serve() -> None:
     """Answer commands until the input ends."""
-    import fairy.jobs.batch
+    import fairy.batch.runner
     import fairy.jobs.edit
     from fairy.editors.ip2p.pipeline import FairyPipeline
     from tests.tiny import make_tiny_pipeline
 
     pipe = FairyPipeline.from_pipe(make_tiny_pipeline())
-    fairy.jobs.edit.load_editor = fairy.jobs.batch.load_editor = lambda config: pipe
+    fairy.jobs.edit.load_editor = fairy.batch.runner.load_editor = lambda config: pipe
     answers, sys.stdout = sys.stdout, sys.stderr
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

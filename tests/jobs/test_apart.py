@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as PilImage
 
+from fairy.batch.runner import run_batch
 from fairy.cli.evaluate import EvalOptions
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
 from fairy.jobs.apart import check_apart, clashes
-from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video
 from fairy.jobs.export_anchors import export_anchors
 from fairy.jobs.plan import EditRequest, check_files_apart, check_outputs, request_outputs

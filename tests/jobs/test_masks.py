@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import fairy.jobs.plan
+from fairy.batch.runner import run_batch
 from fairy.control.masks import Masks
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, SettingsError
-from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video
 from fairy.jobs.preview import preview_video
 from fairy.media.read import probe, read_frames, read_video

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-import fairy.jobs.batch
+import fairy.batch.runner
 import fairy.jobs.edit
 import fairy.jobs.plan
 import fairy.jobs.ranks
@@ -80,16 +80,16 @@ def _run(
     from tests.jobs.preloaded import PIPE
 
     fairy.jobs.edit.load_editor = fairy.jobs.ranks.load_editor = lambda config: PIPE
-    fairy.jobs.batch.load_editor = fairy.jobs.edit.load_editor
+    fairy.batch.runner.load_editor = fairy.jobs.edit.load_editor
     if poison := environment.get("POISON"):
-        edit = fairy.jobs.batch.run_edit
+        edit = fairy.batch.runner.run_edit
 
         def edit_or_die(request: EditRequest, **options: Any) -> EditReport:
             if request.out.name == poison:
                 os.kill(os.getpid(), signal.SIGKILL)
             return edit(request, **options)
 
-        fairy.jobs.batch.run_edit = edit_or_die
+        fairy.batch.runner.run_edit = edit_or_die
     if begun := environment.get("BEGUN"):
         note_frames(Path(begun))
     app(arguments)

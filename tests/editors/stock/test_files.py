@@ -10,8 +10,8 @@ import pytest
 
 import fairy.jobs.plan
 from examples.tiny_editor import make_tiny_editor
+from fairy.batch.runner import run_batch
 from fairy.errors import JobInterrupted
-from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video
 from fairy.jobs.preview import preview_video
 from fairy.media.read import read_video

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fairy.batch.joblist import make_job, read_lines
 from fairy.errors import SettingsError
-from fairy.jobs.joblist import make_job, read_lines
 from fairy.settings import EditConfig, RunOptions, Shortcuts
 
 JOB = {"input": "a.mp4", "instruction": "snow", "output": "b.mp4"}

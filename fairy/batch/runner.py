@@ -3,7 +3,7 @@
 Jobs with the same clip run one after another and share its latents. They also share its decoding,
 unless an output needs the source's pictures (guided enlarging, `compare`) and they are too many.
 A job whose output exists is skipped, so the same command again does only what is missing.
-Tests: tests/jobs/test_batch.py.
+Tests: tests/batch/test_runner.py.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fairy.batch.addresses import fetched, is_address
+from fairy.batch.answers import FailureKind, JobResult, result_of
+from fairy.batch.joblist import Job, make_job, read_lines
 from fairy.control.changes import crop_of
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor, what_is_loaded
 from fairy.errors import FairyError, WorkspaceInUseError
 from fairy.interrupt import Cancel
-from fairy.jobs.addresses import fetched, is_address
-from fairy.jobs.answers import FailureKind, JobResult, result_of
 from fairy.jobs.apart import clashes
 from fairy.jobs.edit import run_edit
-from fairy.jobs.joblist import Job, make_job, read_lines
 from fairy.jobs.plan import check_outputs, request_inputs, request_outputs
 from fairy.jobs.segment import model_size
 from fairy.jobs.shared_latents import SharedClip
@@ -66,7 +66,7 @@ def run_batch(
     """Run every job of the list at `path`.
 
     Args:
-        path: a .csv or .jsonl file (`fairy.jobs.joblist`).
+        path: a .csv or .jsonl file (`fairy.batch.joblist`).
         defaults: settings that a line leaves out.
         into: folder below which relative outputs are, made if it is missing; the working folder
             when None.

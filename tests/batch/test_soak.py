@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.soak import Round
+from tests.batch.soak import Round
 from tests.jobs.worker import segments_redone
 
 

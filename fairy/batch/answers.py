@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from fairy.jobs.joblist import Job
+from fairy.batch.joblist import Job
 
 FailureKind = Literal["input", "memory", "device", "storage", "busy", "bug", "worker"]
 """What failed: the job itself (clip, instruction, settings), memory, the GPU, a disk or a server,

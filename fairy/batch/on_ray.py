@@ -2,36 +2,31 @@
 
 Each actor has one job at a time, so its death is charged to that job alone. Ray restarts and
 retries nothing: this loop counts attempts and deadlines, tells a dead worker from a dead machine,
-and hires replacements. What has ended is in the ledger (`fairy.jobs.ledger`), so that the same
-command continues after this process was killed. Tests: tests/jobs/test_ray_batch.py.
+and hires replacements. What has ended is in the ledger (`fairy.batch.ledger`), so that the same
+command continues after this process was killed. Tests: tests/batch/test_on_ray.py.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
-import socket
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import AuthenticationError, RayActorError, RayError
+from ray.exceptions import RayActorError, RayError
 
 from fairy import __version__
-from fairy.errors import SettingsError, first_line
-from fairy.interrupt import Cancel
-from fairy.jobs.addresses import is_address
-from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
-from fairy.jobs.clip_worker import ClipWorker
-from fairy.jobs.joblist import Job
-from fairy.jobs.ledger import Ledger
-from fairy.jobs.ranks import is_led
-from fairy.jobs.shared_batch import (
+from fairy.batch.addresses import is_address
+from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import Job
+from fairy.batch.ledger import Ledger
+from fairy.batch.ray_cluster import QUESTIONS, Node, connected, hiring, introduce
+from fairy.batch.shared import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
     NoProgressError,
@@ -42,7 +37,9 @@ from fairy.jobs.shared_batch import (
     settle,
     worn_out,
 )
-from fairy.settings import BatchOptions, EditConfig
+from fairy.errors import SettingsError, first_line
+from fairy.interrupt import Cancel
+from fairy.jobs.ranks import is_led
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +47,11 @@ logger = logging.getLogger(__name__)
 LOOK_S = 0.5
 # When a worker is lost, Ray may learn only seconds later that its machine is
 NODE_DEATH_S = 3.0
-# How long to wait for an answer of a machine
-CONNECT_S = 2.0
 # The first job waits so long for further workers, to compare all of them before anything is done
 COMPARE_S = 10.0
 # Each worker is asked so often whether it is there; so many questions without an answer, and it is
 # frozen. Its edit goes on in another thread, so no honest work keeps it from answering
 ASK_S, MAX_UNANSWERED = 30.0, 10
-# The thread that answers
-QUESTIONS = "questions"
 # Say what the cluster lacks if no worker starts in this time
 NO_ROOM_S = 60.0
 # When all jobs that are left are claimed elsewhere, try them again after this time
@@ -97,70 +90,6 @@ def run_ray_batch(
         finally:
             driver.dismiss_all()
     return refused + ledger.results(jobs)
-
-
-@contextmanager
-def connected(options: BatchOptions) -> Iterator[None]:
-    """Connect to the cluster, or start Ray on this machine; does nothing if that is done.
-
-    Raises:
-        SettingsError: the cluster cannot be reached.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    address = options.address or os.environ.get("RAY_ADDRESS")
-    own = {} if address else {"include_dashboard": False}
-    try:
-        ray.init(address or "local", log_to_driver=False, logging_level="error", **own)
-    except AuthenticationError as error:
-        raise SettingsError(
-            f"the Ray cluster {address} wants a token: `ray get-auth-token` there prints it, "
-            "RAY_AUTH_TOKEN here takes it"
-        ) from error
-    except (ConnectionError, RuntimeError, RayError) as error:
-        raise SettingsError(
-            f"the Ray cluster {address or 'on this machine'} cannot be reached: {first_line(error)}"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@dataclass(frozen=True)
-class Node:
-    """A machine of the cluster: its ID, and where Ray's process there listens, if we can reach it.
-
-    Ray itself may need many seconds to learn that a machine is lost.
-    """
-
-    id: str
-    address: tuple[str, int] | None = None
-
-    @classmethod
-    def of(cls, name: str) -> Node:
-        """Return the machine with this ID."""
-        one = next((one for one in ray.nodes() if one["NodeID"] == name), None)
-        if one is None:
-            return cls(name)
-        address = one["NodeManagerAddress"], one["NodeManagerPort"]
-        return cls(name, address if _answers(address) else None)
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it has left the cluster, or does not answer any more."""
-        if self.address is not None and not _answers(self.address):
-            return True
-        return not any(one["NodeID"] == self.id and one["Alive"] for one in ray.nodes())
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=CONNECT_S).close()
-    except OSError:
-        return False
-    return True
 
 
 @dataclass
@@ -306,7 +235,7 @@ class Driver:
         """Hire a worker; its first answer shows that it is ready."""
         slot.actor = self._hire()
         config = next(iter(self._jobs.values())).config
-        slot.call = slot.actor.__ray_call__.remote(_introduce, config)
+        slot.call = slot.actor.__ray_call__.remote(introduce, config)
 
     def _dismiss(self, slot: Slot) -> None:
         if slot.actor is not None:
@@ -514,31 +443,3 @@ class Driver:
         if now_s > self._warn_s:
             logger.warning("no worker has started yet: each needs %s", self._resources)
             self._warn_s = math.inf
-
-
-def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
-    """Return a function that hires an actor, and in words what each takes of the cluster."""
-    cluster = ray.cluster_resources()
-    num_gpus = options.gpus_per_worker
-    if num_gpus is None:
-        num_gpus = float(cluster.get("GPU", 0) > 0)
-    num_cpus = options.cpus_per_worker
-    if num_cpus is None:
-        share = int(cluster.get("CPU", 1)) // options.workers
-        num_cpus = 1.0 if num_gpus else float(max(1, share))
-    actor = ray.remote(
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        max_restarts=0,
-        max_task_retries=0,
-        concurrency_groups={QUESTIONS: 1},
-    )(worker_class)
-    threads = None if num_gpus else max(1, int(num_cpus))
-    words = f"{num_cpus:g} CPUs" + (f" and {num_gpus:g} GPUs" if num_gpus else "")
-    limits = {"split_frames": options.split_frames, "clip_timeout": options.clip_timeout}
-    return lambda: actor.remote(threads=threads, **limits), words
-
-
-def _introduce(worker: ClipWorker, config: EditConfig) -> tuple[str, WorkerIdentity]:
-    """Return the machine that a worker is on, as Ray names it, and what the worker is."""
-    return ray.get_runtime_context().get_node_id(), worker.identity(config)

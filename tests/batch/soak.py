@@ -1,6 +1,6 @@
 """Run a list on several workers while they are killed and frozen at random, for a long time.
 
-    python tests/jobs/soak.py --seconds 1800        (make soak)
+    python tests/batch/soak.py --seconds 1800        (make soak)
 
 Each round starts two or three workers of `fairy batch --cluster shared` on a new list of short and
 long clips. Every few seconds one of them is killed or frozen, or all are killed, and replaced. At
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from fairy.jobs.ledger import Ledger
+from fairy.batch.ledger import Ledger
 from fairy.media.write import write_video
 from tests.jobs.worker import segments_redone, start
 from tests.tiny import make_frames

@@ -13,16 +13,16 @@ from threading import Barrier
 
 import pytest
 
-import fairy.jobs.batch
+import fairy.batch.runner
+from fairy.batch.answers import JobResult
+from fairy.batch.ledger import Ledger
+from fairy.batch.shared import SharedBatch, run_shared_batch
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.jobs.answers import JobResult
 from fairy.jobs.claims import Claims
-from fairy.jobs.ledger import Ledger
-from fairy.jobs.shared_batch import SharedBatch, run_shared_batch
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
-from tests.jobs import s3_stub
-from tests.jobs.s3_stub import Bucket
+from tests.batch import s3_stub
+from tests.batch.s3_stub import Bucket
 from tests.tiny import make_frames
 
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install s3fs")
@@ -91,7 +91,7 @@ def test_a_server_that_is_busy_is_asked_again(bucket: Bucket):
 def test_a_list_continues_after_what_is_on_the_server(
     bucket: Bucket, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     write_video(make_frames(4, 32, 48), tmp_path / "clip.mp4", fps=10)
     names, jobs = ["a.mp4", "b.mp4", "c.mp4"], tmp_path / "jobs.jsonl"
     line = {"input": str(tmp_path / "clip.mp4"), "instruction": "make it snow"}
@@ -117,7 +117,7 @@ def test_a_list_continues_after_what_is_on_the_server(
 def test_clips_are_on_the_server_too(
     bucket: Bucket, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     write_video(make_frames(4, 32, 48), tmp_path / "clip.mp4", fps=10)
     names = [f"{number}.mp4" for number in range(6)]
     for name in names:

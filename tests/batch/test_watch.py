@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import fairy.jobs.batch
+import fairy.batch.runner
+from fairy.batch import watch
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import make_job
+from fairy.batch.watch import TIMED_OUT, ended_after, ended_if_stuck
 from fairy.interrupt import Cancel
-from fairy.jobs import watch
-from fairy.jobs.clip_worker import ClipWorker
-from fairy.jobs.joblist import make_job
-from fairy.jobs.watch import TIMED_OUT, ended_after, ended_if_stuck
 from fairy.settings import EditConfig
 
 STUCK_S = 0.3
@@ -83,7 +83,7 @@ def test_an_edit_that_hangs_ends_its_worker_but_loading_a_model_may_take_long(
 
     pass_by: Callable[..., None] = lambda *args, **options: None  # noqa: E731
     for name in ("run_edit", "load_editor"):
-        monkeypatch.setattr(fairy.jobs.batch, name, hang if name == hangs else pass_by)
+        monkeypatch.setattr(fairy.batch.runner, name, hang if name == hangs else pass_by)
     entries = {"input": "clip.mp4", "instruction": "x", "output": str(tmp_path / "out.mp4")}
     worker = ClipWorker(clip_timeout=clip_timeout)
     worker.edit(make_job(1, entries, EditConfig()))

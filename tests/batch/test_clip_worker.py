@@ -12,15 +12,15 @@ import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
-import fairy.jobs.addresses
-import fairy.jobs.batch
-import fairy.jobs.clip_worker
+import fairy.batch.addresses
+import fairy.batch.clip_worker
+import fairy.batch.runner
+from fairy.batch.answers import WorkerIdentity
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import make_job
+from fairy.batch.runner import failure_kind
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, MediaError, WorkspaceInUseError
-from fairy.jobs.answers import WorkerIdentity
-from fairy.jobs.batch import failure_kind
-from fairy.jobs.clip_worker import ClipWorker
-from fairy.jobs.joblist import make_job
 from fairy.jobs.workspace import Workspace
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -39,8 +39,8 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
-    monkeypatch.setattr(fairy.jobs.addresses, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.addresses, "FIRST_WAIT_S", 0.0)
     return ClipWorker()
 
 
@@ -108,14 +108,14 @@ def test_a_worker_waits_for_another_that_still_writes_the_output(
     job = make_job(1, entries, CONFIG)
     with ExitStack() as other:
         other.enter_context(Workspace(job.out))
-        monkeypatch.setattr(fairy.jobs.clip_worker.time, "sleep", lambda seconds: other.close())
+        monkeypatch.setattr(fairy.batch.clip_worker.time, "sleep", lambda seconds: other.close())
         assert worker.edit(job).state == "done"
 
 
 def test_what_never_becomes_free_is_reported(
     clip: Path, worker: ClipWorker, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fairy.jobs.clip_worker, "BUSY_S", 0.0)
+    monkeypatch.setattr(fairy.batch.clip_worker, "BUSY_S", 0.0)
     entries = {"input": str(clip), "instruction": "make it snow", "output": str(clip) + "-a.mp4"}
     job = make_job(1, entries, CONFIG)
     with Workspace(job.out):

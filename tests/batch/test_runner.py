@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fairy.jobs.batch
+import fairy.batch.runner
 import fairy.jobs.segment
+from fairy.batch.answers import JobResult
+from fairy.batch.runner import run_batch
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.jobs.answers import JobResult
-from fairy.jobs.batch import run_batch
 from fairy.jobs.edit import edit_video, run_edit
 from fairy.jobs.plan import EditRequest
 from fairy.jobs.report import EditReport
@@ -37,7 +37,7 @@ def num_loads(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> list[Edit
         loads.append(config)
         return pipe
 
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", load)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", load)
     return loads
 
 
@@ -87,7 +87,7 @@ def test_a_bug_in_one_job_stops_no_other(
             raise RuntimeError("out of luck")
         return run_edit(request, **options)
 
-    monkeypatch.setattr(fairy.jobs.batch, "run_edit", broken)
+    monkeypatch.setattr(fairy.batch.runner, "run_edit", broken)
     results = run(clips, ("a.mp4", "snow", "1"), ("b.mp4", "snow", "2"))
     assert states(results) == {1: "failed", 2: "done"}
     assert results[0].error == "RuntimeError: out of luck"
@@ -159,7 +159,7 @@ def test_several_instructions_share_decoding_and_give_what_each_gives_alone(
 def test_pictures_that_are_too_many_are_decoded_again(
     clips: Path, num_loads: list[EditConfig], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fairy.jobs.batch, "PICTURE_BYTES", 1)
+    monkeypatch.setattr(fairy.batch.runner, "PICTURE_BYTES", 1)
     num_decoded = 0
 
     def counted(*args: Any, **options: Any) -> Iterator[Frame]:

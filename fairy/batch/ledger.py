@@ -3,7 +3,7 @@
 The root is on any file system that fsspec supports. `done/AB/ID.json` and `failed/AB/ID.json` hold
 the results; AB are the first two digits of the job's ID. `claims/` records who works on what
 (`fairy.jobs.claims`). There is no other state that could contradict these files.
-Tests: tests/jobs/test_ledger.py.
+Tests: tests/batch/test_ledger.py.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
+from fairy.batch.addresses import FileState, Listing, is_address
+from fairy.batch.answers import JobResult
+from fairy.batch.joblist import Job
 from fairy.errors import SettingsError
-from fairy.jobs.addresses import FileState, Listing, file_system, is_address
-from fairy.jobs.answers import JobResult
-from fairy.jobs.claims import LEASE_S, Claims, Owner
-from fairy.jobs.joblist import Job
+from fairy.jobs.claims import LEASE_S, Claims, Owner, file_system
 from fairy.jobs.manifest import clip_files
 
 State = Literal["done", "failed"]

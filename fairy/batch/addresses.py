@@ -2,7 +2,7 @@
 
 An edit reads its clip often, and object stores can neither seek in what is written nor rename. So a
 clip is fetched before its edit, and a result uploaded after it. A server that is busy is asked
-again. Tests: tests/jobs/test_addresses.py.
+again. Tests: tests/batch/test_addresses.py.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import fsspec
 from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import MediaError, first_line
+from fairy.jobs.claims import file_system
 
 logger = logging.getLogger(__name__)
 
 # How often a server is asked, and the longest wait before the second time; it doubles each time
 TRIES = 5
 FIRST_WAIT_S = 0.5
-# Asking again would not help: no such file, no right to it, no client for the address
+# Another try would not help
 FINAL = (FileNotFoundError, PermissionError, ImportError, ValueError)
 # What tells one version of a file from another, best first, as the clients name it
 VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
@@ -43,33 +44,19 @@ def is_address(name: str | Path) -> bool:
     return "://" in str(name)
 
 
-def file_system(root: Path | str) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of a folder or URL, and the path in it; listings are never cached."""
-    fs, path = fsspec.core.url_to_fs(str(root), use_listings_cache=False)
-    return fs, str(path)
-
-
 @contextmanager
 def fetched(name: str) -> Iterator[Path]:
     """Yield the local path of a clip: itself, or a temporary copy of what is at an address.
 
     Raises:
-        MediaError: there is no such clip, it may not be read, or nothing here can read the address.
-        ConnectionError: the server does not give it.
+        MediaError, ConnectionError: as `with_retries`.
     """
     if not is_address(name):
         yield Path(name)
         return
     with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
         local = Path(folder, unquote(Path(urlsplit(name).path).name) or "clip")
-        try:
-            with_retries(lambda: _fetch(name, local))
-        except FINAL as error:
-            missing = isinstance(error, FileNotFoundError)
-            reason = "no such file" if missing else f"cannot be read: {first_line(error)}"
-            raise MediaError(f"{name}: {reason}") from error
-        except Exception as error:
-            raise _server_error(name, f"cannot be fetched: {first_line(error)}") from error
+        with_retries(lambda: _fetch(name, local), name, "cannot be fetched")
         yield local
 
 
@@ -88,30 +75,40 @@ def upload(local: Path, address: str) -> None:
     """Copy a file or a folder to an address.
 
     Raises:
-        ConnectionError: the server does not take it.
+        MediaError, ConnectionError: as `with_retries`.
     """
     fs, path = file_system(address)
-    try:
-        with_retries(lambda: fs.put(str(local), path, recursive=local.is_dir()))
-    except Exception as error:
-        raise _server_error(address, f"cannot be written: {first_line(error)}") from error
+    put = partial(fs.put, str(local), path, recursive=local.is_dir())
+    with_retries(put, address, "cannot be written")
 
 
-def _server_error(address: str, reason: str) -> ConnectionError:
-    return ConnectionError(errno.EIO, reason, address)
+def with_retries(call: Callable[[], T], address: str, failure: str) -> T:
+    """Call something that needs a server; if it fails, try again, later and later.
 
+    Args:
+        call: what to call.
+        address: what it is about, for the message.
+        failure: what cannot be done, for the message.
 
-def with_retries(call: Callable[[], T]) -> T:
-    """Call something that needs a server; try again if it fails, later and later."""
-    for number in range(1, TRIES):
+    Raises:
+        MediaError: another try would not help: no such file, no right to it, or no client here.
+        ConnectionError: the server keeps failing.
+    """
+    for number in range(TRIES):
         try:
             return call()
-        except FINAL:
-            raise
+        except FINAL as error:
+            reason = first_line(error)
+            if isinstance(error, FileNotFoundError):
+                reason = "no such file"
+            raise MediaError(f"{address}: {failure}: {reason}") from error
         except Exception as error:
-            logger.warning("%s: trying again", first_line(error))
-            time.sleep(FIRST_WAIT_S * 2 ** (number - 1) * random.uniform(0.5, 1))
-    return call()
+            # Each client has errors of its own
+            cause = error
+        if number < TRIES - 1:
+            logger.warning("%s: trying again", first_line(cause))
+            time.sleep(FIRST_WAIT_S * 2**number * random.uniform(0.5, 1))
+    raise ConnectionError(errno.EIO, f"{failure}: {first_line(cause)}", address) from cause
 
 
 class Listing:
@@ -132,15 +129,15 @@ class Listing:
         """
         server = "/".join(address.split("/")[:3])
         if (reason := self._silent.get(server)) is not None:
-            raise _server_error(address, reason)
+            raise ConnectionError(errno.EIO, reason, address)
         try:
-            return with_retries(lambda: self._files(address))
-        except FINAL:
+            return with_retries(lambda: self._files(address), address, "cannot be looked up")
+        except MediaError:
             # The job says so when it is run
             return []
-        except Exception as error:
-            self._silent[server] = f"cannot be looked up: {first_line(error)}"
-            raise _server_error(address, self._silent[server]) from error
+        except ConnectionError as error:
+            self._silent[server] = str(error.strerror)
+            raise
 
     def _files(self, address: str) -> list[FileState]:
         fs, path = file_system(address)

@@ -1,9 +1,9 @@
 """Share a list of edits among any number of processes, on any machines that see one folder.
 
-Each process takes a free job, runs it and records the result (`fairy.jobs.ledger`), until every
+Each process takes a free job, runs it and records the result (`fairy.batch.ledger`), until every
 job is done or set aside. No process hands out the work, so a worker may join, end or be killed at
 any time. A job is set aside if it fails, or if several workers died while running it.
-Tests: tests/jobs/test_shared_batch.py.
+Tests: tests/batch/test_shared.py.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from fairy.batch.addresses import Listing, is_address
+from fairy.batch.answers import JobResult, result_of
+from fairy.batch.clip_worker import RETRIED, ClipWorker
+from fairy.batch.joblist import Job, read_lines
+from fairy.batch.ledger import Ledger, clip_state, job_id
+from fairy.batch.runner import files_of_list, make_jobs
 from fairy.errors import FairyError, JobInterrupted, SettingsError
 from fairy.interrupt import Cancel
-from fairy.jobs.addresses import Listing, is_address
-from fairy.jobs.answers import JobResult, result_of
-from fairy.jobs.batch import files_of_list, make_jobs
-from fairy.jobs.clip_worker import RETRIED, ClipWorker
-from fairy.jobs.joblist import Job, read_lines
-from fairy.jobs.ledger import Ledger, clip_state, job_id
 from fairy.jobs.ranks import end_all
 from fairy.jobs.team import POLL_S, Rank
 from fairy.settings import BatchOptions, EditConfig

@@ -1,7 +1,7 @@
 """Run jobs of a list one at a time with a model that stays loaded.
 
 The same object works in a process of `fairy batch --cluster shared` and in an actor of Ray. What
-it returns is small: no frame leaves its process. Tests: tests/jobs/test_clip_worker.py.
+it returns is small: no frame leaves its process. Tests: tests/batch/test_clip_worker.py.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pathlib import Path
 
 import torch
 
+from fairy.batch.addresses import fetched, is_address, upload
+from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.joblist import Job
+from fairy.batch.runner import Runner
+from fairy.batch.watch import ended_after, ended_if_stuck
 from fairy.errors import FairyError
 from fairy.interrupt import Cancel
-from fairy.jobs.addresses import fetched, is_address, upload
-from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
-from fairy.jobs.batch import Runner
-from fairy.jobs.joblist import Job
 from fairy.jobs.ranks import help_edit, is_led
 from fairy.jobs.team import Rank, Team
-from fairy.jobs.watch import ended_after, ended_if_stuck
 from fairy.media.read import probe
 from fairy.settings import EditConfig
 from fairy.system import versions
@@ -121,6 +121,8 @@ class ClipWorker:
         except OSError as error:
             reason = f"{error.filename or job.out_name}: {error.strerror or error}"
             result = result_of(job, "failed", error=reason, kind="storage")
+        except FairyError as error:
+            result = result_of(job, "failed", error=str(error), kind="input")
         if result.kind == "device":
             logger.error("%s: %s: the worker ends", job.source_name, result.error)
             os._exit(DEVICE_LOST)

@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from fairy.batch.addresses import Listing
+from fairy.batch.answers import JobResult
+from fairy.batch.joblist import make_job
+from fairy.batch.ledger import Ledger, clip_state, job_id
 from fairy.errors import SettingsError
-from fairy.jobs.addresses import Listing
-from fairy.jobs.answers import JobResult
 from fairy.jobs.claims import Claims
-from fairy.jobs.joblist import make_job
-from fairy.jobs.ledger import Ledger, clip_state, job_id
 from fairy.settings import EditConfig
 
 ID = "0123456789abcdef"

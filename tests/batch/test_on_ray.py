@@ -20,20 +20,20 @@ from pathlib import Path
 
 import pytest
 
+from fairy.batch.answers import JobResult
+from fairy.batch.ledger import Ledger
+from fairy.batch.shared import RECORDS, SharedBatch, run_shared_batch
 from fairy.errors import SettingsError
-from fairy.jobs.answers import JobResult
-from fairy.jobs.ledger import Ledger
-from fairy.jobs.shared_batch import RECORDS, SharedBatch, run_shared_batch
 from fairy.media.read import probe, read_video
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
-from tests.jobs.ray_workers import BUSY_S, NUM_FRAMES, Other, Real, StandIn, notes
+from tests.batch.ray_workers import BUSY_S, NUM_FRAMES, Other, Real, StandIn, notes
 from tests.tiny import make_frames
 
 pytestmark = pytest.mark.cluster
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairy-video[cluster]'")
-from fairy.jobs import ray_batch  # noqa: E402
-from fairy.jobs.ray_batch import run_ray_batch  # noqa: E402
+from fairy.batch import on_ray  # noqa: E402
+from fairy.batch.on_ray import run_ray_batch  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_data.py"
 CONFIG = EditConfig(size=32, num_inference_steps=1, seed=4, frame_batch_size=2, shots="off")
@@ -136,8 +136,8 @@ def test_a_frozen_worker_ends_by_its_deadline(started: None, clip: Path):
 def test_a_frozen_worker_is_replaced_without_a_deadline_and_a_busy_one_is_not(
     started: None, clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(ray_batch, "ASK_S", BUSY_S / 12)
-    monkeypatch.setattr(ray_batch, "MAX_UNANSWERED", 6)
+    monkeypatch.setattr(on_ray, "ASK_S", BUSY_S / 12)
+    monkeypatch.setattr(on_ray, "MAX_UNANSWERED", 6)
     batch = batch_of(clip, "freeze.mp4", "busy.mp4", workers=2)
     results = run(batch, StandIn)
     assert {result.state for result in results.values()} == {"done"}
@@ -160,7 +160,7 @@ def test_a_worker_that_never_lives_stops_the_list(started: None, clip: Path):
         def identity(self, config: EditConfig) -> None:  # type: ignore[override]
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(ray_batch.NoProgressError, match="was lost 4 times in a row"):
+    with pytest.raises(on_ray.NoProgressError, match="was lost 4 times in a row"):
         run(batch_of(clip, "a.mp4"), Dies)
 
 
@@ -197,7 +197,7 @@ def test_the_example_for_ray_data_edits_each_clip_and_reports_a_bad_one(
 
 DRIVE = """
 import sys
-from tests.jobs.test_ray_batch import StandIn, batch_of, run
+from tests.batch.test_on_ray import StandIn, batch_of, run
 from pathlib import Path
 run(batch_of(Path(sys.argv[1]), *sys.argv[2:], workers=2), StandIn)
 """

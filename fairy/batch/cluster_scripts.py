@@ -1,8 +1,8 @@
 """Print a script or manifest that runs a list on Slurm, Kubernetes or Ray, for a user to submit.
 
 Every task runs the same command; the records of the list say what is left
-(`fairy.jobs.shared_batch`). So a task may be preempted, and started again, at any time.
-Tests: tests/jobs/test_cluster_scripts.py.
+(`fairy.batch.shared`). So a task may be preempted, and started again, at any time.
+Tests: tests/batch/test_cluster_scripts.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """End this process when its job hangs, because hanging code cannot be stopped otherwise.
 
-Another worker then takes the job. Tests: tests/jobs/test_watch.py.
+Another worker then takes the job. Tests: tests/batch/test_watch.py.
 """
 
 from __future__ import annotations

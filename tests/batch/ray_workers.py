@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fairy.jobs.answers import JobResult, WorkerIdentity, result_of
-from fairy.jobs.joblist import Job
+from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.joblist import Job
 from fairy.settings import EditConfig
 from fairy.system import versions
 
@@ -80,7 +80,7 @@ class Real(StandIn):
     """A worker that really edits all but "skip", and may kill itself before that."""
 
     def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
-        from fairy.jobs.clip_worker import ClipWorker
+        from fairy.batch.clip_worker import ClipWorker
 
         self._worker = ClipWorker(threads, split_frames)
 

@@ -12,19 +12,19 @@ from uuid import uuid4
 import fsspec
 import pytest
 
-import fairy.jobs.batch
-import fairy.jobs.shared_batch
-from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.errors import SettingsError
-from fairy.jobs.answers import JobResult
-from fairy.jobs.claims import Claims
-from fairy.jobs.shared_batch import (
+import fairy.batch.runner
+import fairy.batch.shared
+from fairy.batch.answers import JobResult
+from fairy.batch.shared import (
     NoProgressError,
     SharedBatch,
     check_list,
     run_shared_batch,
 )
-from fairy.jobs.watch import TIMED_OUT
+from fairy.batch.watch import TIMED_OUT
+from fairy.editors.ip2p.pipeline import FairyPipeline
+from fairy.errors import SettingsError
+from fairy.jobs.claims import Claims
 from fairy.jobs.workspace import Workspace
 from fairy.media.read import read_video
 from fairy.media.write import write_video
@@ -58,7 +58,7 @@ def run(
     pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, jobs: Path, **options: object
 ) -> list[JobResult]:
     """Work on a list in this process."""
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     made = BatchOptions(cluster="shared", **options)  # type: ignore[arg-type]
     batch = SharedBatch(path=jobs, defaults=CONFIG, options=made)
     return run_shared_batch(batch, on_result=lambda result: None)
@@ -112,7 +112,7 @@ def test_a_job_that_fails_by_itself_is_set_aside_until_asked_for(
     assert result.error is not None
     assert "no such file" in result.error
     # The same job: what identifies it is read from the clip, which is not there in either case
-    monkeypatch.setattr(fairy.jobs.shared_batch, "job_id", lambda job, clip: "0" * 16)
+    monkeypatch.setattr(fairy.batch.shared, "job_id", lambda job, clip: "0" * 16)
     (result,) = run(pipe, monkeypatch, jobs, out=out)
     assert result.state == "failed"
     clip.rename(late)

@@ -2,8 +2,8 @@
 
 Every line has `input`, `instruction` and `output`, and any field of `EditConfig` and `RunOptions`
 by its name in Python or on the command line. Paths are as on the command line; a clip may also be
-at an address (`fairy.jobs.addresses`).
-Tests: tests/jobs/test_joblist.py.
+at an address (`fairy.batch.addresses`).
+Tests: tests/batch/test_joblist.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fairy.batch.addresses import is_address
 from fairy.errors import SettingsError
-from fairy.jobs.addresses import is_address
 from fairy.jobs.plan import EditRequest
 from fairy.options import options_of
 from fairy.settings import EditConfig, RunOptions

@@ -11,15 +11,15 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-import fairy.jobs.addresses
-import fairy.jobs.batch
+import fairy.batch.addresses
+import fairy.batch.runner
+from fairy.batch.addresses import TRIES, Listing, fetched, is_address, with_retries
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import Job, make_job
+from fairy.batch.ledger import clip_state, job_id
+from fairy.batch.shared import SharedBatch, run_shared_batch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
-from fairy.jobs.addresses import TRIES, Listing, fetched, is_address, with_retries
-from fairy.jobs.clip_worker import ClipWorker
-from fairy.jobs.joblist import Job, make_job
-from fairy.jobs.ledger import clip_state, job_id
-from fairy.jobs.shared_batch import SharedBatch, run_shared_batch
 from fairy.media.read import probe
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
@@ -30,7 +30,7 @@ CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="o
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairy.jobs.addresses, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(fairy.batch.addresses, "FIRST_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     return ClipWorker()
 
 
@@ -113,7 +113,7 @@ def test_a_local_clip_is_not_copied(clip: Path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none.mp4", "none.mp4: no such file"), ("damaged.mp4", "damaged.mp4: ")],
+    [("none.mp4", "none.mp4: cannot be fetched: no such file"), ("damaged.mp4", "damaged.mp4: ")],
 )
 def test_a_job_that_cannot_be_done_names_the_address(
     root: str, worker: ClipWorker, tmp_path: Path, name: str, message: str
@@ -129,6 +129,11 @@ def test_an_address_that_nothing_here_reads(worker: ClipWorker, tmp_path: Path):
     result = worker.edit(make("nowhere://bucket/clip.mp4", tmp_path / "a.mp4"))
     assert (result.state, result.kind) == ("failed", "input")
     assert "nowhere" in str(result.error)
+
+
+def test_a_result_for_an_address_that_nothing_here_writes(clip: Path, worker: ClipWorker):
+    result = worker.edit(make(str(clip), "nowhere://bucket/a.mp4"))
+    assert (result.state, result.kind) == ("failed", "input")
 
 
 def test_a_busy_server_is_asked_again(
@@ -160,17 +165,18 @@ def test_a_server_that_stays_silent_is_the_storages_fault(
 
 
 @pytest.mark.parametrize(
-    ("error", "count"), [(OSError("503"), TRIES), (FileNotFoundError("none"), 1)]
+    ("error", "count", "raised"),
+    [(OSError("503"), TRIES, ConnectionError), (FileNotFoundError("none"), 1, MediaError)],
 )
-def test_how_often_something_is_tried(error: Exception, count: int):
+def test_how_often_something_is_tried(error: Exception, count: int, raised: type[Exception]):
     calls: list[int] = []
 
     def fail() -> None:
         calls.append(1)
         raise error
 
-    with pytest.raises(type(error)):
-        with_retries(fail)
+    with pytest.raises(raised):
+        with_retries(fail, "s3://bucket/clip.mp4", "cannot be read")
     assert len(calls) == count
 
 
@@ -219,7 +225,7 @@ def test_clips_of_a_server_that_does_not_answer_are_set_aside(
         calls.append(args)
         raise OSError("503 Slow Down")
 
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     monkeypatch.setattr(MemoryFileSystem, "ls", fail)
     jobs = tmp_path / "jobs.csv"
     sources = [f"{root}/a.mp4", str(clip), f"{root}/b.mp4"]
@@ -239,7 +245,7 @@ def test_clips_of_a_server_that_does_not_answer_are_set_aside(
 def test_jobs_of_one_clip_fetch_it_once(
     root: str, clip: Path, pipe: FairyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fairy.jobs.batch, "load_editor", lambda config: pipe)
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
     get, calls = MemoryFileSystem.get_file, []
 
     def counted(*args: object, **options: object) -> None:
@@ -251,7 +257,7 @@ def test_jobs_of_one_clip_fetch_it_once(
     jobs = [make(address, tmp_path / f"{number}.mp4", number) for number in range(2)]
     jobs[1] = replace(jobs[1], instruction="make it night")
     results: list[str] = []
-    fairy.jobs.batch.Runner(lambda result: results.append(result.state), None).run(jobs)
+    fairy.batch.runner.Runner(lambda result: results.append(result.state), None).run(jobs)
     assert results == ["done", "done"]
     assert len(calls) == 1
 
@@ -259,7 +265,7 @@ def test_jobs_of_one_clip_fetch_it_once(
 def test_an_output_at_an_address_needs_records(root: str, clip: Path, tmp_path: Path):
     jobs = tmp_path / "jobs.csv"
     jobs.write_text(f"input,instruction,output\n{clip},make it snow,{root}/a.mp4\n")
-    (result,) = fairy.jobs.batch.run_batch(jobs, CONFIG, into=str(tmp_path / "out"))
+    (result,) = fairy.batch.runner.run_batch(jobs, CONFIG, into=str(tmp_path / "out"))
     assert (result.state, result.kind, result.output) == ("failed", "input", f"{root}/a.mp4")
     assert "--cluster shared" in str(result.error)
 
