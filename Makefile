@@ -66,7 +66,7 @@ test-full: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q -m slow
 
 test-cluster: $(DEV_STAMP)
-	$(BIN)/python -m pytest -q -m cluster tests/jobs
+	$(BIN)/python -m pytest -q -m cluster tests/batch
 
 soak: $(DEV_STAMP)
 	PYTHONPATH=.:kernels $(BIN)/python tests/batch/soak.py --seconds $(or $(SECONDS),1800)
