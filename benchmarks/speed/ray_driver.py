@@ -29,7 +29,7 @@ from benchmarks.lib.record import show
 from fairy.batch.answers import JobResult, WorkerIdentity, result_of
 from fairy.batch.joblist import Job
 from fairy.batch.on_ray import run_ray_batch
-from fairy.batch.shared import SharedBatch
+from fairy.batch.shared_list import SharedBatch
 from fairy.settings import BatchOptions, EditConfig
 from fairy.system import versions
 

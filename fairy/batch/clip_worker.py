@@ -38,8 +38,6 @@ logger = logging.getLogger(__name__)
 BUSY_S = 60.0
 # Exit code of a worker whose GPU fails: only a new process can use it again
 DEVICE_LOST = 70
-# Results of these kinds say nothing about the job: another worker tries it again
-RETRIED = frozenset({"memory", "device", "storage", "busy"})
 
 
 class ClipWorker:

@@ -29,6 +29,10 @@ State = Literal["done", "failed"]
 STATES: tuple[State, ...] = ("done", "failed")
 
 
+# Where a worker computes; each may have its own
+_WHERE = frozenset({"device", "anchor_cache_device"})
+
+
 def job_id(job: Job, clip: Sequence[FileState]) -> str:
     """Return a hash of a job's clip in its present state, instruction, settings and output.
 
@@ -37,7 +41,11 @@ def job_id(job: Job, clip: Sequence[FileState]) -> str:
         clip: state of each of its clip's files (`clip_state`).
     """
     files: Sequence[object] = clip or [job.source_name]
-    text = repr((files, job.instruction, sorted(asdict(job.config).items()), str(job.out)))
+    settings = sorted(
+        (name, value) for name, value in asdict(job.config).items() if name not in _WHERE
+    )
+    out = job.out_name if is_address(job.out_name) else str(job.out.absolute())
+    text = repr((files, job.instruction, settings, out))
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
 

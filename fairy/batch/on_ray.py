@@ -25,18 +25,15 @@ from fairy.batch.answers import JobResult, WorkerIdentity, result_of
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job
 from fairy.batch.ledger import Ledger
-from fairy.batch.ray_cluster import QUESTIONS, Node, connected, hiring, introduce
-from fairy.batch.shared import (
+from fairy.batch.outcomes import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
     NoProgressError,
-    OnOpen,
-    OnResult,
-    SharedBatch,
-    opened,
     settle,
     worn_out,
 )
+from fairy.batch.ray_cluster import QUESTIONS, Node, connected, hiring, introduce
+from fairy.batch.shared_list import OnOpen, OnResult, SharedBatch, open_list
 from fairy.errors import SettingsError, first_line
 from fairy.interrupt import Cancel
 from fairy.jobs.ranks import is_led
@@ -81,7 +78,7 @@ def run_ray_batch(
         NoProgressError: the first jobs all fail, or no worker stays alive.
     """
     cancel, ledger = cancel or Cancel(), batch.ledger(coordinator=True)
-    jobs, refused = opened(batch, ledger, on_result)
+    jobs, refused = open_list(batch, ledger, on_result)
     with connected(batch.options), cancel.on_signals(), ledger.claims:
         on_open(ledger, jobs)
         driver = Driver(batch, ledger, jobs, worker_class, on_result, cancel)

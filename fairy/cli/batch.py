@@ -71,13 +71,10 @@ def batch(
     with logged_to(console, verbose=verbose), Cancel().on_signals() as cancel:
         quiet_libraries()
         from fairy.batch.answers import JobResult
+        from fairy.batch.outcomes import NoProgressError
         from fairy.batch.runner import run_batch
-        from fairy.batch.shared import (
-            NoProgressError,
-            SharedBatch,
-            check_list,
-            run_shared_batch,
-        )
+        from fairy.batch.shared import run_shared_batch
+        from fairy.batch.shared_list import SharedBatch, check_list
 
         shared = SharedBatch(path=jobs, defaults=config, options=run, settings_file=settings_file)
         check_list(shared)
@@ -103,7 +100,10 @@ def batch(
             raise typer.Exit(EXIT_NO_PROGRESS) from error
     num_failed = sum(result.state == "failed" for result in results)
     if num_failed:
-        text = f"{num_failed} of {len(results)} jobs failed: see their lines above"
+        has_records = run.cluster or run.workers > 1
+        show = f"`fairy batch status {shared.root}` shows why"
+        why = show if has_records else "see their lines above"
+        text = f"{num_failed} of {len(results)} jobs failed: {why}"
         say(terminal(stderr=True), f"fairy: {text}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -111,8 +111,10 @@ def batch(
 def print_status(root: str, as_json: bool) -> None:
     """Print how far a shared list is, and what failed."""
     from fairy.batch.ledger import Ledger
-    from fairy.batch.shared import RECORDS
+    from fairy.batch.shared_list import RECORDS, beside_list
 
+    if Path(root).is_file():
+        root = beside_list(Path(root))
     status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
     console = terminal()
     if as_json:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # How often the records are counted; without a terminal a line follows each count
 COUNT_S = 2.0
 LINE_S = 30.0
+# Counting millions of records takes at most this part of the time: one in so many seconds
+SHARE = 20
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class BatchView:
         try:
             with self._bar:
                 yield self
+                if self._meter is not None:
+                    self._show(self._meter.counts())
         finally:
             self._stop.set()
             if self._thread.is_alive():
@@ -139,8 +143,12 @@ class BatchView:
 
     def _count(self) -> None:
         assert self._meter is not None
-        while not self._stop.wait(COUNT_S if self._console.is_terminal else LINE_S):
+        often_s = COUNT_S if self._console.is_terminal else LINE_S
+        took_s = 0.0
+        while not self._stop.wait(max(often_s, SHARE * took_s)):
+            began_s = time.monotonic()
             self._show(self._meter.counts())
+            took_s = time.monotonic() - began_s
 
     def _show(self, counts: BatchCounts) -> None:
         if not self._console.is_terminal:

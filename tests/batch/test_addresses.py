@@ -17,7 +17,8 @@ from fairy.batch.addresses import TRIES, Listing, fetched, is_address, with_retr
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.ledger import clip_state, job_id
-from fairy.batch.shared import SharedBatch, run_shared_batch
+from fairy.batch.shared import run_shared_batch
+from fairy.batch.shared_list import SharedBatch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
 from fairy.media.read import probe

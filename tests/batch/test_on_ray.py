@@ -22,7 +22,8 @@ import pytest
 
 from fairy.batch.answers import JobResult
 from fairy.batch.ledger import Ledger
-from fairy.batch.shared import RECORDS, SharedBatch, run_shared_batch
+from fairy.batch.shared import run_shared_batch
+from fairy.batch.shared_list import RECORDS, SharedBatch
 from fairy.errors import SettingsError
 from fairy.media.read import probe, read_video
 from fairy.media.write import write_video

@@ -16,7 +16,8 @@ import pytest
 import fairy.batch.runner
 from fairy.batch.answers import JobResult
 from fairy.batch.ledger import Ledger
-from fairy.batch.shared import SharedBatch, run_shared_batch
+from fairy.batch.shared import run_shared_batch
+from fairy.batch.shared_list import SharedBatch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.jobs.claims import Claims
 from fairy.media.write import write_video

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,13 +17,13 @@ import pytest
 
 import fairy.batch.runner
 import fairy.batch.shared
-from fairy.batch.answers import JobResult
-from fairy.batch.shared import (
-    NoProgressError,
-    SharedBatch,
-    check_list,
-    run_shared_batch,
-)
+import fairy.batch.shared_list
+import fairy.jobs.ranks
+from fairy.batch.answers import JobResult, result_of
+from fairy.batch.ledger import Ledger
+from fairy.batch.outcomes import NoProgressError
+from fairy.batch.shared import run_shared_batch
+from fairy.batch.shared_list import RECORDS, SharedBatch, check_list, jobs_by_id
 from fairy.batch.watch import TIMED_OUT
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import SettingsError
@@ -79,7 +82,7 @@ def test_without_a_root_the_records_are_beside_the_list(
 ):
     jobs = write_list(clip, str(clip.with_name("a.mp4")))
     assert [result.state for result in run(pipe, monkeypatch, jobs)] == ["done"]
-    assert list(clip.with_name("jobs.jsonl.fairy").glob("done/*/*.json"))
+    assert list(clip.with_name("jobs.jsonl.fairy").glob(".fairy/done/*/*.json"))
 
 
 def test_an_address_gets_the_file_that_a_folder_gets(
@@ -112,7 +115,7 @@ def test_a_job_that_fails_by_itself_is_set_aside_until_asked_for(
     assert result.error is not None
     assert "no such file" in result.error
     # The same job: what identifies it is read from the clip, which is not there in either case
-    monkeypatch.setattr(fairy.batch.shared, "job_id", lambda job, clip: "0" * 16)
+    monkeypatch.setattr(fairy.batch.shared_list, "job_id", lambda job, clip: "0" * 16)
     (result,) = run(pipe, monkeypatch, jobs, out=out)
     assert result.state == "failed"
     clip.rename(late)
@@ -129,6 +132,110 @@ def test_where_everything_fails_the_work_stops(
     jobs = write_list(clip, *outputs, source="none.mp4")
     with pytest.raises(NoProgressError, match="the first 20 jobs all failed, the last one with"):
         run(pipe, monkeypatch, jobs, out=str(clip.with_name("out")))
+
+
+class Failing:
+    """Workers whose jobs all fail, four at a look."""
+
+    def __init__(self, batch: SharedBatch) -> None:
+        self._ledger = batch.ledger()
+        self._left = list(jobs_by_id(batch, lambda result: None).items())
+        self.num_failed = 0
+
+    def forgive(self) -> None:
+        """They never end."""
+
+    def restart(self) -> None:
+        for name, job in self._left[:4]:
+            error = result_of(job, "failed", error="no such file")
+            self._ledger.record(name, "failed", asdict(error))
+        del self._left[:4]
+
+    def leave(self) -> None:
+        """They never end."""
+
+    end = leave
+
+
+def test_workers_in_processes_stop_too_where_everything_fails(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fairy.batch.shared, "_Workers", Failing)
+    monkeypatch.setattr(fairy.batch.shared, "LOOK_S", 0.0)
+    jobs = write_list(clip, *(f"{number}.mp4" for number in range(30)), source="none.mp4")
+    out = clip.with_name("out")
+    with pytest.raises(NoProgressError, match="the first 8 jobs all failed"):
+        run(pipe, monkeypatch, jobs, out=str(out), workers=2, stop_after_failures=8)
+    assert len(Ledger(f"{out}/{RECORDS}").ended()) < 30
+
+
+def test_a_list_that_has_ended_starts_no_workers(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, out = write_list(clip, "a.mp4"), str(clip.with_name("out"))
+    run(pipe, monkeypatch, jobs, out=out)
+    monkeypatch.delattr(fairy.batch.shared, "_Workers")
+    assert [result.state for result in run(pipe, monkeypatch, jobs, out=out, workers=2)] == ["done"]
+
+
+def sleep_long(*ignored: object) -> None:
+    time.sleep(600)
+
+
+def test_a_frozen_worker_does_not_hold_a_list_that_has_ended(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(fairy.batch.shared, "_work_in_process", sleep_long)
+    monkeypatch.setattr(fairy.batch.shared, "LEAVE_S", 0.1)
+    jobs = write_list(clip, "a.mp4")
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=BatchOptions(workers=1))
+    workers = fairy.batch.shared._Workers(batch)
+    (process,) = workers._processes
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    workers.leave()
+    monkeypatch.setattr(fairy.jobs.ranks, "STOP_S", 0.1)
+    workers.end()
+    assert not process.is_alive()
+
+
+def test_a_line_that_has_changed_is_done_again(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, out = write_list(clip, "a.mp4"), clip.with_name("out")
+    run(pipe, monkeypatch, jobs, out=str(out))
+    before = (out / "a.mp4").read_bytes()
+    jobs.write_text(jobs.read_text().replace("snow", "rain"))
+    assert [result.state for result in run(pipe, monkeypatch, jobs, out=str(out))] == ["done"]
+    assert (out / "a.mp4").read_bytes() != before
+
+
+def test_an_output_that_is_not_the_lists_own_is_kept(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, out = write_list(clip, "a.mp4"), clip.with_name("out")
+    out.mkdir()
+    shutil.copy(clip, out / "a.mp4")
+    assert [result.state for result in run(pipe, monkeypatch, jobs, out=str(out))] == ["kept"]
+    jobs.write_text(jobs.read_text().replace("snow", "rain"))
+    run(pipe, monkeypatch, jobs, out=str(out))
+    assert (out / "a.mp4").read_bytes() == clip.read_bytes()
+
+
+def test_workers_on_different_gpus_mean_the_same_jobs(clip: Path):
+    jobs = write_list(clip, "a.mp4")
+    names = [
+        set(
+            jobs_by_id(
+                SharedBatch(
+                    path=jobs, defaults=replace(CONFIG, device=device), options=BatchOptions()
+                ),
+                lambda result: None,
+            )
+        )
+        for device in ("auto", "cuda:0", "cuda:1")
+    ]
+    assert names[0] == names[1] == names[2]
 
 
 def test_an_address_needs_records_that_are_shared(clip: Path):

@@ -29,6 +29,18 @@ def test_batch_prints_a_line_per_job_and_reports_failures(clip: Path, model: Pat
     assert result.stderr == "fairy: 1 of 2 jobs failed: see their lines above\n"
 
 
+def test_status_of_a_list_by_its_own_name(clip: Path):
+    jobs = clip.with_name("jobs.csv")
+    jobs.write_text("input,instruction,output\nnone.mp4,make it snow,a.mp4\n")
+    ran = CliRunner().invoke(app, ["batch", str(jobs), "--cluster", "shared"])
+    assert ran.exit_code == 3
+    assert f"1 of 1 jobs failed: `fairy batch status {jobs}.fairy` shows why" in ran.stderr
+    for name in (jobs, f"{jobs}.fairy"):
+        status = CliRunner().invoke(app, ["batch", "status", str(name)])
+        assert status.exit_code == 0, status.output
+        assert "failed: line 2: none.mp4: " in status.output
+
+
 def test_a_missing_list_of_jobs(tmp_path: Path):
     result = CliRunner().invoke(app, ["batch", str(tmp_path / "jobs.csv")])
     assert_refused(result, "jobs.csv: cannot be read: No such file", tmp_path, set())

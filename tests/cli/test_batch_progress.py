@@ -42,11 +42,14 @@ def test_without_a_terminal_results_and_progress_are_json_lines(ledger: Ledger):
     out, err = io.StringIO(), io.StringIO()
     with BatchView(Console(file=out), Console(file=err)).shown() as view:
         view.watch(ledger, NAMES)
+        for name in NAMES:
+            ledger.record(name, "done", asdict(DONE))
         view.result(DONE)
         view.result(FAILED)
     assert [json.loads(line)["state"] for line in out.getvalue().splitlines()] == ["done", "failed"]
-    (line,) = err.getvalue().splitlines()
-    assert json.loads(line)["progress"]["jobs"] == 4
+    first, last = (json.loads(line)["progress"] for line in err.getvalue().splitlines())
+    assert (first["jobs"], first["done"]) == (4, 0)
+    assert (last["jobs"], last["done"]) == (4, 4)
 
 
 def test_a_terminal_shows_counts_and_failures_with_their_line(
