@@ -938,8 +938,8 @@ class BatchOptions(Settings):
     cluster: Annotated[
         str | None,
         Option(
-            help="shared: start the same command as often, and where, you like. ray: on a Ray "
-            "cluster, or on this machine with Ray.",
+            help="shared: start the same command any number of times, on any machines. ray: on a "
+            "Ray cluster, or on this machine with Ray.",
             group=SHARING,
             choices=("shared", "ray"),
         ),
@@ -947,7 +947,7 @@ class BatchOptions(Settings):
     workers: Annotated[
         int,
         Option(
-            help="Processes on this machine, or on the Ray cluster; one a GPU.",
+            help="Processes on this machine, or on the Ray cluster; one per GPU.",
             group=SHARING,
             min=1,
             metavar="N",
@@ -973,7 +973,7 @@ class BatchOptions(Settings):
     cpus_per_worker: Annotated[
         float | None,
         Option(
-            help="CPUs of a Ray worker. [default: an equal share, with a GPU 1]",
+            help="CPUs of a Ray worker. [default: an equal share; 1 with a GPU]",
             group=SHARING,
             min=0.1,
             metavar="N",
@@ -1085,7 +1085,7 @@ class RunOptions(Settings):
     workers: Annotated[
         int,
         Option(
-            help="Processes that edit the clip together, each with a model of its own; one a GPU.",
+            help="Processes that edit the clip together, each with a model of its own; one per GPU.",
             group=QUALITY,
             min=1,
             metavar="N",

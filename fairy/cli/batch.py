@@ -53,10 +53,10 @@ def batch(
 
     On a terminal, a bar shows the progress of all workers.
 
-    Run again, it does what is missing.
+    Run the same command again to do what is missing.
 
-    Options apply to the lines that do not set them. `fairy batch status DIR_OR_URL` prints how far
-    a shared list is. Exit code 3: some jobs failed; 75: nothing succeeds.
+    Options apply to the lines that do not set them. `fairy batch status DIR_OR_URL` prints the
+    progress of a shared list. Exit code 3: some jobs failed; 75: no job succeeds.
     """
     if jobs == Path(STATUS) and root is not None:
         print_status(root, as_json)
