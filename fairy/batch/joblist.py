@@ -60,6 +60,8 @@ class Job:
             instruction=self.instruction,
             out=self.out,
             config=self.config,
+            source_name=self.source_name,
+            out_name=self.out_name,
             **vars(self.run),
         )
 

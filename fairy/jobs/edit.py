@@ -333,8 +333,8 @@ def make_report(
     assert used is not None
     device = torch.device(used.device)
     return EditReport(
-        source=str(info.path),
-        out=str(request.out),
+        source=request.source_name or str(info.path),
+        out=request.out_name or str(request.out),
         compare=None if request.compare is None else str(request.compare),
         instruction=request.instruction,
         settings=request.config,

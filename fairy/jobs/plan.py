@@ -92,6 +92,8 @@ class EditRequest:
         force: give the model the instruction even where it does not know its words.
         workers: processes that edit the clip together.
         work_dir: where what is done is kept; beside `out` when None.
+        source_name: what the report calls the clip, if `source` is a copy of it.
+        out_name: what the report calls the result, if `out` is copied to its place afterwards.
     """
 
     source: Path
@@ -106,6 +108,8 @@ class EditRequest:
     force: bool = False
     workers: int = 1
     work_dir: Path | None = None
+    source_name: str | None = None
+    out_name: str | None = None
 
     @classmethod
     def of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_from_one_address_to_another(root: str, clip: Path, worker: ClipWorker, 
     assert worker.edit(make(address, f"{root}/out/a.mp4")).state == "done"
     with fetched(f"{root}/out/a.mp4") as local:
         assert probe(local, CONFIG).num_frames == 4
+
+
+def test_a_report_names_the_addresses(root: str, clip: Path, worker: ClipWorker, tmp_path: Path):
+    address = put(f"{root}/clip.mp4", clip.read_bytes())
+    job = make(address, f"{root}/out/a.mp4")
+    job = replace(job, run=replace(job.run, report=tmp_path / "report.json"))
+    assert worker.edit(job).state == "done"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["source"], report["out"]) == (address, f"{root}/out/a.mp4")
 
 
 def test_pictures_in_a_folder_at_an_address(root: str, worker: ClipWorker, tmp_path: Path):
