@@ -1085,7 +1085,7 @@ class RunOptions(Settings):
     workers: Annotated[
         int,
         Option(
-            help="Processes that edit the clip together, each with a model of its own; one per GPU.",
+            help="Processes that edit the clip together, each with its own model; one per GPU.",
             group=QUALITY,
             min=1,
             metavar="N",
