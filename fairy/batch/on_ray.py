@@ -103,8 +103,8 @@ class Slot:
         node: its machine, once it has answered.
         question: a call that asks whether it is there.
         has_answered: whether it ever was there.
-        num_unanswered: how often it was looked for an answer in vain.
-        deaths: workers lost here since a job last ended, without those that a job is suspected of.
+        num_unanswered: questions in a row without an answer.
+        deaths: workers lost here since a job last ended, not counting losses blamed on a job.
         deadline_s: when its job has taken too long.
     """
 
@@ -128,13 +128,13 @@ class Slot:
 
 @dataclass(frozen=True)
 class Loss:
-    """A lost worker: its slot, its job and its machine, when, and whether its job was too late."""
+    """A lost worker: its slot, job and machine, when, and whether its job missed its deadline."""
 
     slot: Slot
     name: str | None
     node: Node | None
     at_s: float
-    late: bool
+    past_deadline: bool
 
 
 class Driver:
@@ -184,8 +184,8 @@ class Driver:
             self._hire_workers()
             self._collect()
             self._judge_losses()
-            self._end_late()
-            self._end_frozen()
+            self._replace_overdue()
+            self._replace_frozen()
             self._hand_out()
 
     def _hire_workers(self) -> None:
@@ -310,10 +310,10 @@ class Driver:
         else:
             self._queue.append(name)
 
-    def _lose(self, slot: Slot, *, late: bool = False, preempted: bool = False) -> None:
+    def _lose(self, slot: Slot, *, past_deadline: bool = False, preempted: bool = False) -> None:
         """Replace a lost worker; what became of its job is judged a little later."""
         if not preempted:
-            self._lost.append(Loss(slot, slot.name, slot.node, time.monotonic(), late))
+            self._lost.append(Loss(slot, slot.name, slot.node, time.monotonic(), past_deadline))
         elif slot.name is not None:
             self._requeue(slot.name)
         self._dismiss(slot)
@@ -321,8 +321,10 @@ class Driver:
     def _judge_losses(self) -> None:
         """Charge a lost worker to its job, unless its machine was lost."""
         for loss in list(self._lost):
-            is_machine = not loss.late and loss.node is not None and loss.node.is_lost
-            if not (is_machine or loss.late or time.monotonic() > loss.at_s + NODE_DEATH_S):
+            is_machine = not loss.past_deadline and loss.node is not None and loss.node.is_lost
+            if not (
+                is_machine or loss.past_deadline or time.monotonic() > loss.at_s + NODE_DEATH_S
+            ):
                 continue
             self._lost.remove(loss)
             if is_machine and loss.name is not None:
@@ -344,14 +346,14 @@ class Driver:
         self._ledger.claims.give_back(name, died=True)
         self._queue.append(name)
 
-    def _end_late(self) -> None:
+    def _replace_overdue(self) -> None:
         for slot in self._slots:
             if slot.name is not None and time.monotonic() > slot.deadline_s:
                 source = self._jobs[slot.name].source_name
                 logger.warning("%s: takes too long: its worker is replaced", source)
-                self._lose(slot, late=True)
+                self._lose(slot, past_deadline=True)
 
-    def _end_frozen(self) -> None:
+    def _replace_frozen(self) -> None:
         """Replace workers that have not answered for long, with a job or without.
 
         A worker that has never answered may wait for a machine.

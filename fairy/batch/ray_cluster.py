@@ -42,8 +42,8 @@ def connected(options: BatchOptions) -> Iterator[None]:
         ray.init(address or "local", log_to_driver=False, logging_level="error", **own)
     except AuthenticationError as error:
         raise SettingsError(
-            f"the Ray cluster {address} wants a token: `ray get-auth-token` there prints it, "
-            "RAY_AUTH_TOKEN here takes it"
+            f"the Ray cluster {address} requires a token: run `ray get-auth-token` on its head "
+            "node and set RAY_AUTH_TOKEN here"
         ) from error
     except (ConnectionError, RuntimeError, RayError) as error:
         raise SettingsError(
