@@ -121,6 +121,11 @@ class Slot:
     deaths: int = 0
     deadline_s: float = math.inf
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its worker has no work, or has not answered yet."""
+        return self.actor is not None and self.name is None and not self.helps
+
     def empty(self) -> None:
         """Forget the worker."""
         vars(self).update(vars(Slot(deaths=self.deaths)))
@@ -135,6 +140,22 @@ class Loss:
     node: Node | None
     at_s: float
     past_deadline: bool
+
+
+def workers_to_hire(num_jobs: int, num_idle: int, num_empty: int) -> int:
+    """Return how many workers to hire; if negative, how many idle ones to dismiss.
+
+    Args:
+        num_jobs: jobs that wait for a worker.
+        num_idle: workers without a job.
+        num_empty: places for further workers.
+
+    >>> workers_to_hire(num_jobs=5, num_idle=2, num_empty=8)
+    3
+    >>> workers_to_hire(num_jobs=0, num_idle=2, num_empty=8)
+    -2
+    """
+    return min(num_jobs - num_idle, num_empty)
 
 
 class Driver:
@@ -194,18 +215,21 @@ class Driver:
         Workers that wait for a machine are the demand that a cluster grows by, and one that is not
         needed would keep its machine.
         """
-        left = len(self._queue) + len(self._lost)
-        is_unknown = not left and self._ask_lengths()
+        num_jobs = len(self._queue) + sum(loss.name is not None for loss in self._lost)
+        is_unknown = not num_jobs and self._ask_lengths()
         if any(self._is_long(slot) for slot in self._slots):
             # Helpers for a long clip
-            left = len(self._slots)
-        for slot in self._slots:
-            if slot.actor is None and left and slot.deaths < MAX_DEATHS_IN_A_ROW:
-                self._fill(slot)
-            is_idle = slot.actor is not None and slot.name is None and not slot.helps
-            if is_idle and not left and not is_unknown:
-                self._dismiss(slot)
-            left -= is_idle
+            num_jobs = len(self._slots)
+        may_begin = [slot for slot in self._slots if slot.deaths < MAX_DEATHS_IN_A_ROW]
+        empty = [slot for slot in may_begin if slot.actor is None]
+        idle = [slot for slot in self._slots if slot.is_idle]
+        # Dismissed first are those that have not answered yet
+        idle.sort(key=lambda slot: slot.node is None)
+        change = workers_to_hire(num_jobs, len(idle), len(empty))
+        for slot in empty[: max(change, 0)]:
+            self._fill(slot)
+        for slot in idle[len(idle) + change :] if change < 0 and not is_unknown else ():
+            self._dismiss(slot)
         if not any(slot.actor for slot in self._slots) and not self._lost:
             raise NoProgressError(
                 f"each worker was lost {MAX_DEATHS_IN_A_ROW} times in a row: run it with one "

@@ -1,0 +1,187 @@
+"""Which workers a list on Ray hires, keeps and gives up, with actors that run in this process.
+
+`FakeRay` stands in for the few functions of Ray that hand out calls, so that the order in which
+calls end is that of the test. Real actors are in tests/batch/test_on_ray.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.joblist import Job
+from fairy.batch.shared import SharedBatch
+from fairy.settings import BatchOptions, EditConfig
+from fairy.system import versions
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'fairy-video[cluster]'")
+from ray.exceptions import RayActorError, RayTaskError  # noqa: E402
+
+from fairy.batch import on_ray, ray_cluster  # noqa: E402
+from fairy.batch.on_ray import run_ray_batch, workers_to_hire  # noqa: E402
+
+CONFIG = EditConfig()
+
+
+class DiedError(Exception):
+    """Ends the worker that raises it."""
+
+
+class Call:
+    """A call of an actor's method; its answer comes after so many looks."""
+
+    def __init__(self, answer: Any, num_looks: int) -> None:
+        self.answer, self.num_looks = answer, num_looks
+
+
+class Method:
+    """A method of an actor."""
+
+    def __init__(self, call: Callable[..., Any], num_looks: Callable[..., int]) -> None:
+        self._call, self._num_looks = call, num_looks
+
+    def options(self, **options: str) -> Method:
+        return self
+
+    def remote(self, *args: Any) -> Call:
+        try:
+            answer = self._call(*args)
+        except DiedError:
+            answer = RayActorError()
+        except Exception as error:
+            failed = RayTaskError("a call", "its traceback", error, "actor", 1, "127.0.0.1")
+            answer = failed.as_instanceof_cause()
+        return Call(answer, self._num_looks(*args))
+
+
+class Actor:
+    """An actor around a worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.__ray_call__ = Method(lambda call, *args: call(worker, *args), lambda *args: 0)
+        self.__ray_ready__ = Method(lambda: True, lambda: 0)
+
+    def __getattr__(self, name: str) -> Method:
+        return Method(
+            getattr(self._worker, name), getattr(self._worker, f"looks_{name}", never_late)
+        )
+
+
+def never_late(*args: object) -> int:
+    return 0
+
+
+class FakeRay:
+    """The functions of Ray that hand out calls."""
+
+    @staticmethod
+    def wait(calls: list[Call], **options: object) -> tuple[list[Call], list[Call]]:
+        for call in calls:
+            call.num_looks -= 1
+        return [call for call in calls if call.num_looks < 0], []
+
+    @staticmethod
+    def get(call: Call) -> object:
+        if isinstance(call.answer, Exception):
+            raise call.answer
+        return call.answer
+
+    @staticmethod
+    def kill(actor: Actor) -> None:
+        pass
+
+    @staticmethod
+    def is_initialized() -> bool:
+        return True
+
+    @staticmethod
+    def nodes() -> list[dict[str, object]]:
+        return [{"NodeID": "node", "Alive": True, "NodeManagerAddress": "", "NodeManagerPort": 0}]
+
+    @staticmethod
+    def get_runtime_context() -> SimpleNamespace:
+        return SimpleNamespace(get_node_id=lambda: "node")
+
+
+class Worker:
+    """A worker that edits nothing; a job's output says how many looks it takes, as in a-3.mp4."""
+
+    num_hired = 0
+    begun: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        type(self).num_hired += 1
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        return WorkerIdentity("here", versions(), "stand-in")
+
+    def num_frames(self, job: Job) -> int:
+        return 0
+
+    def edit(self, job: Job) -> JobResult:
+        self.begun[job.out.name] += 1
+        return result_of(job, "done", num_frames=1)
+
+    def looks_edit(self, job: Job) -> int:
+        return int(job.out.stem.partition("-")[2] or 0)
+
+
+@pytest.fixture(autouse=True)
+def fake_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Actors in this process, and no waiting."""
+    monkeypatch.setattr(on_ray, "ray", FakeRay)
+    monkeypatch.setattr(ray_cluster, "ray", FakeRay)
+    monkeypatch.setattr(ray_cluster, "_answers", lambda address: True)
+    hired = lambda worker, options: (lambda: Actor(worker()), "a CPU")  # noqa: E731
+    monkeypatch.setattr(on_ray, "hiring", hired)
+    monkeypatch.setattr(on_ray, "NODE_DEATH_S", -1.0)
+    monkeypatch.setattr(on_ray, "LOOK_S", 0.01)
+
+
+def run(
+    folder: Path, worker: type[Worker], *names: str, models: tuple[str, ...] = (), **options: Any
+) -> dict[str, JobResult]:
+    """Run a list with an output for each name; return the results by output."""
+    worker.num_hired, worker.begun = 0, Counter()
+    clip, path = folder / "clip.mp4", folder / "jobs.jsonl"
+    clip.touch()
+    jobs = [{"input": str(clip), "instruction": "make it snow", "output": name} for name in names]
+    for job, model in zip(jobs, models, strict=False):
+        job["model"] = model
+    path.write_text("\n".join(map(json.dumps, jobs)))
+    made = BatchOptions(cluster="ray", out=str(folder / "out"), order="given", **options)
+    batch = SharedBatch(path=path, defaults=CONFIG, options=made)
+    results = run_ray_batch(batch, on_result=lambda result: None, worker_class=worker)
+    return {Path(result.output).name: result for result in results}
+
+
+@pytest.mark.parametrize(
+    ("num_jobs", "num_idle", "num_empty", "change"),
+    [
+        (0, 0, 0, 0),
+        (9, 0, 4, 4),
+        (3, 1, 4, 2),
+        (1, 1, 4, 0),
+        (0, 1, 4, -1),
+        (1, 3, 0, -2),
+    ],
+)
+def test_workers_are_hired_for_jobs_and_dismissed_without(
+    num_jobs: int, num_idle: int, num_empty: int, change: int
+):
+    assert workers_to_hire(num_jobs, num_idle, num_empty) == change
+
+
+def test_at_the_end_of_a_list_nobody_is_hired(tmp_path: Path):
+    # The second place is empty when the first worker becomes idle
+    results = run(tmp_path, Worker, "a-4.mp4", "b-0.mp4", "c-12.mp4", workers=3)
+    assert {result.state for result in results.values()} == {"done"}
+    assert Worker.num_hired == 3
