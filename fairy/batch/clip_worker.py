@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 from fairy.batch.addresses import fetched, is_address, upload
-from fairy.batch.answers import JobResult, WorkerIdentity, result_of
+from fairy.batch.answers import FailureKind, JobResult, WorkerIdentity, result_of
 from fairy.batch.joblist import Job
-from fairy.batch.runner import Runner
+from fairy.batch.runner import Runner, failure_kind
 from fairy.batch.watch import ended_after, ended_if_stuck
-from fairy.errors import FairyError
+from fairy.errors import FairyError, first_line
 from fairy.interrupt import Cancel
 from fairy.jobs.ranks import help_edit, is_led
 from fairy.jobs.team import Rank, Team
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # How long to wait for a worker that has lost its claim but still writes the same output
 BUSY_S = 60.0
+# A worker that could not help with a long clip tries it again after this time
+HELP_AGAIN_S = 60.0
 # Exit code of a worker whose GPU fails: only a new process can use it again
 DEVICE_LOST = 70
 
@@ -61,6 +63,8 @@ class ClipWorker:
         if threads is not None:
             torch.set_num_threads(threads)
         self._results: list[JobResult] = []
+        # By output: until when this worker does not help with it
+        self._help_again_s: dict[str, float] = {}
         self._cancel = cancel or Cancel()
         self._runner = self._new_runner()
 
@@ -83,13 +87,21 @@ class ClipWorker:
         """Edit segments of a long job that another worker leads; return whether there were any."""
         if is_address(job.out_name) or not is_led(job.request):
             return False
+        if time.monotonic() < self._help_again_s.get(job.out_name, -math.inf):
+            return False
         try:
             editor = self._runner.model(job.config)
             with fetched(job.source_name) as source, self._watch(job):
                 request = replace(job, source=source).request
                 help_edit(request, Rank.of_open_team(), self._cancel, editor=editor)
-        except (FairyError, OSError) as error:
-            logger.warning("%s: cannot help: %s", job.source_name, error)
+        except Exception as error:
+            # Whatever it is, its leader edits the clip without help
+            kind, reason = failure_kind(error), first_line(error)
+            if not isinstance(error, FairyError | OSError):
+                reason = f"{type(error).__name__}: {reason}"
+            logger.warning("%s: cannot help: %s", job.source_name, reason)
+            self._help_again_s[job.out_name] = time.monotonic() + HELP_AGAIN_S
+            self._recover(job, kind, reason)
             return False
         return True
 
@@ -121,13 +133,17 @@ class ClipWorker:
             result = result_of(job, "failed", error=reason, kind="storage")
         except FairyError as error:
             result = result_of(job, "failed", error=str(error), kind="input")
-        if result.kind == "device":
-            logger.error("%s: %s: the worker ends", job.source_name, result.error)
+        self._recover(job, result.kind, result.error)
+        return result
+
+    def _recover(self, job: Job, kind: FailureKind | None, reason: str | None) -> None:
+        """Make this worker fit for the next job, or end it if only a new process is."""
+        if kind == "device":
+            logger.error("%s: %s: the worker ends", job.source_name, reason)
             os._exit(DEVICE_LOST)
-        if result.kind == "memory":
+        if kind == "memory":
             # A fresh model, without what the failed edit left on the device
             self._runner = self._new_runner()
-        return result
 
     def _finished(self, job: Job) -> JobResult:
         until = time.monotonic() + BUSY_S

@@ -22,7 +22,7 @@ from ray.exceptions import RayActorError, RayError
 from fairy import __version__
 from fairy.batch.addresses import is_address
 from fairy.batch.answers import JobResult, WorkerIdentity, result_of
-from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.clip_worker import HELP_AGAIN_S, ClipWorker
 from fairy.batch.joblist import Job
 from fairy.batch.ledger import Ledger
 from fairy.batch.outcomes import (
@@ -99,7 +99,8 @@ class Slot:
         length: a call for the number of frames of its job, made when others could help.
         num_frames: of its job, as soon as that is known.
         name: its job.
-        helps: whether it helps with another worker's job.
+        helps: the job of another worker that it helps with.
+        help_again_s: when it may help again, after it could not.
         node: its machine, once it has answered.
         question: a call that asks whether it is there.
         has_answered: whether it ever was there.
@@ -113,7 +114,8 @@ class Slot:
     length: Any = None
     num_frames: int | None = None
     name: str | None = None
-    helps: bool = False
+    helps: str | None = None
+    help_again_s: float = -math.inf
     node: Node | None = None
     question: Any = None
     has_answered: bool = False
@@ -124,19 +126,29 @@ class Slot:
     @property
     def is_idle(self) -> bool:
         """Whether its worker has no work, or has not answered yet."""
-        return self.actor is not None and self.name is None and not self.helps
+        return self.actor is not None and self.name is None and self.helps is None
 
     def empty(self) -> None:
         """Forget the worker."""
-        vars(self).update(vars(Slot(deaths=self.deaths)))
+        vars(self).update(vars(Slot(deaths=self.deaths, help_again_s=self.help_again_s)))
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A lost worker: its slot, job and machine, when, and whether its job missed its deadline."""
+    """A lost worker.
+
+    Attributes:
+        slot: its place.
+        name: its job.
+        helped: whether it helped with the job of another worker.
+        node: its machine.
+        at_s: when.
+        past_deadline: whether its job took too long.
+    """
 
     slot: Slot
     name: str | None
+    helped: bool
     node: Node | None
     at_s: float
     past_deadline: bool
@@ -293,6 +305,9 @@ class Driver:
             return
         except RayError as error:
             reason = first_line(getattr(error, "cause", error))
+            if slot.helps is not None:
+                self._end_help(slot, failed=True, reason=reason)
+                return
             if slot.name is None:
                 # The model cannot be loaded, or the code there is not the one here
                 raise SettingsError(f"a worker cannot begin: {reason}") from error
@@ -302,13 +317,22 @@ class Driver:
             return
         if isinstance(answer, JobResult):
             self._finished(slot, answer)
-        elif slot.helps:
-            slot.helps = False
+        elif slot.helps is not None:
+            self._end_help(slot, failed=not answer)
         else:
             node, identity = answer
             self._compare(identity)
             slot.node = Node.of(node)
             self._first_s = self._first_s or time.monotonic()
+
+    def _end_help(self, slot: Slot, *, failed: bool, reason: str | None = None) -> None:
+        """Note that a worker helps no more; after a failure it gets no help to do for a while."""
+        assert slot.helps is not None
+        if reason is not None:
+            logger.warning("%s: cannot help: %s", self._jobs[slot.helps].source_name, reason)
+        if failed:
+            slot.help_again_s = time.monotonic() + HELP_AGAIN_S
+        slot.helps = None
 
     def _compare(self, identity: WorkerIdentity) -> None:
         """Check that a worker is like the others, before it gets a job."""
@@ -336,8 +360,12 @@ class Driver:
 
     def _lose(self, slot: Slot, *, past_deadline: bool = False, preempted: bool = False) -> None:
         """Replace a lost worker; what became of its job is judged a little later."""
+        helped = slot.helps is not None
+        if helped:
+            self._end_help(slot, failed=True, reason="the worker was lost")
         if not preempted:
-            self._lost.append(Loss(slot, slot.name, slot.node, time.monotonic(), past_deadline))
+            now_s = time.monotonic()
+            self._lost.append(Loss(slot, slot.name, helped, slot.node, now_s, past_deadline))
         elif slot.name is not None:
             self._requeue(slot.name)
         self._dismiss(slot)
@@ -356,7 +384,8 @@ class Driver:
                 self._requeue(loss.name)
             elif not is_machine:
                 suspected = loss.name is not None and self._ledger.num_deaths(loss.name) > 0
-                loss.slot.deaths += not suspected
+                # Who helps with a long clip that kills its workers must not lose its place by it
+                loss.slot.deaths += not (suspected or loss.helped)
                 if loss.name is not None:
                     self._charge(loss.name)
 
@@ -421,7 +450,8 @@ class Driver:
             if slot.node is None or slot.call is not None:
                 continue
             if (name := self._next_job()) is None:
-                self._let_help(slot)
+                if now_s >= slot.help_again_s:
+                    self._let_help(slot)
                 continue
             job = self._jobs[name]
             slot.name = name
@@ -434,7 +464,7 @@ class Driver:
             if other.name is not None and self._is_long(other):
                 job = self._jobs[other.name]
                 if not is_address(job.out_name) and is_led(job.request):
-                    slot.helps, slot.call = True, slot.actor.help.remote(job)
+                    slot.helps, slot.call = other.name, slot.actor.help.remote(job)
                     return
 
     def _next_job(self) -> str | None:

@@ -16,8 +16,8 @@ import fairy.batch.addresses
 import fairy.batch.clip_worker
 import fairy.batch.runner
 from fairy.batch.answers import WorkerIdentity
-from fairy.batch.clip_worker import ClipWorker
-from fairy.batch.joblist import make_job
+from fairy.batch.clip_worker import DEVICE_LOST, ClipWorker
+from fairy.batch.joblist import Job, make_job
 from fairy.batch.runner import failure_kind
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, MediaError, WorkspaceInUseError
@@ -120,3 +120,68 @@ def test_what_never_becomes_free_is_reported(
     job = make_job(1, entries, CONFIG)
     with Workspace(job.out):
         assert worker.edit(job).kind == "busy"
+
+
+@pytest.fixture
+def led(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job that another worker leads."""
+    monkeypatch.setattr(fairy.batch.clip_worker, "is_led", lambda request: True)
+    entries = {"input": str(clip), "instruction": "make it snow", "output": str(clip) + "-a.mp4"}
+    return make_job(1, entries, CONFIG)
+
+
+def failing_help(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[object]:
+    """Make help fail; return the models that it was given."""
+    given: list[object] = []
+
+    def fail(*args: object, editor: object) -> None:
+        given.append(editor)
+        raise error
+
+    monkeypatch.setattr(fairy.batch.clip_worker, "help_edit", fail)
+    return given
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero\nin a kernel"), MemoryError()])
+def test_who_cannot_help_says_so_in_one_line_and_tries_again_later(
+    worker: ClipWorker,
+    led: Job,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    given = failing_help(monkeypatch, error)
+    assert not worker.help(led)
+    assert not worker.help(led)
+    assert len(given) == 1
+    (record,) = caplog.records
+    assert record.message.startswith(f"{led.source_name}: cannot help: {type(error).__name__}: ")
+    assert "\n" not in record.message
+    assert record.exc_info is None
+    monkeypatch.setattr(fairy.batch.clip_worker, "HELP_AGAIN_S", 0.0)
+    worker._help_again_s.clear()
+    worker.help(led)
+    worker.help(led)
+    assert len(given) == 3
+
+
+def test_a_helper_without_memory_gets_a_fresh_model(
+    worker: ClipWorker, led: Job, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
+):
+    loaded: list[EditConfig] = []
+    load = lambda config: loaded.append(config) or pipe  # noqa: E731
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", load)
+    monkeypatch.setattr(fairy.batch.clip_worker, "HELP_AGAIN_S", 0.0)
+    failing_help(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    assert [worker.help(led), worker.help(led)] == [False, False]
+    assert len(loaded) == 2
+
+
+def test_a_helper_whose_gpu_fails_ends(
+    worker: ClipWorker, led: Job, monkeypatch: pytest.MonkeyPatch
+):
+    ended: list[int] = []
+    monkeypatch.setattr(fairy.batch.clip_worker.os, "_exit", ended.append)
+    failing_help(monkeypatch, RuntimeError("CUDA error: an illegal memory access"))
+    assert not worker.help(led)
+    assert ended == [DEVICE_LOST]

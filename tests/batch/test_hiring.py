@@ -185,3 +185,45 @@ def test_at_the_end_of_a_list_nobody_is_hired(tmp_path: Path):
     results = run(tmp_path, Worker, "a-4.mp4", "b-0.mp4", "c-12.mp4", workers=3)
     assert {result.state for result in results.values()} == {"done"}
     assert Worker.num_hired == 3
+
+
+class LongWorker(Worker):
+    """A worker whose jobs named long have help, which fails."""
+
+    error: ClassVar[Exception]
+    helped = 0
+
+    def num_frames(self, job: Job) -> int:
+        return 5000 if job.out.name.startswith("long") else 10
+
+    def help(self, job: Job) -> bool:
+        type(self).helped += 1
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero\nin a kernel"), DiedError()])
+def test_a_helper_that_fails_or_dies_stops_no_list_and_rests(
+    tmp_path: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr(on_ray, "is_led", lambda request: True)
+    LongWorker.error, LongWorker.helped = error, 0
+    results = run(tmp_path, LongWorker, "a-0.mp4", "long-20.mp4", workers=2)
+    assert {result.state for result in results.values()} == {"done"}
+    assert LongWorker.helped == 1
+    (record,) = (one for one in caplog.records if "cannot help" in one.message)
+    assert record.message.startswith(f"{tmp_path / 'clip.mp4'}: cannot help: ")
+    assert "\n" not in record.message
+
+
+def test_dying_helpers_do_not_use_up_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(on_ray, "is_led", lambda request: True)
+    monkeypatch.setattr(on_ray, "HELP_AGAIN_S", 0.0)
+    LongWorker.error, LongWorker.helped = DiedError(), 0
+    results = run(tmp_path, LongWorker, "a-0.mp4", "long-40.mp4", workers=2)
+    assert {result.state for result in results.values()} == {"done"}
+    # Each of these workers was replaced
+    assert LongWorker.helped > on_ray.MAX_DEATHS_IN_A_ROW
+    assert LongWorker.num_hired == 2 + LongWorker.helped
