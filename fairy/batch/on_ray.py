@@ -3,7 +3,8 @@
 Each actor has one job at a time, so its death is charged to that job alone. Ray restarts and
 retries nothing: this loop counts attempts and deadlines, tells a dead worker from a dead machine,
 and hires replacements. What has ended is in the ledger (`fairy.batch.ledger`), so that the same
-command continues after this process was killed. Tests: tests/batch/test_on_ray.py.
+command continues after this process was killed. Tests: tests/batch/test_hiring.py,
+tests/batch/test_on_ray.py.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from fairy.batch.outcomes import (
 )
 from fairy.batch.ray_cluster import QUESTIONS, Node, connected, hiring, introduce
 from fairy.batch.shared_list import OnOpen, OnResult, SharedBatch, open_list
-from fairy.errors import SettingsError, first_line
+from fairy.editors.loading import what_is_loaded
+from fairy.errors import FairyError, SettingsError, first_line
 from fairy.interrupt import Cancel
 from fairy.jobs.ranks import is_led
+from fairy.settings import EditConfig
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +76,8 @@ def run_ray_batch(
         worker_class: what the actors are: a class with the methods of `ClipWorker`.
 
     Raises:
-        SettingsError: the list cannot be read, the cluster cannot be reached, or its workers differ
-            in their versions or their model.
+        SettingsError: the list cannot be read, the cluster cannot be reached, its workers differ
+            in their versions or their model, or they cannot run Fairy.
         NoProgressError: the first jobs all fail, or no worker stays alive.
     """
     cancel, ledger = cancel or Cancel(), batch.ledger(coordinator=True)
@@ -102,6 +105,7 @@ class Slot:
         helps: the job of another worker that it helps with.
         help_again_s: when it may help again, after it could not.
         node: its machine, once it has answered.
+        refusal: why it cannot load the model that it was introduced with.
         question: a call that asks whether it is there.
         has_answered: whether it ever was there.
         num_unanswered: questions in a row without an answer.
@@ -117,6 +121,7 @@ class Slot:
     helps: str | None = None
     help_again_s: float = -math.inf
     node: Node | None = None
+    refusal: str | None = None
     question: Any = None
     has_answered: bool = False
     num_unanswered: int = 0
@@ -201,6 +206,11 @@ class Driver:
         self._breaker = Breaker(batch.options.stop_after_failures)
         self._identity: WorkerIdentity | None = None
         self._first_s: float | None = None
+        # Models that no worker can load, by `what_is_loaded`, and why
+        self._unloadable: dict[tuple[Any, ...], str] = {}
+        # The settings whose model all workers load first, to be compared
+        self._common = self._next_config()
+        self._refused_s = math.inf
         self._retry_s = -math.inf
         self._ask_s = -math.inf
         self._warn_s = time.monotonic() + NO_ROOM_S
@@ -217,6 +227,7 @@ class Driver:
             self._hire_workers()
             self._collect()
             self._judge_losses()
+            self._judge_refusals()
             self._replace_overdue()
             self._replace_frozen()
             self._hand_out()
@@ -227,6 +238,8 @@ class Driver:
         Workers that wait for a machine are the demand that a cluster grows by, and one that is not
         needed would keep its machine.
         """
+        if self._common is None:
+            return
         num_jobs = len(self._queue) + sum(loss.name is not None for loss in self._lost)
         is_unknown = not num_jobs and self._ask_lengths()
         if any(self._is_long(slot) for slot in self._slots):
@@ -267,8 +280,11 @@ class Driver:
     def _fill(self, slot: Slot) -> None:
         """Hire a worker; its first answer shows that it is ready."""
         slot.actor = self._hire()
-        config = next(iter(self._jobs.values())).config
-        slot.call = slot.actor.__ray_call__.remote(introduce, config)
+        self._introduce(slot)
+
+    def _introduce(self, slot: Slot) -> None:
+        slot.refusal = None
+        slot.call = slot.actor.__ray_call__.remote(introduce, self._common)
 
     def _dismiss(self, slot: Slot) -> None:
         if slot.actor is not None:
@@ -308,8 +324,12 @@ class Driver:
             if slot.helps is not None:
                 self._end_help(slot, failed=True, reason=reason)
                 return
+            if slot.name is None and isinstance(getattr(error, "cause", None), FairyError):
+                slot.refusal = reason
+                self._refused_s = min(self._refused_s, time.monotonic())
+                return
             if slot.name is None:
-                # The model cannot be loaded, or the code there is not the one here
+                # The code there is not the one here
                 raise SettingsError(f"a worker cannot begin: {reason}") from error
             self._finished(
                 slot, result_of(self._jobs[slot.name], "failed", error=reason, kind="bug")
@@ -389,6 +409,39 @@ class Driver:
                 if loss.name is not None:
                     self._charge(loss.name)
 
+    def _judge_refusals(self) -> None:
+        """Give up a model that no worker can load, and compare the workers by the next one.
+
+        Raises:
+            SettingsError: other workers have loaded it.
+        """
+        refusals = [slot.refusal for slot in self._slots if slot.refusal is not None]
+        if not refusals:
+            self._refused_s = math.inf
+            return
+        if self._identity is not None:
+            raise SettingsError(f"the workers differ: one cannot load the model: {refusals[0]}")
+        if self._is_starting and time.monotonic() < self._refused_s + COMPARE_S:
+            return
+        assert self._common is not None
+        self._unloadable[what_is_loaded(self._common)] = refusals[0]
+        self._common, self._refused_s = self._next_config(), math.inf
+        for slot in self._slots:
+            if self._common is None:
+                self._dismiss(slot)
+            elif slot.actor is not None:
+                # Those that have not answered yet, too: their answer to the last call is not used
+                self._introduce(slot)
+
+    def _next_config(self) -> EditConfig | None:
+        """Return the settings of the first job in the queue whose model may load, or None."""
+        configs = (self._jobs[name].config for name in self._queue)
+        return next((one for one in configs if what_is_loaded(one) not in self._unloadable), None)
+
+    @property
+    def _is_starting(self) -> bool:
+        return any(slot.call is not None and slot.node is None for slot in self._slots)
+
     def _requeue(self, name: str) -> None:
         """Put a job first again; it is not to blame."""
         self._ledger.claims.give_back(name)
@@ -440,11 +493,14 @@ class Driver:
     def _hand_out(self) -> None:
         """Give each idle worker a job."""
         now_s = time.monotonic()
+        if self._common is None:
+            # No model loads: this sets aside what is left
+            self._next_job()
+            return
         if self._first_s is None:
             self._warn_if_no_room(now_s)
             return
-        starting = any(slot.call is not None and slot.node is None for slot in self._slots)
-        if starting and now_s < self._first_s + COMPARE_S:
+        if self._is_starting and now_s < self._first_s + COMPARE_S:
             return
         for slot in self._slots:
             if slot.node is None or slot.call is not None:
@@ -470,27 +526,34 @@ class Driver:
     def _next_job(self) -> str | None:
         """Claim the next job that no other process has; None if there is none now."""
         for _ in range(len(self._queue) if time.monotonic() >= self._retry_s else 0):
+            self._cancel.check()
             name = self._queue.popleft()
             number = self._ledger.claims.take(name)
-            if number == 0:
-                # Nobody has tried it before, so it cannot have ended
-                return name
             if number is None:
                 if not self._ledger.has_ended(name):
                     self._queue.append(name)
                 continue
-            if self._ledger.has_ended(name):
+            # With number 0, nobody has tried it before, so it cannot have ended
+            if number > 0 and self._ledger.has_ended(name):
                 self._ledger.claims.keep(name)
                 continue
-            job, limit = self._jobs[name], self._options.max_attempts
-            if (result := worn_out(self._ledger, name, job, limit)) is None:
+            if (result := self._refused(name, is_new=number == 0)) is None:
                 return name
-            settle(self._ledger, name, result, limit)
+            settle(self._ledger, name, result, self._options.max_attempts)
             self._on_result(result)
-            self._breaker.count(result)
+            # If another model loads, the set-up is not the cause
+            if self._identity is None or result.kind != "input":
+                self._breaker.count(result)
         if self._queue and time.monotonic() >= self._retry_s:
             self._retry_s = time.monotonic() + RETRY_S
         return None
+
+    def _refused(self, name: str, *, is_new: bool) -> JobResult | None:
+        """Return the result of a job that is not to be begun, or None."""
+        job = self._jobs[name]
+        if self._unloadable and (reason := self._unloadable.get(what_is_loaded(job.config))):
+            return result_of(job, "failed", error=reason, kind="input")
+        return None if is_new else worn_out(self._ledger, name, job, self._options.max_attempts)
 
     def _warn_if_no_room(self, now_s: float) -> None:
         if now_s > self._warn_s:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -17,7 +18,8 @@ import pytest
 
 from fairy.batch.answers import JobResult, WorkerIdentity, result_of
 from fairy.batch.joblist import Job
-from fairy.batch.shared import SharedBatch
+from fairy.batch.shared import NoProgressError, SharedBatch
+from fairy.errors import ModelError, SettingsError
 from fairy.settings import BatchOptions, EditConfig
 from fairy.system import versions
 
@@ -66,7 +68,10 @@ class Actor:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.__ray_call__ = Method(lambda call, *args: call(worker, *args), lambda *args: 0)
+        introduced = getattr(worker, "looks_introduction", never_late)
+        self.__ray_call__ = Method(
+            lambda call, *args: call(worker, *args), lambda *args: introduced()
+        )
         self.__ray_ready__ = Method(lambda: True, lambda: 0)
 
     def __getattr__(self, name: str) -> Method:
@@ -227,3 +232,83 @@ def test_dying_helpers_do_not_use_up_a_place(tmp_path: Path, monkeypatch: pytest
     # Each of these workers was replaced
     assert LongWorker.helped > on_ray.MAX_DEATHS_IN_A_ROW
     assert LongWorker.num_hired == 2 + LongWorker.helped
+
+
+class Picky(Worker):
+    """A worker that cannot load models named bad."""
+
+    def identity(self, config: EditConfig) -> WorkerIdentity:
+        if config.model.startswith("bad"):
+            raise ModelError(f"{config.model}: no such model")
+        return super().identity(config)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_model_that_cannot_be_loaded_sets_aside_its_jobs_alone(tmp_path: Path, num_workers: int):
+    names = [f"{number}-{number}.mp4" for number in range(5)]
+    models = ("bad-1", "bad-2", "good", "bad-1", "other")
+    results = run(
+        tmp_path, Picky, *names, models=models, workers=num_workers, stop_after_failures=2
+    )
+    for name, model in zip(names, models, strict=True):
+        result, is_bad = results[name], model.startswith("bad")
+        assert result.state == ("failed" if is_bad else "done")
+        assert result.kind == ("input" if is_bad else None)
+        assert result.error == (f"{model}: no such model" if is_bad else None)
+        assert Picky.begun[name] == (not is_bad)
+    assert Picky.num_hired == num_workers
+
+
+def test_if_no_model_can_be_loaded_all_jobs_are_set_aside(tmp_path: Path):
+    results = run(tmp_path, Picky, "a.mp4", "b.mp4", models=("bad-1", "bad-2"), workers=2)
+    assert {result.kind for result in results.values()} == {"input"}
+    assert Picky.begun == {}
+
+
+def test_a_long_list_whose_model_cannot_be_loaded_stops(tmp_path: Path):
+    names = [f"{number}.mp4" for number in range(9)]
+    with pytest.raises(NoProgressError, match=r"first 3 jobs all failed.*bad: no such model"):
+        run(tmp_path, Picky, *names, models=("bad",) * 9, stop_after_failures=3)
+
+
+def test_a_model_that_only_some_workers_can_load_sets_no_job_aside(tmp_path: Path):
+    class Second(Worker):
+        def __init__(self) -> None:
+            super().__init__()
+            self._is_bad = Second.num_hired == 1
+
+        def identity(self, config: EditConfig) -> WorkerIdentity:
+            if self._is_bad:
+                raise ModelError("not on this machine")
+            return super().identity(config)
+
+        def looks_introduction(self) -> int:
+            return 0 if self._is_bad else 5
+
+    with pytest.raises(SettingsError, match=r"^the workers differ: one cannot load the model: not"):
+        run(tmp_path, Second, "a.mp4", "b.mp4", workers=2)
+    assert Second.begun == {}
+    assert not list(tmp_path.rglob("failed/*/*.json"))
+
+
+def test_workers_that_cannot_run_fairy_stop_the_list(tmp_path: Path):
+    class Broken(Worker):
+        def identity(self, config: EditConfig) -> WorkerIdentity:
+            raise ImportError("no such library")
+
+    with pytest.raises(SettingsError, match="a worker cannot begin: no such library"):
+        run(tmp_path, Broken, "a.mp4")
+
+
+def test_workers_are_compared_by_the_first_model_that_loads(tmp_path: Path):
+    class Differs(Picky):
+        def __init__(self) -> None:
+            super().__init__()
+            self._number = Differs.num_hired
+
+        def identity(self, config: EditConfig) -> WorkerIdentity:
+            return replace(super().identity(config), model=str(self._number))
+
+    with pytest.raises(SettingsError, match="the workers differ: model 1 on here, 2 on here"):
+        run(tmp_path, Differs, "a.mp4", "b.mp4", models=("bad", "good"), workers=2)
+    assert Differs.begun == {}
