@@ -537,7 +537,7 @@ class Driver:
             if number > 0 and self._ledger.has_ended(name):
                 self._ledger.claims.keep(name)
                 continue
-            if (result := self._refused(name, is_new=number == 0)) is None:
+            if (result := self._result_without_try(name, is_new=number == 0)) is None:
                 return name
             settle(self._ledger, name, result, self._options.max_attempts)
             self._on_result(result)
@@ -548,7 +548,7 @@ class Driver:
             self._retry_s = time.monotonic() + RETRY_S
         return None
 
-    def _refused(self, name: str, *, is_new: bool) -> JobResult | None:
+    def _result_without_try(self, name: str, *, is_new: bool) -> JobResult | None:
         """Return the result of a job that is not to be begun, or None."""
         job = self._jobs[name]
         if self._unloadable and (reason := self._unloadable.get(what_is_loaded(job.config))):

@@ -312,3 +312,29 @@ def test_workers_are_compared_by_the_first_model_that_loads(tmp_path: Path):
     with pytest.raises(SettingsError, match="the workers differ: model 1 on here, 2 on here"):
         run(tmp_path, Differs, "a.mp4", "b.mp4", models=("bad", "good"), workers=2)
     assert Differs.begun == {}
+
+
+def test_what_a_late_worker_answers_to_a_model_given_up_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Late(Worker):
+        """The first worker cannot load a model that the second loads after it was given up."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._is_first = Late.num_hired == 1
+
+        def identity(self, config: EditConfig) -> WorkerIdentity:
+            if self._is_first and config.model == "bad":
+                raise ModelError("not on this machine")
+            return replace(super().identity(config), model=config.model)
+
+        def looks_introduction(self) -> int:
+            return 0 if self._is_first else 3
+
+    monkeypatch.setattr(on_ray, "COMPARE_S", 0.0)
+    names = ["a-0.mp4", "b-0.mp4", "c-9.mp4", "d-9.mp4"]
+    models = ("bad", "good", "good", "good")
+    results = run(tmp_path, Late, *names, models=models, workers=2)
+    states = [results[name].state for name in names]
+    assert states == ["failed", "done", "done", "done"]

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from fairy.batch.answers import JobResult
+from fairy.batch.answers import JobResult, WorkerIdentity
 from fairy.batch.ledger import Ledger
 from fairy.batch.shared import run_shared_batch
 from fairy.batch.shared_list import RECORDS, SharedBatch
-from fairy.errors import SettingsError
+from fairy.errors import ModelError, SettingsError
 from fairy.media.read import probe, read_video
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
@@ -154,6 +154,23 @@ def test_workers_of_other_versions_are_refused_before_the_first_job(started: Non
     with pytest.raises(SettingsError, match=r"^the workers differ: torch 2\.\d+ on here, 2\.\d+"):
         run(batch, Other)
     assert times_begun(batch) == {}
+
+
+def test_a_model_that_cannot_be_loaded_sets_aside_its_jobs_alone(started: None, clip: Path):
+    class Picky(StandIn):
+        def identity(self, config: EditConfig) -> WorkerIdentity:
+            if config.model == "bad":
+                raise ModelError("bad: no such model")
+            return super().identity(config)
+
+    batch = batch_of(clip, "a.mp4", "b.mp4", "c.mp4", workers=2)
+    lines = [json.loads(line) for line in batch.path.read_text().splitlines()]
+    lines[0]["model"] = "bad"
+    batch.path.write_text("\n".join(map(json.dumps, lines)))
+    results = run(batch, Picky)
+    assert (results["a.mp4"].kind, results["a.mp4"].error) == ("input", "bad: no such model")
+    assert [results[name].state for name in ("b.mp4", "c.mp4")] == ["done", "done"]
+    assert times_begun(batch) == {"b.mp4": 1, "c.mp4": 1}
 
 
 def test_a_worker_that_never_lives_stops_the_list(started: None, clip: Path):
