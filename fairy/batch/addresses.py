@@ -12,11 +12,12 @@ import logging
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from fsspec.spec import AbstractFileSystem
@@ -32,7 +33,13 @@ FIRST_WAIT_S = 0.5
 # Another try would not help
 FINAL = (FileNotFoundError, PermissionError, ImportError, ValueError)
 # What tells one version of a file from another, best first, as the clients name it
-VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+VERSIONS = (
+    "ETag", "etag", "md5Hash", "mtime", "LastModified", "Last-Modified", "last_modified", "created",
+)  # fmt: skip
+# What HTTP servers say of a file that is not there, or not for us; other failures may pass
+NOT_THERE = (401, 403, 404, 410)
+# Protocols whose listings are pages for people
+UNLISTED = ("http://", "https://")
 
 T = TypeVar("T")
 FileState = tuple[str, int, int | str]
@@ -120,6 +127,8 @@ class Listing:
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._silent: dict[str, str] = {}
+        # How often a server has failed to list a folder; after `TRIES` it is asked for files only
+        self._failures: Counter[str] = Counter()
 
     def files(self, address: str) -> list[FileState]:
         """Return the file, or the images of a folder; nothing if there is no clip.
@@ -127,36 +136,67 @@ class Listing:
         Raises:
             ConnectionError: the server does not answer; it is not asked again for other clips.
         """
-        server = "/".join(address.split("/")[:3])
-        if (reason := self._silent.get(server)) is not None:
+        if (reason := self._silent.get(_server(address))) is not None:
             raise ConnectionError(errno.EIO, reason, address)
         try:
-            return with_retries(lambda: self._files(address), address, "cannot be looked up")
+            fs, entry = with_retries(lambda: self._entry(address), address, "cannot be looked up")
         except MediaError:
             # The job says so when it is run
             return []
         except ConnectionError as error:
-            self._silent[server] = str(error.strerror)
+            self._silent[_server(address)] = str(error.strerror)
             raise
+        if entry["type"] == "file":
+            return [_state(entry)]
+        try:
+            return with_retries(lambda: _in_folder(fs, entry["name"]), address, "cannot be listed")
+        except MediaError:
+            return []
 
-    def _files(self, address: str) -> list[FileState]:
+    def _entry(self, address: str) -> tuple[AbstractFileSystem, Mapping[str, Any]]:
+        """Return an address's file system, and what the server says about the file or folder."""
         fs, path = file_system(address)
-        folder = path.rpartition("/")[0]
-        if folder not in self._folders:
-            self._folders[folder] = _entries(fs, folder)
-        entry = self._folders[folder].get(path)
+        entry = self._listed(fs, address, path.rpartition("/")[0]).get(path)
         if entry is None or (entry["type"] == "file" and not _state(entry)[2]):
             # Servers without listings, or whose listings have only names
-            entry = fs.info(path)
-        return _in_folder(fs, path) if entry["type"] == "directory" else [_state(entry)]
+            entry = _info(fs, path)
+        return fs, entry
+
+    def _listed(
+        self, fs: AbstractFileSystem, address: str, folder: str
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return the entries of an address's folder by path; none if it cannot be listed."""
+        server = _server(address)
+        if address.startswith(UNLISTED) or self._failures[server] >= TRIES:
+            return {}
+        if folder not in self._folders:
+            try:
+                entries = fs.ls(folder, detail=True)
+            except FINAL:
+                entries = []
+            except Exception as error:
+                # Each client has errors of its own. This one may pass until the next clip
+                self._failures[server] += 1
+                logger.warning("%s: cannot be listed: %s", folder, first_line(error))
+                return {}
+            self._folders[folder] = {str(entry["name"]): entry for entry in entries}
+        return self._folders[folder]
 
 
-def _entries(fs: AbstractFileSystem, folder: str) -> dict[str, Mapping[str, Any]]:
-    """Return the entries of a folder by path; none if it cannot be listed."""
+def _server(address: str) -> str:
+    return "/".join(address.split("/")[:3])
+
+
+def _info(fs: AbstractFileSystem, path: str) -> Mapping[str, Any]:
+    """Return what a server says about a file or folder."""
     try:
-        return {str(entry["name"]): entry for entry in fs.ls(folder, detail=True)}
-    except FINAL:
-        return {}
+        return cast("Mapping[str, Any]", fs.info(path))
+    except FileNotFoundError as error:
+        # fsspec's client for HTTP says this of all failures, and the true one is its cause
+        cause = error.__cause__
+        if cause is None or getattr(cause, "status", None) in NOT_THERE:
+            raise
+        raise cause from error
 
 
 def _in_folder(fs: AbstractFileSystem, folder: str) -> list[FileState]:

@@ -222,6 +222,46 @@ def test_a_folder_is_listed_once(root: str, monkeypatch: pytest.MonkeyPatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "count"),
+    # Only an error that may pass counts against the server
+    [(PermissionError("403"), 8), (OSError("403"), TRIES), (ValueError("a page"), 8)],
+)
+def test_clips_of_a_server_that_lists_no_folders_are_found(
+    root: str, monkeypatch: pytest.MonkeyPatch, error: Exception, count: int
+):
+    calls = []
+
+    def fail(*args: object, **options: object) -> None:
+        calls.append(args)
+        raise error
+
+    names = [put(f"{root}/{number}/a.mp4", b"a" * number) for number in range(1, 9)]
+    monkeypatch.setattr(MemoryFileSystem, "ls", fail)
+    listing = Listing()
+    sizes = [size for name in names for _, size, _ in listing.files(name)]
+    assert sizes == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert len(calls) == count
+
+
+def test_a_listing_that_fails_once_is_tried_for_the_next_clip(
+    root: str, monkeypatch: pytest.MonkeyPatch
+):
+    names = [put(f"{root}/{number}.mp4", b"a" * number) for number in range(1, 4)]
+    ls, calls = MemoryFileSystem.ls, []
+
+    def flaky(*args: object, **options: object) -> object:
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError("503 Slow Down")
+        return ls(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", flaky)
+    listing = Listing()
+    assert [size for name in names for _, size, _ in listing.files(name)] == [1, 2, 3]
+    assert len(calls) == 2
+
+
 def test_what_is_not_there_has_no_files(root: str):
     assert Listing().files(f"{root}/none.mp4") == []
     assert Listing().files("nowhere://bucket/clip.mp4") == []
@@ -237,7 +277,7 @@ def test_clips_of_a_server_that_does_not_answer_are_set_aside(
         raise OSError("503 Slow Down")
 
     monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
-    monkeypatch.setattr(MemoryFileSystem, "ls", fail)
+    monkeypatch.setattr(MemoryFileSystem, "info", fail)
     jobs = tmp_path / "jobs.csv"
     sources = [f"{root}/a.mp4", str(clip), f"{root}/b.mp4"]
     lines = [f"{source},make it snow,{number}.mp4" for number, source in enumerate(sources)]
