@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import MediaError, first_line
@@ -32,6 +33,8 @@ TRIES = 5
 FIRST_WAIT_S = 0.5
 # Another try would not help
 FINAL = (FileNotFoundError, PermissionError, ImportError, ValueError)
+# Longer names are shortened; the longest that are made of them have to be legal everywhere
+MAX_NAME_BYTES = 100
 # What tells one version of a file from another, best first, as the clients name it
 VERSIONS = (
     "ETag", "etag", "md5Hash", "mtime", "LastModified", "Last-Modified", "last_modified", "created",
@@ -62,9 +65,32 @@ def fetched(name: str) -> Iterator[Path]:
         yield Path(name)
         return
     with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
-        local = Path(folder, unquote(Path(urlsplit(name).path).name) or "clip")
+        local = Path(folder, local_name(name))
         with_retries(lambda: _fetch(name, local), name, "cannot be fetched")
         yield local
+
+
+def local_name(address: str) -> str:
+    """Return a name for a local copy of what is at an address, with the suffix of its path.
+
+    >>> local_name("https://host/clips/a.mp4?token=b"), local_name("s3://bucket/..%2F..")
+    ('a.mp4', 'clip')
+    """
+    if address.startswith(UNLISTED):
+        return _legal(unquote(urlsplit(address).path))
+    # Elsewhere a "?" may also be part of the name
+    path = address.partition("?")[0]
+    return _legal(unquote(path if Path(path).suffix else address))
+
+
+def _legal(path: str) -> str:
+    """Return the last part of a server's path, made a name that a file in a folder here can have.
+
+    A long one keeps its end: there are the suffix, and the number of a picture.
+    """
+    name = Path(path.replace("\0", "")).name.encode(errors="replace")
+    legal = name[-MAX_NAME_BYTES:].decode(errors="ignore")
+    return "clip" if legal in ("", ".", "..") else legal
 
 
 def _fetch(address: str, local: Path) -> None:
@@ -75,18 +101,29 @@ def _fetch(address: str, local: Path) -> None:
         return
     local.mkdir(exist_ok=True)
     for name, _, _ in _in_folder(fs, path):
-        fs.get_file(name, str(local / name.rpartition("/")[-1]))
+        fs.get_file(name, str(local / _legal(name)))
 
 
 def upload(local: Path, address: str) -> None:
-    """Copy a file or a folder to an address.
+    """Copy a file, or the files of a folder, to an address; what has these names is replaced.
 
     Raises:
         MediaError, ConnectionError: as `with_retries`.
     """
+    if local.is_file():
+        with_retries(lambda: _put(local, address), address, "cannot be written")
+        return
+    # One by one: a whole folder would be put into what an earlier try has made of it
+    for file in sorted(path for path in local.rglob("*") if path.is_file()):
+        name = f"{address.rstrip('/')}/{file.relative_to(local).as_posix()}"
+        with_retries(partial(_put, file, name), name, "cannot be written")
+
+
+def _put(local: Path, address: str) -> None:
     fs, path = file_system(address)
-    put = partial(fs.put, str(local), path, recursive=local.is_dir())
-    with_retries(put, address, "cannot be written")
+    if isinstance(fs, LocalFileSystem):
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+    fs.put_file(str(local), path)
 
 
 def with_retries(call: Callable[[], T], address: str, failure: str) -> T:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from fairy.batch.addresses import fetched, is_address, upload
+from fairy.batch.addresses import fetched, is_address, local_name, upload
 from fairy.batch.answers import FailureKind, JobResult, WorkerIdentity, result_of
 from fairy.batch.joblist import Job
 from fairy.batch.runner import Runner, failure_kind
@@ -165,7 +165,7 @@ def local_output(job: Job) -> Iterator[Job]:
         yield job
         return
     with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
-        out = Path(folder, job.out.name)
+        out = Path(folder, local_name(job.out_name))
         yield replace(job, out=out)
         if out.exists():
             upload(out, job.out_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import fairy.batch.addresses
 import fairy.batch.runner
-from fairy.batch.addresses import TRIES, Listing, fetched, is_address, with_retries
+from fairy.batch.addresses import TRIES, Listing, fetched, is_address, upload, with_retries
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.ledger import clip_state, job_id
@@ -115,6 +116,46 @@ def test_a_copy_is_deleted_afterwards(root: str):
         assert local.read_bytes() == b"abc"
         assert local.name == "clip.mp4"
     assert not local.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "local_name"),
+    [
+        ("..%2Fevil.mp4", "evil.mp4"),
+        ("%2e%2e%2f%2e%2e%2fevil.mp4", "evil.mp4"),
+        ("clips/%2e%2e", "clip"),
+        ("a%00b.mp4", "ab.mp4"),
+        ("a.mp4?token=b.png", "a.mp4"),
+        ("a#1.mp4", "a#1.mp4"),
+        ("why?.mp4", "why?.mp4"),
+        (f"{'é' * 120}.mp4", f"{'é' * 48}.mp4"),
+    ],
+)
+def test_a_copy_is_in_the_temporary_folder_under_a_legal_name(
+    root: str, name: str, local_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with fetched(put(f"{root}/{name}", b"abc")) as local:
+        assert local.read_bytes() == b"abc"
+        assert local.name == local_name
+        assert local.parent.parent == tmp_path
+        assert [file for file in tmp_path.rglob("*") if file.is_file()] == [local]
+
+
+def test_pictures_with_long_names_keep_their_order(root: str):
+    for number in range(3):
+        put(f"{root}/pictures/{'x' * 300}{number}.png", bytes([number]))
+    with fetched(f"{root}/pictures") as local:
+        assert [file.read_bytes()[0] for file in sorted(local.iterdir())] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["a.mp4?uploads=1", f"{'x' * 300}.mp4"])
+def test_a_result_with_a_name_that_is_not_legal_here(
+    root: str, clip: Path, worker: ClipWorker, name: str
+):
+    assert worker.edit(make(str(clip), f"{root}/{name}")).state == "done"
+    with fetched(f"{root}/{name}") as local:
+        assert probe(local, CONFIG).num_frames == 4
 
 
 def test_a_local_clip_is_not_copied(clip: Path):
@@ -242,6 +283,50 @@ def test_clips_of_a_server_that_lists_no_folders_are_found(
     sizes = [size for name in names for _, size, _ in listing.files(name)]
     assert sizes == [1, 2, 3, 4, 5, 6, 7, 8]
     assert len(calls) == count
+
+
+def files(address: str) -> list[str]:
+    fs, path = fsspec.core.url_to_fs(address)
+    return sorted(str(name).removeprefix(f"{path}/") for name in fs.find(path))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    write_video(make_frames(3, 32, 48), folder, fps=10)
+    return folder
+
+
+def test_a_folder_of_which_a_file_fails_once_is_uploaded_flat(
+    root: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    put, calls = MemoryFileSystem.put_file, []
+
+    def flaky(*args: object, **options: object) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            raise OSError("503 Slow Down")
+        put(*args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "put_file", flaky)
+    upload(pictures, f"{root}/pics")
+    assert files(f"{root}/pics") == sorted(file.name for file in pictures.iterdir())
+    # Only the one that failed is sent again
+    assert len(calls) == len(list(pictures.iterdir())) + 1
+
+
+@pytest.mark.parametrize("at", ["memory", "file"])
+def test_a_folder_that_is_uploaded_twice_is_there_once(
+    root: str, pictures: Path, tmp_path: Path, at: str
+):
+    address = f"{root}/pics" if at == "memory" else f"file://{tmp_path}/new/pics/"
+    upload(pictures, address)
+    first = sorted(pictures.iterdir())[0]
+    first.write_bytes(b"other")
+    upload(pictures, address)
+    assert files(address.rstrip("/")) == sorted(file.name for file in pictures.iterdir())
+    with fetched(f"{address.rstrip('/')}/{first.name}") as local:
+        assert local.read_bytes() == b"other"
 
 
 def test_a_listing_that_fails_once_is_tried_for_the_next_clip(

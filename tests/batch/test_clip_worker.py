@@ -86,7 +86,7 @@ def test_what_differs_between_workers(other: WorkerIdentity, message: str):
 def test_a_result_is_uploaded_again_if_the_storage_fails(
     clip: Path, worker: ClipWorker, monkeypatch: pytest.MonkeyPatch
 ):
-    put, calls = MemoryFileSystem.put, []
+    put, calls = MemoryFileSystem.put_file, []
 
     def flaky(*args: object, **options: object) -> None:
         calls.append(args)
@@ -94,7 +94,7 @@ def test_a_result_is_uploaded_again_if_the_storage_fails(
             raise OSError("503 Slow Down")
         put(*args, **options)
 
-    monkeypatch.setattr(MemoryFileSystem, "put", flaky)
+    monkeypatch.setattr(MemoryFileSystem, "put_file", flaky)
     entries = {"input": str(clip), "instruction": "make it snow", "output": "a.mp4"}
     result = worker.edit(make_job(1, entries, CONFIG, into="memory://clip-worker"))
     assert (result.state, result.output) == ("done", "memory://clip-worker/a.mp4")
