@@ -96,12 +96,25 @@ def _legal(path: str) -> str:
 def _fetch(address: str, local: Path) -> None:
     """Copy a file, or the files of a folder."""
     fs, path = file_system(address)
-    if fs.info(path)["type"] == "file":
-        fs.get_file(path, str(local))
+    entry = _info(fs, path)
+    if entry["type"] == "file":
+        _get(fs, path, entry.get("size"), local)
         return
     local.mkdir(exist_ok=True)
-    for name, _, _ in _in_folder(fs, path):
-        fs.get_file(name, str(local / _legal(name)))
+    for name, size, _ in _in_folder(fs, path):
+        _get(fs, name, size, local / _legal(name))
+
+
+def _get(fs: AbstractFileSystem, path: str, size: int | None, local: Path) -> None:
+    """Copy a file; `size` is what the server says, 0 or None if it does not.
+
+    Raises:
+        OSError: it is not what came. A connection that is closed too early may be no error.
+    """
+    fs.get_file(path, str(local))
+    came = local.stat().st_size
+    if size and came != size:
+        raise OSError(errno.EIO, f"{came} of {size} bytes came")
 
 
 def upload(local: Path, address: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from uuid import uuid4
 
 import fsspec
@@ -202,6 +206,119 @@ def test_a_busy_server_is_asked_again(
     monkeypatch.setattr(MemoryFileSystem, "get_file", flaky)
     address = put(f"{root}/clip.mp4", clip.read_bytes())
     assert worker.edit(make(address, tmp_path / "a.mp4")).state == "done"
+
+
+def half_first(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
+    """Let so many downloads from memory stop half-way; return the names, as they are asked for."""
+    get, calls = MemoryFileSystem.get_file, []
+
+    def short(fs: MemoryFileSystem, path: str, local: str) -> None:
+        calls.append(path)
+        get(fs, path, local)
+        if len(calls) <= times:
+            os.truncate(local, os.path.getsize(local) // 2)
+
+    monkeypatch.setattr(MemoryFileSystem, "get_file", short)
+    return calls
+
+
+def test_a_clip_of_which_half_came_is_fetched_again(root: str, monkeypatch: pytest.MonkeyPatch):
+    calls = half_first(monkeypatch, 2)
+    with fetched(put(f"{root}/clip.mp4", b"abcd")) as local:
+        assert local.read_bytes() == b"abcd"
+    assert len(calls) == 3
+
+
+def test_a_picture_of_which_half_came_is_fetched_again(root: str, monkeypatch: pytest.MonkeyPatch):
+    half_first(monkeypatch, 1)
+    put(f"{root}/pictures/0.png", b"abcd")
+    with fetched(f"{root}/pictures") as local:
+        assert (local / "0.png").read_bytes() == b"abcd"
+
+
+def test_half_a_clip_is_not_edited(
+    root: str, clip: Path, worker: ClipWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    half_first(monkeypatch, TRIES)
+    size = clip.stat().st_size
+    result = worker.edit(make(put(f"{root}/clip.mp4", clip.read_bytes()), tmp_path / "a.mp4"))
+    assert (result.state, result.kind) == ("failed", "storage")
+    assert f"{size // 2} of {size} bytes came" in str(result.error)
+
+
+class Halves(BaseHTTPRequestHandler):
+    """Serves CONTENT at /clip.mp4; the first `num_halves` answers to GET end in the middle."""
+
+    content = b"0123456789" * 1000
+    num_halves, with_length, is_busy = 0, True, False
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, format: str, *words: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self._answer(is_whole=True, with_length=True)
+
+    def do_GET(self) -> None:
+        kind = type(self)
+        is_whole = kind.num_halves == 0
+        kind.num_halves -= not is_whole
+        self._answer(is_whole, self.with_length)
+
+    def _answer(self, is_whole: bool, with_length: bool) -> None:
+        self.asked.append(self.path)
+        status = 503 if self.is_busy else 200 if self.path == "/clip.mp4" else 404
+        self.send_response(status)
+        if with_length:
+            self.send_header("Content-Length", str(len(self.content)))
+        self.send_header("Last-Modified", "Sat, 01 Jan 2000 00:00:00 GMT")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(self.content if is_whole else self.content[: len(self.content) // 2])
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, type[Halves]]]:
+    """The address of an HTTP server, and how it answers."""
+    pytest.importorskip("aiohttp")
+    handler = type("Handler", (Halves,), {"asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}", handler
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_a_connection_that_ends_in_the_middle_of_a_clip(
+    server: tuple[str, type[Halves]], with_length: bool
+):
+    address, handler = server
+    handler.num_halves, handler.with_length = 2, with_length
+    with fetched(f"{address}/clip.mp4") as local:
+        assert local.read_bytes() == handler.content
+    assert handler.num_halves == 0
+
+
+def test_a_clip_of_an_http_server_is_looked_up_alone(server: tuple[str, type[Halves]]):
+    address, handler = server
+    ((name, size, version),) = Listing().files(f"{address}/clip.mp4")
+    assert (name, size) == (f"{address}/clip.mp4", len(handler.content))
+    assert version == "Sat, 01 Jan 2000 00:00:00 GMT"
+    assert set(handler.asked) == {"/clip.mp4"}
+
+
+def test_an_http_server_that_is_busy_is_not_one_without_the_clip(
+    server: tuple[str, type[Halves]],
+):
+    address, handler = server
+    assert Listing().files(f"{address}/none.mp4") == []
+    handler.is_busy = True
+    with pytest.raises(ConnectionError, match="503"):
+        Listing().files(f"{address}/clip.mp4")
+    with pytest.raises(ConnectionError, match="503"), fetched(f"{address}/clip.mp4"):
+        pass
 
 
 def test_a_server_that_stays_silent_is_the_storages_fault(
