@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import logging
 import random
+import re
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -24,7 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import MediaError, first_line
-from fairy.jobs.claims import file_system
+from fairy.jobs.claims import Owner, file_system, may_live
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ VERSIONS = (
 NOT_THERE = (401, 403, 404, 410)
 # Protocols whose listings are pages for people
 UNLISTED = ("http://", "https://")
+
+# Name of its process (`Owner.name`), and what `tempfile` adds
+_TEMPORARY = re.compile(r"fairy-([0-9a-f]{8}-\d+-\d+)-\w+")
 
 T = TypeVar("T")
 FileState = tuple[str, int, int | str]
@@ -64,10 +69,30 @@ def fetched(name: str) -> Iterator[Path]:
     if not is_address(name):
         yield Path(name)
         return
-    with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
-        local = Path(folder, local_name(name))
+    with temporary_folder() as folder:
+        local = folder / local_name(name)
         with_retries(lambda: _fetch(name, local), name, "cannot be fetched")
         yield local
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is deleted afterwards; if this process is killed, by the next one here.
+
+    Its name holds this process's, and so tells whether it is still in use.
+    """
+    _delete_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"fairy-{Owner.me().name}-") as folder:
+        yield Path(folder)
+
+
+def _delete_abandoned(parent: Path) -> None:
+    """Delete the temporary folders of this machine's processes that have ended."""
+    for path in parent.glob("fairy-*"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is not None and not may_live(match[1]):
+            # Another worker may delete it, too
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def local_name(address: str) -> str:

@@ -10,16 +10,14 @@ import logging
 import math
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from fairy.batch.addresses import fetched, is_address, local_name, upload
+from fairy.batch.addresses import fetched, is_address, local_name, temporary_folder, upload
 from fairy.batch.answers import FailureKind, JobResult, WorkerIdentity, result_of
 from fairy.batch.joblist import Job
 from fairy.batch.runner import Runner, failure_kind
@@ -164,8 +162,8 @@ def local_output(job: Job) -> Iterator[Job]:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         yield job
         return
-    with tempfile.TemporaryDirectory(prefix="fairy-") as folder:
-        out = Path(folder, local_name(job.out_name))
+    with temporary_folder() as folder:
+        out = folder / local_name(job.out_name)
         yield replace(job, out=out)
         if out.exists():
             upload(out, job.out_name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,7 +21,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import fairy.batch.addresses
 import fairy.batch.runner
-from fairy.batch.addresses import TRIES, Listing, fetched, is_address, upload, with_retries
+from fairy.batch.addresses import (
+    TRIES,
+    Listing,
+    fetched,
+    is_address,
+    temporary_folder,
+    upload,
+    with_retries,
+)
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.ledger import clip_state, job_id
@@ -144,6 +154,45 @@ def test_a_copy_is_in_the_temporary_folder_under_a_legal_name(
         assert local.name == local_name
         assert local.parent.parent == tmp_path
         assert [file for file in tmp_path.rglob("*") if file.is_file()] == [local]
+
+
+FETCHES = """
+import sys
+from fairy.batch.addresses import fetched, temporary_folder
+with fetched(sys.argv[1]), temporary_folder() as out:
+    (out / "a.mp4").write_bytes(b"half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_worker_leaves_is_deleted_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "clip.mp4").write_bytes(b"abc")
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    # Another machine's, and what others name like it
+    others = [folder / name for name in ("fairy-00000000-1-1-abc", "fairy-abc", "fairy-1-2-3-d")]
+    for other in others:
+        other.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    command = [sys.executable, "-c", FETCHES, f"file://{tmp_path}/clip.mp4"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    ) as worker:  # fmt: skip
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        left = set(folder.iterdir()) - {*others}
+        assert len(left) == 2
+        with temporary_folder() as mine:
+            # While it runs, what it has stays
+            assert set(folder.iterdir()) == {*others, *left, mine}
+            worker.kill()
+            worker.wait()
+            with temporary_folder() as next_one:
+                assert set(folder.iterdir()) == {*others, mine, next_one}
 
 
 def test_pictures_with_long_names_keep_their_order(root: str):
