@@ -994,7 +994,7 @@ class BatchOptions(Settings):
             help="Seconds after which a worker gives up a job and starts afresh. [default: when "
             "no frame was finished for an hour]",
             group=SHARING,
-            min=0,
+            min=0.01,
             metavar="SECONDS",
         ),
     ] = None

@@ -327,7 +327,7 @@ def test_a_worker_without_a_job_helps_with_a_long_clip(clip: Path, tmp_path: Pat
 @pytest.mark.forks
 def test_a_job_that_takes_too_long_ends_its_worker(clip: Path, tmp_path: Path):
     jobs = write_list(clip, "a.mp4")
-    worker = start(command(jobs, "--clip-timeout", 0), tmp_path / "printed.txt")
+    worker = start(command(jobs, "--clip-timeout", 0.01), tmp_path / "printed.txt")
     worker.join()
     assert worker.exitcode == TIMED_OUT
 

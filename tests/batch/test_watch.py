@@ -16,8 +16,9 @@ from fairy.batch import watch
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import make_job
 from fairy.batch.watch import TIMED_OUT, ended_after, ended_if_stuck
+from fairy.errors import SettingsError
 from fairy.interrupt import Cancel
-from fairy.settings import EditConfig
+from fairy.settings import BatchOptions, EditConfig
 
 STUCK_S = 0.3
 
@@ -60,6 +61,11 @@ def test_a_block_that_gets_on_may_take_long(ended: Ended):
             cancel.check()
             time.sleep(0.01)
     assert not ended.wait(2 * STUCK_S)
+
+
+def test_a_limit_of_no_time_is_refused():
+    with pytest.raises(SettingsError, match="clip_timeout"):
+        BatchOptions(clip_timeout=0)
 
 
 def test_a_block_that_takes_longer_than_the_limit_ends_the_process(ended: Ended):
