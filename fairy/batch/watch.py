@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 # Exit code of a worker whose job hangs or takes too long
 TIMED_OUT = 70
-# An edit in which nothing is finished for so long hangs: a batch of frames takes minutes at most
+# An edit in which nothing is finished for so long hangs: a batch of frames takes minutes at most,
+# and a search for shots or masks, and joining, count as they go through the clip
 STUCK_S = 3600.0
 LOOK_S = 10.0
 
@@ -36,7 +37,8 @@ def ended_after(name: str, timeout_s: float | None) -> AbstractContextManager[No
 def ended_if_stuck(name: str, cancel: Cancel) -> AbstractContextManager[None]:
     """End this process if the block does not check `cancel` for `STUCK_S`.
 
-    An edit checks it after each batch of frames, and while it waits for other workers.
+    An edit checks it after each batch of frames, after each frame that it looks at for shots or
+    masks, after each packet that it joins, and while it waits for other workers.
     """
 
     def stuck(over: threading.Event) -> str | None:

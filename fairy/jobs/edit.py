@@ -147,11 +147,11 @@ def run_edit(
         on_frame: called from another thread with the number of each frame as it is encoded, and
             the frame, uint8 (H,W,3) at the result's size.
     """
-    watch = Stopwatch()
+    watch, cancel = Stopwatch(), cancel or Cancel()
     with Notes() as notes:
         report_stage(progress, "reading")
         with watch("read"):
-            plan = plan_edit(request)
+            plan = plan_edit(request, cancel)
         with (
             request.workspace as workspace,
             kept_work_explained(workspace, plan),
@@ -174,14 +174,14 @@ def run_edit(
             reset_peak_device_memory()
             with watch("write"):
                 outputs.try_tracks()
-                save_masks(plan, workspace)
+                save_masks(plan, workspace, cancel)
                 with job:
                     if team is not None:
                         team.edit(plan, job, outputs, workspace)
                     with outputs:
                         job.edit(outputs.missing(), outputs)
                 report_stage(progress, "joining")
-                outputs.join()
+                outputs.join(cancel)
             done = make_report(plan, job, outputs, watch, num_kept)
             done = replace(done, notes=tuple(notes.lines))
             if request.report is not None:
@@ -269,7 +269,7 @@ def make_outputs(
     return ClipOutputs(plan, size, comment, workspace, upscaler, on_frame, watermark)
 
 
-def save_masks(plan: EditPlan, workspace: Workspace) -> None:
+def save_masks(plan: EditPlan, workspace: Workspace, cancel: Cancel) -> None:
     """Write the masks as they are used, a PNG for each frame, if that is asked for."""
     request, info = plan.request, plan.info
     if request.save_masks is None or workspace.wrote(request.save_masks):
@@ -288,6 +288,7 @@ def save_masks(plan: EditPlan, workspace: Workspace) -> None:
             levels = np.full((info.height, info.width), 255) * weight
             image = np.repeat(levels.round().astype(np.uint8)[..., None], 3, axis=-1)
             writer.write(image, index, info.time_base)
+            cancel.check()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from fairy.interrupt import Cancel
 from fairy.jobs.plan import Segment
 from fairy.jobs.workspace import Workspace
 from fairy.media.colours import Image
@@ -49,7 +50,7 @@ class SegmentedOutput:
             self._workspace.seal(self._path)
             self._segment = None
 
-    def publish(self, spans: list[tuple[int, int]]) -> None:
+    def publish(self, spans: list[tuple[int, int]], cancel: Cancel) -> None:
         """Join the segments, given as (first frame, frame after the last), into the output."""
         copied = {} if self._copied is None else self._copied.pieces
         # A clip with fewer frames than its headers say lacks the last segments
@@ -62,6 +63,7 @@ class SegmentedOutput:
         with self._writer as writer:
             for packet in join_packets([pieces[span] for span in sorted(pieces)]):
                 writer.copy(packet)
+                cancel.check()
 
     def abandon(self) -> None:
         """Delete the open segment, if any."""
@@ -90,7 +92,7 @@ class WholeOutput:
     def end_segment(self) -> None:
         """Do nothing: there are no segments."""
 
-    def publish(self, spans: list[tuple[int, int]]) -> None:
+    def publish(self, spans: list[tuple[int, int]], cancel: Cancel) -> None:
         """Move the output to its final path."""
         self._is_open = False
         self._writer.__exit__(None, None, None)
@@ -113,10 +115,10 @@ class InterpolatedOutput(WholeOutput):
         """Encode the images that are complete with this one."""
         self._write(self._doubler.add(frame, image, segment.shot))
 
-    def publish(self, spans: list[tuple[int, int]]) -> None:
+    def publish(self, spans: list[tuple[int, int]], cancel: Cancel) -> None:
         """Encode the last images, and move the output to its final path."""
         self._write(self._doubler.end())
-        super().publish(spans)
+        super().publish(spans, cancel)
 
     def _write(self, images: Iterable[TimedImage]) -> None:
         self._open()

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from fairy.control.changes import Box, Weight, composite, is_nothing, resized
+from fairy.interrupt import Cancel
 from fairy.jobs.credentials import signature
 from fairy.jobs.output_files import (
     ChangeImage,
@@ -205,12 +206,15 @@ class ClipOutputs:
         if kind is not None:
             self._abandon()
 
-    def join(self) -> None:
-        """Join the segments of every output and move it to its final path."""
+    def join(self, cancel: Cancel | None = None) -> None:
+        """Join the segments of every output and move it to its final path.
+
+        `cancel` stops this, and is checked after each packet.
+        """
         spans = [(one.first, one.end) for one in self._plan.segments]
         try:
             for output in self._outputs.values():
-                output.publish(spans)
+                output.publish(spans, cancel or Cancel())
         finally:
             self._abandon()
 

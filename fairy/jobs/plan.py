@@ -23,6 +23,7 @@ from fairy.control.keyframes import KeyFrames
 from fairy.control.references import check_references
 from fairy.control.schedule import Stretch, blended_frames, read_schedule, split_shots
 from fairy.errors import InstructionError, MediaError, SettingsError
+from fairy.interrupt import Cancel
 from fairy.jobs.apart import check_apart
 from fairy.jobs.copying import copied_frames, encoded_parts
 from fairy.jobs.manifest import (
@@ -253,14 +254,18 @@ class EditPlan:
         )
 
 
-def plan_edit(request: EditRequest) -> EditPlan:
+def plan_edit(request: EditRequest, cancel: Cancel | None = None) -> EditPlan:
     """Check the clip and the outputs, and choose shots and anchors.
+
+    Args:
+        request: the edit.
+        cancel: stops the search for shots and for a mask, which look at every frame.
 
     Raises:
         FairyError: the instruction is empty, an output cannot be written, the clip cannot be
             read, or an anchor is not in the clip.
     """
-    config = request.config
+    config, cancel = request.config, cancel or Cancel()
     # One line of valid text, because it is displayed and written into the output
     instruction = " ".join(request.instruction.encode(errors="replace").decode().split())
     if not instruction:
@@ -279,9 +284,9 @@ def plan_edit(request: EditRequest) -> EditPlan:
     check_references(config, [one.text for one in stretches])
     blended = blended_frames(config.blend, stretches, info)
     keyframes = KeyFrames.of(config, info)
-    mask = mask_file(config, info)
+    mask = mask_file(config, info, cancel)
     changes = Changes(config, info, stretches, blended, mask)
-    shots = choose_shots(info, config, earlier)
+    shots = choose_shots(info, config, earlier, cancel)
     anchors = _anchors(config, split_shots(shots, stretches), changes, keyframes)
     return EditPlan(
         request=replace(request, instruction=instruction),

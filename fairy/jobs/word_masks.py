@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairy.control.masks import Mask, is_words
+from fairy.interrupt import Cancel
 from fairy.jobs.manifest import SourceIdentity
 from fairy.media.colours import Image
-from fairy.media.info import VideoInfo
+from fairy.media.info import Frame, VideoInfo
 from fairy.media.read import read_frames
 from fairy.media.write import write_video
 from fairy.models.registry import resolve_device
@@ -42,8 +43,10 @@ LOSSLESS = MediaConfig(codec="ffv1", pix_fmt="bgr0")
 Find = Callable[[Image], Mask]
 
 
-def mask_file(config: EditConfig, clip: VideoInfo) -> Path | None:
+def mask_file(config: EditConfig, clip: VideoInfo, cancel: Cancel | None = None) -> Path | None:
     """Return the file of an edit's mask; one that words describe is made unless it is there.
+
+    `cancel` stops the search for it, and is checked after each frame.
 
     Raises:
         ModelError: the segmenter is not on this machine.
@@ -57,9 +60,15 @@ def mask_file(config: EditConfig, clip: VideoInfo) -> Path | None:
     if not path.exists():
         find = Segmenter(words, resolve_device(config.device))
         logger.info("looking for %r in %d frames", words, clip.num_frames)
-        frames = (frame.image for frame in read_frames(clip.path, MediaConfig.part_of(config)))
-        _write(steady(frames, find), clip, path)
+        frames = read_frames(clip.path, MediaConfig.part_of(config))
+        _write(steady(_checked(frames, cancel or Cancel()), find), clip, path)
     return path
+
+
+def _checked(frames: Iterable[Frame], cancel: Cancel) -> Iterator[Image]:
+    for frame in frames:
+        yield frame.image
+        cancel.check()
 
 
 def steady(frames: Iterable[Image], find: Find) -> Iterator[Mask]:

@@ -6,7 +6,7 @@ docs/shots.md has the detector's measured accuracy. Tests: tests/media/test_shot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -33,8 +33,12 @@ THRESHOLD = 6.0
 MIN_FRAMES = 6
 
 
-def find_shots(path: Path, media: MediaConfig) -> tuple[Shot, ...]:
+def find_shots(
+    path: Path, media: MediaConfig, on_frame: Callable[[], None] = lambda: None
+) -> tuple[Shot, ...]:
     """Return the shots of the clip at `path`; decodes it once and compares shrunken pictures.
+
+    `on_frame` is called after each frame; what it raises ends the search.
 
     Raises:
         MediaError: the clip cannot be read.
@@ -42,6 +46,7 @@ def find_shots(path: Path, media: MediaConfig) -> tuple[Shot, ...]:
     finder = CutFinder()
     for frame in _decoded_frames(path, media):
         finder.add(frame)
+        on_frame()
     return shots_between(finder.cuts(), finder.num_frames)
 
 

@@ -16,7 +16,7 @@ import torch
 import fairy.jobs.segment
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
-from fairy.interrupt import Stage
+from fairy.interrupt import Cancel, Stage
 from fairy.jobs.edit import edit_video, run_edit, with_kept_dtype
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.media.enlarge import enlarge
@@ -49,6 +49,25 @@ def test_file_holds_what_the_pipeline_gives_in_memory(
     ).frames
     larger = [enlarge(f, e, (48, 64), method=method) for f, e in zip(frames, expected, strict=True)]
     assert_same_frames(read_video(source.with_name("out")), np.stack(larger))
+
+
+def test_every_stage_that_goes_through_the_clip_can_be_stopped(
+    source: Path, pipe: FairyPipeline, tmp_path: Path
+):
+    cancel, checks = Cancel(), dict[str, int]()
+
+    class Stages:
+        def __call__(self, done: int, total: int) -> None:
+            """Take no note."""
+
+        def stage(self, name: Stage) -> None:
+            checks.setdefault(name, cancel.num_checks)
+
+    request = EditRequest.of(source, "make it snow", tmp_path / "out.mp4", TINY)
+    run_edit(request, editor=pipe, progress=Stages(), cancel=cancel)
+    # The clip has 7 frames: looked at for shots, edited, and joined
+    assert checks["anchors"] - checks["reading"] == 7
+    assert cancel.num_checks - checks["joining"] == 7
 
 
 @pytest.mark.parametrize("form", ["arrays", "tensor"])

@@ -104,7 +104,7 @@ def test_shots_of_an_untouched_clip_are_remembered(clip: Path, monkeypatch: pyte
     workspace.begin(replace(plan, shots=((0, 2), (2, 5))).manifest())
 
     monkeypatch.setattr(fairy.jobs.shots, "find_shots", lambda *clip: ((0, 5),))
-    fairy.jobs.shots._found_shots.cache_clear()
+    fairy.jobs.shots._found.clear()
     assert plan_edit(request).shots == ((0, 2), (2, 5))
     write_video(make_frames(5, seed=1), clip, fps=10, overwrite=True)
     assert plan_edit(request).shots == ((0, 5),)
