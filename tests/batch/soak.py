@@ -6,7 +6,8 @@ Each round starts two or three workers of `fairy batch --cluster shared` on a ne
 long clips. Every few seconds one of them is killed or frozen, or all are killed, and replaced. At
 the end of the round every clip must be done once, whole, and be the file that one process makes;
 no finished job may have been begun again, and at most one segment of a clip for each worker that
-was killed or frozen. The last line is one JSON document.
+was killed or frozen. What to compare with is made before, by one `fairy edit` for each length. The
+last line is one JSON document with the counts; the exit code is 1 if anything was wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -35,6 +37,58 @@ LENGTHS = (6, 10, 16, 60)
 LEASE_S = 3.0
 # A round that takes longer has lost a job
 ROUND_S = 600.0
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong after a round.
+
+    Attributes:
+        lost: outputs that have no record of success, or no file.
+        done_twice: outputs that several workers reported.
+        wrong: files that are not what one undisturbed process makes.
+        left_behind: folders of work of outputs that are done.
+        redone_in_vain: segments that were edited again, beyond one for each kill or freeze.
+    """
+
+    lost: tuple[str, ...] = ()
+    done_twice: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    redone_in_vain: int = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are, by kind."""
+        return {
+            name: value if isinstance(value, int) else len(value)
+            for name, value in vars(self).items()
+        }
+
+
+def clip_of(folder: Path, length: int) -> Path:
+    """Return the clip of so many frames in a folder, always the same; it is made if missing."""
+    clip = folder / f"{length}.mp4"
+    if not clip.exists():
+        write_video(make_frames(length, 32, 48), clip, fps=10)
+    return clip
+
+
+def expected_digests(folder: Path, lengths: Iterable[int] = LENGTHS) -> dict[int, str]:
+    """Return the SHA-256 of what one undisturbed process makes of each clip, by its length."""
+    digests = {}
+    for length in lengths:
+        out = folder / f"{length}-alone.mp4"
+        words = ["edit", clip_of(folder, length), "make it snow", "-o", out, *OPTIONS]
+        process = start(words, folder / f"{length}-alone.txt")
+        process.join()
+        assert process.exitcode == 0, (folder / f"{length}-alone.txt").read_text()
+        digests[length] = _digest(out)
+    return digests
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Round:
@@ -60,9 +114,7 @@ class Round:
         lines = []
         for number in range(count):
             length = self._random.choice(LENGTHS)
-            clip = self._folder / f"{length}.mp4"
-            if not clip.exists():
-                write_video(make_frames(length, 32, 48), clip, fps=10)
+            clip = clip_of(self._folder, length)
             self.jobs[f"{number}.mp4"] = length
             job = {"input": str(clip), "instruction": "make it snow", "output": f"{number}.mp4"}
             lines.append(json.dumps(job))
@@ -87,17 +139,15 @@ class Round:
         assert not moments, f"the list ended before {len(moments)} kills"
 
     def _until_the_end(self, count: int) -> Iterator[None]:
-        """Yield until the list has ended, each time with so many live workers."""
+        """Yield until the list has ended or takes too long, each time with so many live workers."""
         until = time.monotonic() + ROUND_S
-        while (num_ended := len(self._ledger.ended())) < len(self.jobs):
-            if time.monotonic() > until:
-                raise AssertionError(f"{num_ended} of {len(self.jobs)} jobs have ended")
+        while len(self._ledger.ended()) < len(self.jobs) and time.monotonic() < until:
             self._workers = [one for one in self._workers if one.is_alive()]
             while len(self._workers) < count:
                 self._workers.append(self._start())
             yield
         for worker in self._workers:
-            worker.join(60)
+            worker.join(60 if time.monotonic() < until else 0)
             if worker.is_alive():
                 worker.kill()
 
@@ -137,54 +187,63 @@ class Round:
         """How often a segment, or a part of one, was edited again."""
         return segments_redone(self._begun)
 
-    def check(self, expected: dict[int, str]) -> None:
-        """Check that every job is done once, whole and right."""
-        status = self._ledger.status()
-        assert (status.done, status.failed) == (len(self.jobs), 0), status
-        for name, length in self.jobs.items():
-            content = (self._folder / "out" / name).read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            assert digest == expected.setdefault(length, digest), f"{name} differs"
-        ended = Counter(
-            json.loads(line)["output"]
+    def faults(self, expected: Mapping[int, str]) -> Faults:
+        """Return what is wrong with the list's outcome.
+
+        Args:
+            expected: as from `expected_digests`.
+        """
+        out = self._folder / "out"
+        results = self._ledger.results(self._ledger.ended())
+        done = {Path(one.output).name for one in results if one.state != "failed"}
+        made = [name for name in self.jobs if (out / name).exists()]
+        # A worker may be killed between its record and its line, so fewer lines are right
+        reported = Counter(
+            Path(json.loads(line)["output"]).name
             for path in self._folder.glob("worker-*.txt")
             for line in path.read_text().splitlines()
             if line.startswith('{"line"')
         )
-        # A worker may be killed between its record and its line, so fewer lines are right
-        assert all(times <= 1 for times in ended.values()), ended
-        left = [path.name for path in (self._folder / "out").glob("?*.fairy")]
-        assert left == [], left
         # A frozen worker's segment is taken by another, and it finishes that when it continues
-        assert self.num_redone <= self.kinds["kill"] + self.kinds["freeze"], self.num_redone
+        allowed = self.kinds["kill"] + self.kinds["freeze"]
+        return Faults(
+            lost=tuple(name for name in self.jobs if name not in done or name not in made),
+            done_twice=tuple(name for name, times in reported.items() if times > 1),
+            wrong=tuple(name for name in made if _digest(out / name) != expected[self.jobs[name]]),
+            left_behind=tuple(path.name for path in out.glob("?*.fairy")),
+            redone_in_vain=max(0, self.num_redone - allowed),
+        )
 
 
-def main() -> None:
-    """Run rounds for some time."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run rounds for some time; return 1 if anything was wrong, else 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=1800.0)
     parser.add_argument("--every", type=float, default=5.0, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    until, kinds, expected = time.monotonic() + options.seconds, Counter[str](), dict[int, str]()
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="fairy-soak-") as folder:
+        expected = expected_digests(Path(folder))
+    until, kinds, faults = time.monotonic() + options.seconds, Counter[str](), Counter[str]()
     num_rounds = num_jobs = num_redone = 0
     while time.monotonic() < until:
         with tempfile.TemporaryDirectory(prefix="fairy-soak-") as folder:
             one = Round(Path(folder), options.seed + num_rounds)
             one.run(options.every)
-            one.check(expected)
-            num_redone += one.num_redone
+            found, redone = one.faults(expected), one.num_redone
         num_rounds, num_jobs = num_rounds + 1, num_jobs + len(one.jobs)
+        num_redone += redone
         kinds += one.kinds
+        faults.update(found.counts)
         sys.stdout.write(
             f"round {num_rounds}: {len(one.jobs)} jobs, {dict(one.kinds)}, "
-            f"{one.num_redone} segments redone\n"
+            f"{redone} segments redone, {found if found != Faults() else 'nothing wrong'}\n"
         )
         sys.stdout.flush()
-    counts = {"rounds": num_rounds, "jobs": num_jobs, "lost": 0, "done_twice": 0}
-    result = counts | {"segments_redone": num_redone, **kinds}
-    sys.stdout.write(json.dumps(result) + "\n")
+    counts = {"rounds": num_rounds, "jobs": num_jobs, **Faults().counts, **faults}
+    sys.stdout.write(json.dumps(counts | {"segments_redone": num_redone, **kinds}) + "\n")
+    return int(any(faults.values()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
