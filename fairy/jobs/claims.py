@@ -11,7 +11,9 @@ Tests: tests/jobs/test_claims.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -28,17 +30,28 @@ import psutil
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from fairy.errors import SettingsError
+from fairy.errors import SettingsError, first_line
+
+logger = logging.getLogger(__name__)
 
 LEASE_S = 600.0
 # How long a file may stay empty: its owner is about to fill it, or was killed before it could
 EMPTY_S = 10.0
 CLOCK = "clock"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 @dataclass(frozen=True)
 class Owner:
-    """A process: its machine, its process ID, and its start time (seconds since 1970)."""
+    """A process.
+
+    Attributes:
+        host: its machine and, on Linux, the machine's start and the namespace of its process ID.
+        pid: its process ID.
+        started: when it started: on Linux in clock ticks since the machine's start, elsewhere in
+            seconds since 1970.
+    """
 
     host: str
     pid: int
@@ -51,13 +64,13 @@ class Owner:
 
     @property
     def name(self) -> str:
-        """For file names: machine, process ID and start, as in "0a1b2c3d-4711-1796000000"."""
+        """For file names: host, process ID and start, as in "0a1b2c3d-4711-1796000000"."""
         return f"{zlib.crc32(self.host.encode()):08x}-{self.pid}-{self.started:.0f}"
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs, or ran, on this machine."""
-        return self.host == socket.gethostname()
+        """Whether it runs, or ran, on this machine, where this process would see it."""
+        return self.host == Owner.me().host
 
     @property
     def has_ended(self) -> bool:
@@ -65,17 +78,42 @@ class Owner:
         if not self.is_here:
             return False
         try:
-            process = psutil.Process(self.pid)
             # A new process may have reused its ID. A zombie does no work
-            same = abs(process.create_time() - self.started) < 2
-            return not same or process.status() == psutil.STATUS_ZOMBIE
+            same = abs(_started(self.pid) - self.started) < 2
+            return not same or psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
 
 
 @cache
 def _process(pid: int) -> Owner:
-    return Owner(socket.gethostname(), pid, psutil.Process(pid).create_time())
+    return Owner(_host(), pid, _started(pid))
+
+
+def _host() -> str:
+    """Return a name of this machine, as "node-7.0123456789abcdef" on Linux.
+
+    The hash tells cloned machines and containers with one host name apart. A process ID means
+    something only since the machine's start and within one namespace.
+    """
+    marks: list[str] = []
+    with suppress(OSError):
+        marks.append(BOOT_ID.read_text().strip())
+    with suppress(OSError):
+        marks.append(str(PID_NAMESPACE.stat().st_ino))
+    digest = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
+    return f"{socket.gethostname()}.{digest}" if marks else socket.gethostname()
+
+
+def _started(pid: int) -> float:
+    """Return when a process started, as in `Owner`; raise psutil.NoSuchProcess if it is gone."""
+    try:
+        # psutil's time moves with the machine's clock. A name in () may contain spaces and ")"
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return float(psutil.Process(pid).create_time())
+    # Field 22 of all, counted from 1; the first two are before the ")"
+    return float(fields[19])
 
 
 def may_live(name: str) -> bool:
@@ -206,6 +244,7 @@ class Claims:
 
     def give_back(self, name: str, *, died: bool = False) -> None:
         """Release a claim so that others can take the work; `died` counts it as failed."""
+        # Once it is not in `_mine`, the heartbeat does not write it any more
         with self._guard:
             path = self._mine.pop(name, None)
         if path is not None:
@@ -300,13 +339,36 @@ class Claims:
 
     def _touch(self) -> None:
         """Touch this process's files four times per lease until stopped."""
+        failing = False
         while not self._stop.wait(self._lease_s / 4):
             with self._guard:
-                paths = list(self._mine.values())
-            for path in paths:
-                with suppress(FileNotFoundError):
-                    if self._fs.exists(path):
-                        self._fs.pipe_file(path, self._record())
+                mine = dict(self._mine)
+            errors = [error for one in mine.items() if (error := self._touch_one(*one)) is not None]
+            if errors and not failing:
+                logger.warning(
+                    "%s: a claim cannot be renewed: %s", self._root, first_line(errors[0])
+                )
+            failing = bool(errors)
+
+    def _touch_one(self, name: str, path: str) -> Exception | None:
+        """Touch a file unless it was given back in the meantime; return the error if that fails."""
+        try:
+            # The folder is deleted when all work is done
+            if not self._is_local and not self._fs.exists(path):
+                return None
+            with self._guard:
+                if self._mine.get(name) != path:
+                    return None
+                if self._is_local:
+                    os.utime(path)
+                else:
+                    self._fs.pipe_file(path, self._record())
+        except FileNotFoundError:
+            pass
+        except Exception as error:
+            # Each client has errors of its own, and the thread's end would look like this process's
+            return error
+        return None
 
 
 def file_system(root: Path | str) -> tuple[AbstractFileSystem, str]:

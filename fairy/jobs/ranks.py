@@ -16,13 +16,14 @@ from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 import torch
 
 from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.errors import FairyError, JobInterrupted, MediaError, WorkspaceInUseError
 from fairy.interrupt import Cancel, Progress
-from fairy.jobs.claims import Claims, Owner
+from fairy.jobs.claims import Claims
 from fairy.jobs.edit import make_outputs, run_edit
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.jobs.report import EditReport
@@ -168,7 +169,7 @@ def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
 
 def _is_new(out: Path) -> bool:
     """Return whether an output was written since this process began."""
-    return out.exists() and out.stat().st_mtime >= Owner.me().started
+    return out.exists() and out.stat().st_mtime >= psutil.Process().create_time()
 
 
 def _leaders(claims: Claims, rank: Rank) -> list[str]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from uuid import uuid4
 
+import fsspec
+import psutil
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
+import fairy.jobs.claims
 from fairy.errors import SettingsError
 from fairy.jobs.claims import Claims, Owner, may_live
 
@@ -166,3 +172,125 @@ def test_a_name_shows_whether_its_process_may_be_alive():
     assert may_live(me.name)
     assert not may_live(Owner(me.host, me.pid, me.started - 1000).name)
     assert may_live(Owner("elsewhere", me.pid, 0.0).name)
+
+
+def test_old_claims_with_a_plain_host_name_last_a_lease(claims: Claims, tmp_path: Path):
+    put(tmp_path, Owner(socket.gethostname(), 1, 0.0))
+    assert claims.take(WORK) is None
+
+
+def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, boot: str, namespace: str) -> str:
+    """Return the host of a process on a machine with this start and this PID namespace."""
+    for name, path in (("BOOT_ID", tmp_path / boot), ("PID_NAMESPACE", tmp_path / namespace)):
+        path.write_text(path.name)
+        monkeypatch.setattr(fairy.jobs.claims, name, path)
+    return fairy.jobs.claims._host()
+
+
+def test_machines_and_containers_with_one_host_name_differ(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    one = named(monkeypatch, tmp_path, "boot-1", "pid-1")
+    assert one == named(monkeypatch, tmp_path, "boot-1", "pid-1")
+    assert one != named(monkeypatch, tmp_path, "boot-2", "pid-1")
+    assert one != named(monkeypatch, tmp_path, "boot-1", "pid-2")
+
+
+def test_without_proc_the_host_name_is_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("BOOT_ID", "PID_NAMESPACE"):
+        monkeypatch.setattr(fairy.jobs.claims, name, tmp_path / "none")
+    assert fairy.jobs.claims._host() == socket.gethostname()
+
+
+def test_a_process_of_another_container_is_not_taken_for_dead(claims: Claims, tmp_path: Path):
+    # Its process ID does not exist here
+    put(tmp_path, Owner(f"{socket.gethostname()}.0123456789abcdef", 2**22 + 1, 5.0))
+    assert claims.take(WORK) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_clock_that_steps_ends_no_process(monkeypatch: pytest.MonkeyPatch):
+    me = Owner.me()
+    create_time = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda one: create_time(one) + 3600)
+    assert not me.has_ended
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_start_is_known_whatever_the_program_is_called(tmp_path: Path):
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to("/bin/sleep")
+    process = subprocess.Popen([program, "60"])
+    try:
+        until = time.monotonic() + 10
+        while "a) R 1" not in Path(f"/proc/{process.pid}/comm").read_text():
+            assert time.monotonic() < until
+        started_s = fairy.jobs.claims._started(process.pid) / os.sysconf("SC_CLK_TCK")
+        assert started_s == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=30)
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Slow(MemoryFileSystem):
+    """Waits within each renewal of a claim, and fails on request."""
+
+    cachable = False
+    protocol = "slowmemory"
+    is_writing, may_write = Event(), Event()
+    num_failures = 0
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: object):
+        if threading.current_thread().name == "claims":
+            if Slow.num_failures:
+                Slow.num_failures -= 1
+                raise OSError("503 Slow Down")
+            self.is_writing.set()
+            assert self.may_write.wait(10)
+        super().pipe_file(path, value, mode=mode)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Slow]]:
+    fsspec.register_implementation("slowmemory", Slow, clobber=True)
+    monkeypatch.setattr(Slow, "is_writing", Event())
+    monkeypatch.setattr(Slow, "may_write", Event())
+    yield Slow
+    Slow.may_write.set()
+
+
+def test_a_renewal_does_not_undo_what_was_given_back(slow: type[Slow]):
+    root = f"slowmemory://{uuid4().hex}"
+    with Claims(root, lease_s=0.1) as claims:
+        claims.take(WORK)
+        assert slow.is_writing.wait(10)
+        thread = Thread(target=claims.give_back, args=(WORK,), kwargs={"died": True})
+        thread.start()
+        thread.join(0.2)
+        slow.may_write.set()
+        thread.join()
+        time.sleep(0.2)
+        (attempt,) = claims.attempts(WORK)
+    assert (attempt.given_back, attempt.died) == (True, True)
+
+
+def test_a_request_that_fails_does_not_end_the_signs_of_life(
+    slow: type[Slow], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Slow, "num_failures", 3)
+    slow.may_write.set()
+    with Claims(f"slowmemory://{uuid4().hex}", lease_s=0.1) as claims:
+        claims.take(WORK)
+        assert slow.is_writing.wait(10)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        "a claim cannot be renewed: 503 Slow Down"
+    ]
+
+
+def test_a_renewal_does_not_bring_back_a_claim_that_was_deleted(tmp_path: Path):
+    with Claims(tmp_path, lease_s=0.1) as claims:
+        claims.take(WORK)
+        path = tmp_path / f"{WORK}.0"
+        path.unlink()
+        time.sleep(0.2)
+        assert not path.exists()
