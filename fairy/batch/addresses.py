@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import errno
 import logging
-import random
 import re
 import shutil
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from fsspec.implementations.local import LocalFileSystem
@@ -27,14 +25,10 @@ from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import MediaError, first_line
 from fairy.jobs.claims import Owner, file_system, may_live
+from fairy.jobs.retries import FINAL, TRIES, with_retries
 
 logger = logging.getLogger(__name__)
 
-# How often a server is asked, and the longest wait before the second time; it doubles each time
-TRIES = 5
-FIRST_WAIT_S = 0.5
-# Another try would not help
-FINAL = (FileNotFoundError, PermissionError, ImportError, ValueError)
 # Longer names are shortened; the longest that are made of them have to be legal everywhere
 MAX_NAME_BYTES = 100
 # What tells one version of a file from another, best first, as the clients name it
@@ -49,7 +43,6 @@ UNLISTED = ("http://", "https://")
 # Name of its process (`Owner.name`), and what `tempfile` adds
 _TEMPORARY = re.compile(r"fairy-([0-9a-f]{8}-\d+-\d+)-\w+")
 
-T = TypeVar("T")
 FileState = tuple[str, int, int | str]
 """Name of a file, size in bytes, and what tells versions apart: a time, or what a server says."""
 
@@ -162,35 +155,6 @@ def _put(local: Path, address: str) -> None:
     if isinstance(fs, LocalFileSystem):
         fs.makedirs(path.rpartition("/")[0], exist_ok=True)
     fs.put_file(str(local), path)
-
-
-def with_retries(call: Callable[[], T], address: str, failure: str) -> T:
-    """Call something that needs a server; if it fails, try again, later and later.
-
-    Args:
-        call: what to call.
-        address: what it is about, for the message.
-        failure: what cannot be done, for the message.
-
-    Raises:
-        MediaError: another try would not help: no such file, no right to it, or no client here.
-        ConnectionError: the server keeps failing.
-    """
-    for number in range(TRIES):
-        try:
-            return call()
-        except FINAL as error:
-            reason = first_line(error)
-            if isinstance(error, FileNotFoundError):
-                reason = "no such file"
-            raise MediaError(f"{address}: {failure}: {reason}") from error
-        except Exception as error:
-            # Each client has errors of its own
-            cause = error
-        if number < TRIES - 1:
-            logger.warning("%s: trying again", first_line(cause))
-            time.sleep(FIRST_WAIT_S * 2**number * random.uniform(0.5, 1))
-    raise ConnectionError(errno.EIO, f"{failure}: {first_line(cause)}", address) from cause
 
 
 class Listing:

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import fsspec
 import psutil
@@ -31,6 +32,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from fairy.errors import SettingsError, first_line
+from fairy.jobs.retries import retried
 
 logger = logging.getLogger(__name__)
 
@@ -212,14 +214,14 @@ class Claims:
         is_exclusive = self._is_local or not _is_generic(self._fs)
         try:
             if is_exclusive:
-                self._create(path, b"")
-                self._create(path, b"")
+                self._create(path, self._record())
+                self._create(path, self._record())
                 is_exclusive = False
         except FileExistsError:
             pass
         finally:
             with suppress(FileNotFoundError):
-                self._fs.rm_file(path)
+                retried(lambda: self._fs.rm_file(path))
         if not is_exclusive:
             names = self._fs.protocol
             name = names if isinstance(names, str) else names[0]
@@ -230,17 +232,32 @@ class Claims:
 
     def _create(self, path: str, content: bytes) -> None:
         """Create a file, or raise FileExistsError; of several processes one succeeds."""
-        if not self._is_local:
-            try:
-                self._fs.pipe_file(path, content, mode="create")
-            except OSError as error:
-                # S3 answers "conflict" while two processes create the same object
-                if self._fs.exists(path):
-                    raise FileExistsError(path) from error
+        try:
+            retried(lambda: self._create_once(path, content))
+        except FileExistsError:
+            # The answer to the first request may have been lost; no two records are the same
+            if self._content(path) != content:
                 raise
+
+    def _create_once(self, path: str, content: bytes) -> None:
+        if self._is_local:
+            _create_here(path, content)
             return
-        with open(path, "xb") as file:
-            file.write(content)
+        try:
+            self._fs.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            raise
+        except OSError as error:
+            # S3 answers "conflict" while two processes create the same object
+            if self._fs.exists(path):
+                raise FileExistsError(path) from error
+            raise
+
+    def _content(self, path: str) -> bytes | None:
+        """Return the content of a file; None if there is none."""
+        with suppress(FileNotFoundError):
+            return bytes(retried(lambda: self._fs.cat_file(path)))
+        return None
 
     def give_back(self, name: str, *, died: bool = False) -> None:
         """Release a claim so that others can take the work; `died` counts it as failed."""
@@ -248,9 +265,10 @@ class Claims:
         with self._guard:
             path = self._mine.pop(name, None)
         if path is not None:
+            record = self._record(given_back=True, died=died)
             # The folder is deleted when all work is done
             with suppress(FileNotFoundError):
-                self._fs.pipe_file(path, self._record(given_back=True, died=died))
+                retried(lambda: self._fs.pipe_file(path, record))
 
     def keep(self, name: str) -> None:
         """Keep a claim permanently, because the work is done."""
@@ -264,7 +282,7 @@ class Claims:
     def attempts(self, name: str) -> list[Attempt]:
         """Return all attempts at a piece of work, oldest first."""
         found: list[Attempt] = []
-        while self._fs.exists(path := f"{self._root}/{name}.{len(found)}"):
+        while exists(self._fs, path := f"{self._root}/{name}.{len(found)}"):
             found.append(self._read(len(found), path))
         return found
 
@@ -292,7 +310,7 @@ class Claims:
     def _numbered(self) -> Iterator[tuple[str, int, str]]:
         """Yield (work, number, path) of every attempt, by one listing."""
         try:
-            paths = self._fs.ls(self._root, detail=False)
+            paths = retried(lambda: self._fs.ls(self._root, detail=False))
         except FileNotFoundError:
             return
         for path in paths:
@@ -302,9 +320,9 @@ class Claims:
 
     def _read(self, number: int, path: str) -> Attempt:
         try:
-            record = json.loads(self._fs.cat_file(path))
+            record = json.loads(self._content(path) or b"")
             owner = Owner(record["host"], record["pid"], record["started"])
-        except (ValueError, KeyError, TypeError, FileNotFoundError):
+        except (ValueError, KeyError, TypeError):
             return Attempt(number, path, None)
         states = (bool(record.get(name)) for name in ("given_back", "died", "by_coordinator"))
         return Attempt(number, path, owner, *states)
@@ -312,7 +330,7 @@ class Claims:
     def _age_s(self, path: str) -> float:
         """Return the seconds since a file was touched, measured by the file system's clock."""
         try:
-            age = self._now() - self._fs.modified(path)
+            age = self._now() - retried(lambda: self._fs.modified(path))
         except FileNotFoundError:
             return 0.0
         return float(age.total_seconds())
@@ -320,17 +338,24 @@ class Claims:
     def _now(self) -> datetime:
         """Return the file system's time; a new file tells once how far this machine's differs."""
         if self._ahead is None:
-            path = f"{self._root}/{CLOCK}-{Owner.me().name}"
-            self._fs.pipe_file(path, b"")
-            touched: datetime = self._fs.modified(path)
-            self._fs.rm_file(path)
+            touched = retried(self._touch_clock)
             self._zone, self._ahead = touched.tzinfo, touched - datetime.now(touched.tzinfo)
         return datetime.now(self._zone) + self._ahead
 
+    def _touch_clock(self) -> datetime:
+        """Return the time that the file system gives a new file."""
+        path = f"{self._root}/{CLOCK}-{Owner.me().name}"
+        self._fs.pipe_file(path, b"")
+        touched: datetime = self._fs.modified(path)
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(path)
+        return touched
+
     def _record(self, **states: bool) -> bytes:
-        """Return the content of this process's claims; states that are left out are False."""
+        """Return a new record of this process; states that are left out are False."""
         states |= {"by_coordinator": True} if self._coordinator else {}
-        return json.dumps(asdict(Owner.me()) | {"given_back": False} | states).encode()
+        record = asdict(Owner.me()) | {"record": uuid4().hex, "given_back": False} | states
+        return json.dumps(record).encode()
 
     def _start_beat(self) -> None:
         if self._beat is None:
@@ -375,6 +400,28 @@ def file_system(root: Path | str) -> tuple[AbstractFileSystem, str]:
     """Return the file system of a folder or URL, and the path in it; listings are never cached."""
     fs, path = fsspec.core.url_to_fs(str(root), use_listings_cache=False)
     return fs, str(path)
+
+
+def exists(fs: AbstractFileSystem, path: str) -> bool:
+    """Return whether a file exists; unlike fsspec's own, a request that fails is not a no."""
+    try:
+        retried(lambda: fs.info(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _create_here(path: str, content: bytes) -> None:
+    """Create a local file; if it cannot be written, leave none."""
+    with open(path, "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            # For instance the disk is full. An empty claim would look like a worker that died
+            with suppress(OSError):
+                os.unlink(path)
+            raise
 
 
 def _is_generic(fs: AbstractFileSystem) -> bool:

@@ -19,17 +19,9 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-import fairy.batch.addresses
 import fairy.batch.runner
-from fairy.batch.addresses import (
-    TRIES,
-    Listing,
-    fetched,
-    is_address,
-    temporary_folder,
-    upload,
-    with_retries,
-)
+import fairy.jobs.retries
+from fairy.batch.addresses import Listing, fetched, is_address, temporary_folder, upload
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.ledger import clip_state, job_id
@@ -37,6 +29,7 @@ from fairy.batch.shared import run_shared_batch
 from fairy.batch.shared_list import SharedBatch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import MediaError
+from fairy.jobs.retries import TRIES, with_retries
 from fairy.media.read import probe
 from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
@@ -47,7 +40,7 @@ CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="o
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairy.batch.addresses, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(fairy.jobs.retries, "FIRST_WAIT_S", 0.0)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
-import fairy.batch.addresses
 import fairy.batch.clip_worker
 import fairy.batch.runner
+import fairy.jobs.retries
 from fairy.batch.answers import WorkerIdentity
 from fairy.batch.clip_worker import DEVICE_LOST, ClipWorker
 from fairy.batch.joblist import Job, make_job
@@ -40,7 +40,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
     monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
-    monkeypatch.setattr(fairy.batch.addresses, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(fairy.jobs.retries, "FIRST_WAIT_S", 0.0)
     return ClipWorker()
 
 

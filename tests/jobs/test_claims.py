@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import socket
@@ -12,8 +14,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Event, Thread
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import fsspec
@@ -23,6 +27,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
 import fairy.jobs.claims
+import fairy.jobs.retries
 from fairy.errors import SettingsError
 from fairy.jobs.claims import Claims, Owner, may_live
 
@@ -294,3 +299,80 @@ def test_a_renewal_does_not_bring_back_a_claim_that_was_deleted(tmp_path: Path):
         path.unlink()
         time.sleep(0.2)
         assert not path.exists()
+
+
+class Flaky(MemoryFileSystem):
+    """Each request of one kind fails twice; what a lost one asked for may be done."""
+
+    cachable = False
+    protocol = "flakymemory"
+    method, is_done = "", False
+    left: ClassVar[list[int]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        answer = super().__getattribute__(name)
+        if name != type(self).method:
+            return answer
+
+        def ask(*args: object, **options: object) -> Any:
+            if self.left:
+                self.left.pop()
+                if self.is_done:
+                    answer(*args, **options)
+                raise OSError("503 Slow Down")
+            return answer(*args, **options)
+
+        return ask
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(fairy.jobs.retries, "FIRST_WAIT_S", 0.0)
+    fsspec.register_implementation("flakymemory", Flaky, clobber=True)
+    yield f"flakymemory://{uuid4().hex}"
+    Flaky.method, Flaky.is_done = "", False
+    Flaky.left.clear()
+
+
+@pytest.mark.parametrize("method", ["pipe_file", "cat_file", "info", "modified", "ls", "rm_file"])
+def test_requests_that_fail_are_made_again(flaky: str, method: str):
+    Flaky.method = method
+    with Claims(flaky, lease_s=1e3) as claims:
+        for step in (
+            claims.check_exclusive,
+            partial(claims.take, WORK),
+            partial(claims.take, WORK),
+            claims.all,
+            partial(claims._age_s, f"{claims._root}/{WORK}.0"),
+            partial(claims.give_back, WORK),
+        ):
+            Flaky.left[:] = [1, 1]
+            step()
+        Flaky.left.clear()
+        (attempt,) = claims.attempts(WORK)
+        assert attempt.given_back
+
+
+def test_a_claim_whose_confirmation_was_lost_is_this_process_s(flaky: str):
+    Flaky.method, Flaky.is_done = "pipe_file", True
+    with Claims(flaky) as claims, Claims(flaky) as other:
+        Flaky.left[:] = [1]
+        assert claims.take(WORK) == 0
+        assert other.take(WORK) is None
+        claims.give_back(WORK)
+        assert other.take(WORK) == 1
+
+
+def test_a_full_disk_leaves_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fairy.jobs.retries, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(fairy.jobs.claims, "open", FullDisk, raising=False)
+    with Claims(tmp_path) as claims, pytest.raises(OSError, match="No space"):
+        claims.take(WORK)
+    assert list(tmp_path.iterdir()) == []
+
+
+class FullDisk(io.FileIO):
+    """A file that can be created, but not written."""
+
+    def write(self, content: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
