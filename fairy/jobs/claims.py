@@ -17,6 +17,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -141,6 +142,7 @@ class Attempt:
         given_back: whether the owner released it.
         died: whether the owner reported that the process doing the work has died.
         by_coordinator: whether other processes do the work, so the owner's end is no failure of it.
+        reopens: whether it is no attempt, but lets others try again what had ended (`reopen`).
     """
 
     number: int
@@ -149,6 +151,7 @@ class Attempt:
     given_back: bool = False
     died: bool = False
     by_coordinator: bool = False
+    reopens: bool = False
 
 
 class Claims:
@@ -275,6 +278,33 @@ class Claims:
         with self._guard:
             self._mine.pop(name, None)
 
+    def number(self, name: str) -> int | None:
+        """Return the number of this process's claim on a piece of work, if it has one."""
+        with self._guard:
+            path = self._mine.get(name)
+        return None if path is None else int(path.rpartition(".")[2])
+
+    def reopen(self, name: str, number: int) -> None:
+        """Let work be claimed again whose attempt `number` was kept.
+
+        Any number of processes may do this at any time, and one of them does it. Nothing happens
+        if the work was claimed again since then and that claim is live.
+        """
+        number = min(number, len(self.attempts(name)) - 1)
+        while attempts := self.attempts(name):
+            later = attempts[number + 1 :]
+            if any(one.reopens for one in later):
+                return
+            if later and not self.is_free(later[-1]):
+                if later[-1].owner is not None:
+                    return
+                # It is being written; if its process was killed, it is free in a moment
+                time.sleep(EMPTY_S / 50)
+                continue
+            path = f"{self._root}/{name}.{len(attempts)}"
+            with suppress(FileExistsError):
+                self._create(path, self._record(given_back=True, reopens=True))
+
     def newest(self, name: str) -> Attempt | None:
         """Return the newest attempt at a piece of work."""
         return max(self.attempts(name), key=lambda attempt: attempt.number, default=None)
@@ -324,7 +354,8 @@ class Claims:
             owner = Owner(record["host"], record["pid"], record["started"])
         except (ValueError, KeyError, TypeError):
             return Attempt(number, path, None)
-        states = (bool(record.get(name)) for name in ("given_back", "died", "by_coordinator"))
+        names = ("given_back", "died", "by_coordinator", "reopens")
+        states = (bool(record.get(name)) for name in names)
         return Attempt(number, path, owner, *states)
 
     def _age_s(self, path: str) -> float:

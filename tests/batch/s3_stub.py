@@ -23,6 +23,7 @@ class Bucket(ThreadingHTTPServer):
     Attributes:
         objects: content and time of each object, by "bucket/key".
         num_failures: so many of the next requests that write are answered with 503.
+        num_lost: the same, but what they ask for is done.
         listed: the prefix of each LIST request so far.
     """
 
@@ -31,7 +32,7 @@ class Bucket(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.objects: dict[str, tuple[bytes, datetime]] = {}
-        self.num_failures = 0
+        self.num_failures = self.num_lost = 0
         self.listed: list[str] = []
         self.guard = threading.Lock()
 
@@ -80,6 +81,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._error(412, "PreconditionFailed", Condition="If-None-Match")
                 return
             self.server.objects[self._name] = body, datetime.now(timezone.utc)
+            if self.server.num_lost > 0:
+                self.server.num_lost -= 1
+                self._error(503, "SlowDown")
+                return
         self._answer(200, ETag=f'"{_etag(body)}"')
 
     def _body(self) -> bytes:

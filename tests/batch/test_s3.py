@@ -89,6 +89,35 @@ def test_a_server_that_is_busy_is_asked_again(bucket: Bucket):
     assert ledger.ended() == {"a" * 16: "done"}
 
 
+def test_a_claim_whose_confirmation_was_lost_is_this_process_s(bucket: Bucket):
+    with Claims("s3://bucket/claims") as claims, Claims("s3://bucket/claims") as other:
+        bucket.num_lost = 1
+        assert claims.take("job") == 0
+        assert bucket.num_lost == 0
+        assert other.take("job") is None
+
+
+def test_of_several_that_retry_at_once_one_runs_the_job_and_once(bucket: Bucket):
+    with ExitStack() as stack, ThreadPoolExecutor(4) as threads:
+        many = [Ledger("s3://bucket/run") for _ in range(4)]
+        for ledger in many:
+            stack.enter_context(ledger.claims)
+        many[0].claims.take("a" * 16)
+        many[0].record("a" * 16, "failed", asdict(DONE) | {"state": "failed"})
+        start = Barrier(len(many))
+
+        def run(ledger: Ledger) -> bool:
+            start.wait()
+            ledger.retry(["a" * 16])
+            if ledger.claims.take("a" * 16) is None or ledger.has_ended("a" * 16):
+                return False
+            ledger.record("a" * 16, "done", asdict(DONE))
+            return True
+
+        assert sum(threads.map(run, many)) == 1
+        assert many[1].ended() == {"a" * 16: "done"}
+
+
 def test_a_list_continues_after_what_is_on_the_server(
     bucket: Bucket, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
