@@ -40,7 +40,9 @@ Seconds: TypeAlias = tuple[float, float, float]
 class StandIn:
     """A worker that waits for the time that `split_frames` says, in milliseconds."""
 
-    def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
+    def __init__(
+        self, threads: int, split_frames: int, clip_timeout: float | None, lease_s: float
+    ) -> None:
         self._wait_s = split_frames / 1000
 
     def identity(self, config: EditConfig) -> WorkerIdentity:

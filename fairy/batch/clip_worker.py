@@ -24,6 +24,7 @@ from fairy.batch.runner import Runner, failure_kind
 from fairy.batch.watch import ended_after, ended_if_stuck
 from fairy.errors import FairyError, first_line
 from fairy.interrupt import Cancel
+from fairy.jobs.claims import LEASE_S
 from fairy.jobs.ranks import help_edit, is_led
 from fairy.jobs.team import Rank, Team
 from fairy.media.read import probe
@@ -48,6 +49,7 @@ class ClipWorker:
         split_frames: other workers may help with jobs of more frames.
         cancel: stops a job; its finished frames are kept.
         clip_timeout: ends the process if a job takes more seconds; without it, if a job is stuck.
+        lease_s: how long the segments of a worker that was lost elsewhere stay its own.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class ClipWorker:
         split_frames: float = math.inf,
         cancel: Cancel | None = None,
         clip_timeout: float | None = None,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._split_frames, self._clip_timeout = split_frames, clip_timeout
+        self._lease_s = lease_s
         if threads is not None:
             torch.set_num_threads(threads)
         self._results: list[JobResult] = []
@@ -79,11 +83,12 @@ class ClipWorker:
         """Return a team that other workers can join, for a long clip in a shared folder."""
         if is_address(job.out_name) or self.num_frames(job) <= self._split_frames:
             return None
-        return Team(Rank.of_open_team(0), cancel=self._cancel, is_open=True)
+        rank = Rank.of_open_team(0)
+        return Team(rank, cancel=self._cancel, is_open=True, lease_s=self._lease_s)
 
     def help(self, job: Job) -> bool:
         """Edit segments of a long job that another worker leads; return whether there were any."""
-        if is_address(job.out_name) or not is_led(job.request):
+        if is_address(job.out_name) or not is_led(job.request, self._lease_s):
             return False
         if time.monotonic() < self._help_again_s.get(job.out_name, -math.inf):
             return False
@@ -91,7 +96,8 @@ class ClipWorker:
             editor = self._runner.model(job.config)
             with fetched(job.source_name) as source, self._watch(job):
                 request = replace(job, source=source).request
-                help_edit(request, Rank.of_open_team(), self._cancel, editor=editor)
+                rank, lease_s = Rank.of_open_team(), self._lease_s
+                help_edit(request, rank, self._cancel, editor=editor, lease_s=lease_s)
         except Exception as error:
             # Whatever it is, its leader edits the clip without help
             kind, reason = failure_kind(error), first_line(error)

@@ -109,7 +109,11 @@ def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
     )(worker_class)
     threads = None if num_gpus else max(1, int(num_cpus))
     words = f"{num_cpus:g} CPUs" + (f" and {num_gpus:g} GPUs" if num_gpus else "")
-    limits = {"split_frames": options.split_frames, "clip_timeout": options.clip_timeout}
+    limits = {
+        "split_frames": options.split_frames,
+        "clip_timeout": options.clip_timeout,
+        "lease_s": options.lease,
+    }
     return lambda: actor.remote(threads=threads, **limits), words
 
 

@@ -44,7 +44,10 @@ def run_free_jobs(
     """
     ledger, options = batch.ledger(), batch.options
     worker = ClipWorker(
-        split_frames=options.split_frames, cancel=cancel, clip_timeout=options.clip_timeout
+        split_frames=options.split_frames,
+        cancel=cancel,
+        clip_timeout=options.clip_timeout,
+        lease_s=options.lease,
     )
     renewal = Renewal(ledger)
     with ledger.claims:

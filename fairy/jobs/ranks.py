@@ -23,12 +23,12 @@ from fairy.editors.base import Editor
 from fairy.editors.loading import load_editor
 from fairy.errors import FairyError, JobInterrupted, MediaError, WorkspaceInUseError
 from fairy.interrupt import Cancel, Progress
-from fairy.jobs.claims import Claims
+from fairy.jobs.claims import LEASE_S, Claims
 from fairy.jobs.edit import make_outputs, run_edit
 from fairy.jobs.plan import EditRequest, plan_edit
 from fairy.jobs.report import EditReport
 from fairy.jobs.segment import ClipJob, model_size
-from fairy.jobs.team import ARRIVAL_S, POLL_S, Rank, Team, parts, work
+from fairy.jobs.team import ARRIVAL_S, LEADER, POLL_S, READY, Rank, Team, parts, work
 from fairy.system import end_with_parent
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,12 @@ def edit_as_rank(
 
 
 def help_edit(
-    request: EditRequest, rank: Rank, cancel: Cancel, *, editor: Editor | None = None
+    request: EditRequest,
+    rank: Rank,
+    cancel: Cancel,
+    *,
+    editor: Editor | None = None,
+    lease_s: float = LEASE_S,
 ) -> None:
     """Edit segments of a clip that another process leads, until none is missing.
 
@@ -127,17 +132,18 @@ def help_edit(
         rank: this process.
         cancel: stops this process.
         editor: a loaded model to use instead of the one in the settings.
+        lease_s: as in `Claims`, for the segments.
 
     Raises:
         MediaError: no leader appears.
         SettingsError: the leader runs a different edit.
     """
     workspace = request.workspace
-    if not _wait_for_leader(request, rank, cancel):
+    if not _wait_for_leader(request, rank, cancel, lease_s):
         return
     editor = editor or load_editor(request.config)
     # The leader deletes the folder once it has published the outputs
-    with suppress(FileNotFoundError), Claims(workspace.claims) as claims:
+    with suppress(FileNotFoundError), Claims(workspace.claims, lease_s) as claims:
         claims.take(f"rank-{rank.number}-{rank.run}")
         if not _wait_until_ready(claims, cancel):
             return
@@ -150,12 +156,12 @@ def help_edit(
             work(claims, rank, plan, job, parts(outputs, plan, workspace), cancel)
 
 
-def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel) -> bool:
+def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel, lease_s: float) -> bool:
     """Wait for a leader; return False if one has finished since this process began."""
     workspace = request.workspace
     until = time.monotonic() + ARRIVAL_S
     while time.monotonic() < until:
-        if _leaders(Claims(workspace.claims), rank):
+        if _leaders(Claims(workspace.claims, lease_s), rank):
             return True
         if not workspace.path.exists() and _is_new(request.out):
             return False
@@ -177,27 +183,28 @@ def _leaders(claims: Claims, rank: Rank) -> list[str]:
     return [
         name
         for name, attempt in claims.all().items()
-        if name.startswith("leader-")
+        if name.startswith(LEADER)
         and not claims.is_free(attempt)
         and attempt.owner is not None
-        and (attempt.owner.is_here or name == f"leader-{rank.run}")
+        and (attempt.owner.is_here or name.startswith(f"{LEADER}{rank.run}-"))
     ]
 
 
-def is_led(request: EditRequest) -> bool:
+def is_led(request: EditRequest, lease_s: float = LEASE_S) -> bool:
     """Return whether a worker of a list leads an edit that others may help with."""
     claims = request.workspace.claims
-    return claims.is_dir() and bool(_leaders(Claims(claims), Rank.of_open_team()))
+    return claims.is_dir() and bool(_leaders(Claims(claims, lease_s), Rank.of_open_team()))
 
 
 def _wait_until_ready(claims: Claims, cancel: Cancel) -> bool:
     """Wait until the leader has checked everything; return False if it ends before that."""
     while True:
         here = claims.all()
-        held = [name for name, attempt in here.items() if not claims.is_free(attempt)]
-        if any(name.startswith("ready-") for name in held):
+        held = {name for name, attempt in here.items() if not claims.is_free(attempt)}
+        leaders = {name.removeprefix(LEADER) for name in held if name.startswith(LEADER)}
+        if any(f"{READY}{leader}" in held for leader in leaders):
             return True
-        if not any(name.startswith("leader-") for name in held):
+        if not leaders:
             return False
         cancel.check()
         time.sleep(POLL_S)

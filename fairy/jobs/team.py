@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from fairy.interrupt import Cancel, Progress, Stage, report_stage
-from fairy.jobs.claims import Claims
+from fairy.jobs.claims import LEASE_S, Claims, Owner
 from fairy.jobs.outputs import ClipOutputs, KeptFrames
 from fairy.jobs.plan import EditPlan, Segment
 from fairy.jobs.segment import ClipJob
@@ -38,6 +38,8 @@ POLL_S = 0.2
 ARRIVAL_S = 60.0
 # How finely a clip is shared if nobody knows how many will help
 OPEN_RANKS = 8
+# Claims of a leader, and of one that has checked everything; `Rank.leader` follows
+LEADER, READY = "leader-", "ready-"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,15 @@ class Rank:
         number = self.local_number % torch.cuda.device_count()
         return replace(config, device=f"cuda:{number}")
 
+    @property
+    def leader(self) -> str:
+        """A name of this process as the run's leader.
+
+        It differs for each process, so that a leader need not wait until the claim of a lost one
+        has ended.
+        """
+        return f"{self.run}-{Owner.me().name}"
+
     @classmethod
     def of_open_team(cls, number: int | None = None) -> Rank:
         """Return a rank among any number of workers of a list; 0 leads, others have any number."""
@@ -98,6 +109,7 @@ class Team:
         workers: the processes that the leader started; empty if torchrun started the ranks.
         cancel: stops the leader.
         is_open: whether others may help, but nobody has to come.
+        lease_s: as in `Claims`, for the segments.
     """
 
     def __init__(
@@ -107,17 +119,18 @@ class Team:
         cancel: Cancel | None = None,
         *,
         is_open: bool = False,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._rank, self._workers, self._cancel = rank, workers, cancel or Cancel()
-        self._is_open = is_open
+        self._is_open, self._lease_s = is_open, lease_s
         self._reported_s = -math.inf
 
     @contextmanager
     def announced(self, workspace: Workspace) -> Iterator[None]:
         """Claim the leadership, so that the other ranks see a leader."""
         workspace.claims.mkdir(exist_ok=True)
-        with Claims(workspace.claims) as self._claims:
-            self._claims.take(f"leader-{self._rank.run}")
+        with Claims(workspace.claims, self._lease_s) as self._claims:
+            self._claims.take(f"{LEADER}{self._rank.leader}")
             yield
 
     def progress(
@@ -134,7 +147,7 @@ class Team:
     ) -> None:
         """Edit the clip together with the other processes until no segment is missing."""
         claims = self._claims
-        claims.take(f"ready-{self._rank.run}")
+        claims.take(f"{READY}{self._rank.leader}")
         work(claims, self._rank, plan, job, parts(outputs, plan, workspace), self._cancel)
         for worker in self._workers:
             worker.join()

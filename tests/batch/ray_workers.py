@@ -30,7 +30,9 @@ def notes(folder: Path) -> list[list[str]]:
 class StandIn:
     """A worker that is done at once, or kills, freezes or delays itself."""
 
-    def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
+    def __init__(
+        self, threads: int, split_frames: int, clip_timeout: float | None, lease_s: float
+    ) -> None:
         self._versions = versions()
 
     def identity(self, config: EditConfig) -> WorkerIdentity:
@@ -79,10 +81,12 @@ class Other(StandIn):
 class Real(StandIn):
     """A worker that really edits all but "skip", and may kill itself before that."""
 
-    def __init__(self, threads: int, split_frames: int, clip_timeout: float | None) -> None:
+    def __init__(
+        self, threads: int, split_frames: int, clip_timeout: float | None, lease_s: float
+    ) -> None:
         from fairy.batch.clip_worker import ClipWorker
 
-        self._worker = ClipWorker(threads, split_frames)
+        self._worker = ClipWorker(threads, split_frames, lease_s=lease_s)
 
     def identity(self, config: EditConfig) -> WorkerIdentity:
         return self._worker.identity(config)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
+import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import fsspec
 import pytest
@@ -14,16 +19,19 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import fairy.batch.clip_worker
 import fairy.batch.runner
+import fairy.batch.shared_worker
 import fairy.jobs.retries
 from fairy.batch.answers import WorkerIdentity
 from fairy.batch.clip_worker import DEVICE_LOST, ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.runner import failure_kind
+from fairy.batch.shared import SharedBatch
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, MediaError, WorkspaceInUseError
+from fairy.interrupt import Cancel
 from fairy.jobs.workspace import Workspace
 from fairy.media.write import write_video
-from fairy.settings import EditConfig
+from fairy.settings import BatchOptions, EditConfig
 from tests.tiny import make_frames
 
 CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="off")
@@ -134,7 +142,7 @@ def failing_help(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[obje
     """Make help fail; return the models that it was given."""
     given: list[object] = []
 
-    def fail(*args: object, editor: object) -> None:
+    def fail(*args: object, editor: object, lease_s: float) -> None:
         given.append(editor)
         raise error
 
@@ -185,3 +193,40 @@ def test_a_helper_whose_gpu_fails_ends(
     failing_help(monkeypatch, RuntimeError("CUDA error: an illegal memory access"))
     assert not worker.help(led)
     assert ended == [DEVICE_LOST]
+
+
+def test_segments_of_a_worker_that_was_lost_elsewhere_are_free_after_the_lease(
+    clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
+    line = {"input": str(clip), "instruction": "make it snow", "output": str(tmp_path / "a.mp4")}
+    job = make_job(1, line, CONFIG)
+    claims = job.request.workspace.claims
+    claims.mkdir(parents=True)
+    lost = {"host": "elsewhere", "pid": 1, "started": 0.0, "given_back": False}
+    for name in (
+        "leader-batch-0a1b2c3d-1-0.0",
+        "ready-batch-0a1b2c3d-1-0.0",
+        "00000000-00000004.0",
+    ):
+        (claims / name).write_text(json.dumps(lost))
+        os.utime(claims / name, (time.time() - 100,) * 2)
+    cancel = Cancel()
+    worker = ClipWorker(split_frames=2, cancel=cancel, lease_s=50)
+    assert not worker.help(job)
+    timer = threading.Timer(60, cancel.set)
+    timer.start()
+    assert worker.edit(job).state == "done"
+    timer.cancel()
+
+
+def test_the_lease_of_a_list_is_the_one_of_segments(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    made = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(fairy.batch.shared_worker, "ClipWorker", made)
+    options = BatchOptions(cluster="shared", out=str(tmp_path / "out"), lease=7.0)
+    batch = SharedBatch(path=tmp_path / "jobs.jsonl", defaults=CONFIG, options=options)
+    with pytest.raises(KeyboardInterrupt):
+        run_free_jobs(batch, {}, Mock(), Cancel())
+    assert made.call_args.kwargs["lease_s"] == 7.0

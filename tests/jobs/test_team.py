@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 
 import fairy.jobs.plan
 from fairy.errors import SettingsError
-from fairy.jobs.claims import Claims
+from fairy.interrupt import Cancel
+from fairy.jobs.claims import Claims, Owner
 from fairy.jobs.edit import edit_video
 from fairy.jobs.plan import Segment
+from fairy.jobs.ranks import _leaders, _wait_until_ready
 from fairy.jobs.team import Rank, Team, take_some
+from fairy.jobs.workspace import Workspace
 from fairy.media.read import probe
 from fairy.media.write import write_video
 from fairy.settings import EditConfig
@@ -262,3 +266,35 @@ def test_shares_shrink_so_that_all_end_together(tmp_path: Path):
             sizes.append(len(taken))
     assert sizes == sorted(sizes, reverse=True)
     assert (sizes[0], sizes[-1], sum(sizes)) == (4, 1, 16)
+
+
+def put(claims: Path, name: str) -> None:
+    """Write a claim of a process on another machine."""
+    claims.mkdir(parents=True, exist_ok=True)
+    record = {"host": "elsewhere", "pid": 1, "started": 0.0, "given_back": False}
+    (claims / f"{name}.0").write_text(json.dumps(record))
+
+
+def test_a_leader_is_seen_beside_the_claim_of_one_that_was_lost_elsewhere(tmp_path: Path):
+    workspace, rank = Workspace(tmp_path / "out.mp4"), Rank.of_open_team(0)
+    for name in ("leader-batch", "leader-batch-0a1b2c3d-1-0"):
+        put(workspace.claims, name)
+    with Team(rank, is_open=True).announced(workspace):
+        claims = Claims(workspace.claims)
+        attempts = [claims.all()[name] for name in _leaders(claims, rank)]
+        assert Owner.me() in [attempt.owner for attempt in attempts]
+
+
+def test_a_leader_is_not_ready_because_a_lost_one_was(tmp_path: Path):
+    put(tmp_path, "ready-batch-0a1b2c3d-1-0")
+    with Claims(tmp_path) as leader:
+        leader.take("leader-batch-0a1b2c3d-2-0")
+        looks: list[int] = []
+
+        class GetReady(Cancel):
+            def check(self) -> None:
+                looks.append(1)
+                leader.take("ready-batch-0a1b2c3d-2-0")
+
+        assert _wait_until_ready(Claims(tmp_path), GetReady())
+        assert looks == [1]
