@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
@@ -37,6 +38,8 @@ VERSIONS = (
 )  # fmt: skip
 # What HTTP servers say of a file that is not there, or not for us; other failures may pass
 NOT_THERE = (401, 403, 404, 410)
+# A web server that says nothing for so long does not answer
+SILENT_S = 60.0
 # Protocols whose listings are pages for people
 UNLISTED = ("http://", "https://")
 
@@ -50,6 +53,15 @@ FileState = tuple[str, int, int | str]
 def is_address(name: str | Path) -> bool:
     """Return whether a name is an address rather than a local path."""
     return "://" in str(name)
+
+
+def without_file_scheme(name: str) -> str:
+    """Return the path in file:///path, so that it is known for the file that it is.
+
+    >>> without_file_scheme("file:///clips/a b.mp4"), without_file_scheme("s3://bucket/a.mp4")
+    ('/clips/a b.mp4', 's3://bucket/a.mp4')
+    """
+    return file_system(name)[1] if name.startswith(("file://", "local://")) else name
 
 
 @contextmanager
@@ -111,9 +123,21 @@ def _legal(path: str) -> str:
     return "clip" if legal in ("", ".", "..") else legal
 
 
+def _client(address: str) -> tuple[AbstractFileSystem, str]:
+    """Return an address's file system and the path in it; long clips may take long to come."""
+    if not address.startswith(UNLISTED):
+        return file_system(address)
+    import aiohttp
+
+    # Its own limit is five minutes for a whole file
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
+    fs, path = url_to_fs(address, use_listings_cache=False, client_kwargs={"timeout": timeout})
+    return fs, str(path)
+
+
 def _fetch(address: str, local: Path) -> None:
     """Copy a file, or the files of a folder."""
-    fs, path = file_system(address)
+    fs, path = _client(address)
     entry = _info(fs, path)
     if entry["type"] == "file":
         _get(fs, path, entry.get("size"), local)
@@ -194,7 +218,7 @@ class Listing:
 
     def _entry(self, address: str) -> tuple[AbstractFileSystem, Mapping[str, Any]]:
         """Return an address's file system, and what the server says about the file or folder."""
-        fs, path = file_system(address)
+        fs, path = _client(address)
         entry = self._listed(fs, address, path.rpartition("/")[0]).get(path)
         if entry is None or (entry["type"] == "file" and not _state(entry)[2]):
             # Servers without listings, or whose listings have only names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -171,5 +172,21 @@ def local_output(job: Job) -> Iterator[Job]:
     with temporary_folder() as folder:
         out = folder / local_name(job.out_name)
         yield replace(job, out=out)
-        if out.exists():
+        if not out.exists():
+            return
+        try:
             upload(out, job.out_name)
+        except (OSError, FairyError):
+            _delete_side_outputs(job)
+            raise
+
+
+def _delete_side_outputs(job: Job) -> None:
+    """Delete what this try wrote beside its output, which would be in the way of the next."""
+    if job.run.overwrite:
+        return
+    for path in (job.run.compare, job.run.report, job.run.save_masks):
+        if path is not None and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path is not None:
+            path.unlink(missing_ok=True)

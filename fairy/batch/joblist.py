@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fairy.batch.addresses import is_address
+from fairy.batch.addresses import is_address, without_file_scheme
 from fairy.errors import SettingsError
 from fairy.jobs.plan import EditRequest
 from fairy.options import options_of
@@ -116,12 +116,18 @@ def make_job(
     if lists := [name for name in NEEDED if isinstance(options[name], (list, dict))]:
         raise SettingsError(f"{lists[0]} is {options[lists[0]]}: give a text")
     source, instruction, out = (str(options.pop(name)) for name in NEEDED)
+    source, out = without_file_scheme(source), without_file_scheme(out)
     if into is not None and not Path(out).is_absolute() and not is_address(out):
         out = f"{into.rstrip('/')}/{out}"
     of_run = {field.name for field in options_of(RunOptions)}
-    known = of_run | {field.name for field in options_of(defaults)}
+    fields = [*options_of(RunOptions), *options_of(defaults)]
+    known = {field.name for field in fields}
+    files = {field.name for field in fields if field.option.file}
     if unknown := sorted(options.keys() - known):
         raise SettingsError(f"option {unknown[0]!r} is unknown: use {', '.join(sorted(known))}")
+    for name, value in options.items():
+        if name in files and is_address(value):
+            raise SettingsError(f"{name} {value}: only input and output may be at an address")
     run = {name: options.pop(name) for name in of_run & options.keys()}
     return Job(
         line=line,

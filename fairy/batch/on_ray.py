@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections import deque
 from contextlib import suppress
@@ -30,6 +31,7 @@ from fairy.batch.outcomes import (
     MAX_DEATHS_IN_A_ROW,
     Breaker,
     NoProgressError,
+    Renewal,
     settle,
     worn_out,
 )
@@ -204,6 +206,7 @@ class Driver:
         self._slots = [Slot() for _ in range(batch.options.workers)]
         self._lost: list[Loss] = []
         self._breaker = Breaker(batch.options.stop_after_failures)
+        self._renewal = Renewal(ledger)
         self._identity: WorkerIdentity | None = None
         self._first_s: float | None = None
         # Models that no worker can load, by `what_is_loaded`, and why
@@ -284,7 +287,7 @@ class Driver:
 
     def _introduce(self, slot: Slot) -> None:
         slot.refusal = None
-        slot.call = slot.actor.__ray_call__.remote(introduce, self._common)
+        slot.call = slot.actor.__ray_call__.remote(introduce, self._common, os.getcwd())
 
     def _dismiss(self, slot: Slot) -> None:
         if slot.actor is not None:
@@ -509,9 +512,8 @@ class Driver:
                 if now_s >= slot.help_again_s:
                     self._let_help(slot)
                 continue
-            job = self._jobs[name]
             slot.name = name
-            slot.call = slot.actor.edit.remote(job)
+            slot.call = slot.actor.edit.remote(self._renewal.of(self._jobs[name]))
             slot.deadline_s = now_s + (self._options.clip_timeout or math.inf)
 
     def _let_help(self, slot: Slot) -> None:

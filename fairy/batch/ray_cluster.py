@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,12 @@ def hiring(worker_class: type, options: BatchOptions) -> tuple[Any, str]:
     return lambda: actor.remote(threads=threads, **limits), words
 
 
-def introduce(worker: ClipWorker, config: EditConfig) -> tuple[str, WorkerIdentity]:
-    """Return the machine that a worker is on, as Ray names it, and what the worker is."""
+def introduce(worker: ClipWorker, config: EditConfig, folder: str) -> tuple[str, WorkerIdentity]:
+    """Return the machine that a worker is on, as Ray names it, and what the worker is.
+
+    The worker goes to the folder in which the list was started, where relative paths begin; they
+    cannot be found if its machine has no such folder.
+    """
+    with suppress(OSError):
+        os.chdir(folder)
     return ray.get_runtime_context().get_node_id(), worker.identity(config)

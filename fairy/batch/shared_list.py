@@ -5,7 +5,8 @@ Tests: tests/batch/test_shared.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fairy.batch.answers import JobResult, result_of
 from fairy.batch.joblist import Job, read_lines
 from fairy.batch.ledger import Ledger, clip_state, job_id
 from fairy.batch.runner import files_of_list, make_jobs
-from fairy.errors import SettingsError
+from fairy.errors import FairyError, SettingsError, first_line
 from fairy.settings import BatchOptions, EditConfig
 
 # Folder of the records, below the root
@@ -48,7 +49,26 @@ class SharedBatch:
     def ledger(self, *, coordinator: bool = False) -> Ledger:
         """Open the records, for a process that does the work, or for one that hands it out."""
         root = self.root.rstrip("/")
-        return Ledger(f"{root}/{RECORDS}", self.options.lease, coordinator=coordinator)
+        with named_errors(self.root):
+            return Ledger(f"{root}/{RECORDS}", self.options.lease, coordinator=coordinator)
+
+
+@contextmanager
+def named_errors(root: str) -> Iterator[None]:
+    """Turn what a client says of an address into one line for the user.
+
+    Raises:
+        SettingsError: the records at this address cannot be used.
+    """
+    try:
+        yield
+    except FairyError:
+        raise
+    except Exception as error:
+        if not is_address(root):
+            raise
+        # Each client has errors of its own
+        raise SettingsError(f"{root}: cannot be used for records: {first_line(error)}") from error
 
 
 def beside_list(path: Path) -> str:
@@ -60,7 +80,8 @@ def open_list(
     batch: SharedBatch, ledger: Ledger, on_result: OnResult
 ) -> tuple[dict[str, Job], list[JobResult]]:
     """Return the valid jobs by ID, and the results of the others, which are reported."""
-    ledger.claims.check_exclusive()
+    with named_errors(batch.root):
+        ledger.claims.check_exclusive()
     refused: list[JobResult] = []
     jobs = jobs_by_id(batch, refused.append)
     for result in refused:

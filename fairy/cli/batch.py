@@ -12,7 +12,7 @@ from fairy.batch.cluster_scripts import cluster_script
 from fairy.cli.batch_progress import BatchView
 from fairy.cli.console import Verbose, logged_to, needs_extra, quiet_libraries, say, terminal
 from fairy.cli.options import with_options, words_given
-from fairy.errors import FairyError
+from fairy.errors import FairyError, JobInterrupted
 from fairy.interrupt import Cancel
 from fairy.settings import BatchOptions, EditConfig
 
@@ -95,6 +95,12 @@ def batch(
                         jobs, config, into=run.out, settings_file=settings_file,
                         on_result=view.result, cancel=cancel,
                     )  # fmt: skip
+        except JobInterrupted as interrupt:
+            if run.workers == 1:
+                # It says what is kept
+                raise
+            number, text = interrupt.signal_number, "interrupted: the same command goes on"
+            raise JobInterrupted(number, text) from interrupt
         except NoProgressError as error:
             say(terminal(stderr=True), f"fairy: {error}")
             raise typer.Exit(EXIT_NO_PROGRESS) from error
@@ -111,11 +117,12 @@ def batch(
 def print_status(root: str, as_json: bool) -> None:
     """Print how far a shared list is, and what failed."""
     from fairy.batch.ledger import Ledger
-    from fairy.batch.shared_list import RECORDS, beside_list
+    from fairy.batch.shared_list import RECORDS, beside_list, named_errors
 
     if Path(root).is_file():
         root = beside_list(Path(root))
-    status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
+    with named_errors(root):
+        status = Ledger.of_existing(f"{root.rstrip('/')}/{RECORDS}", root).status()
     console = terminal()
     if as_json:
         say(console, status.to_json())

@@ -41,7 +41,7 @@ LEASE_S = 600.0
 # How long a file may stay empty: its owner is about to fill it, or was killed before it could
 EMPTY_S = 10.0
 CLOCK = "clock"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+MACHINE_ID = Path("/etc/machine-id")
 PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
@@ -50,7 +50,7 @@ class Owner:
     """A process.
 
     Attributes:
-        host: its machine and, on Linux, the machine's start and the namespace of its process ID.
+        host: its machine and, on Linux, the namespace of its process ID.
         pid: its process ID.
         started: when it started: on Linux in clock ticks since the machine's start, elsewhere in
             seconds since 1970.
@@ -96,12 +96,13 @@ def _process(pid: int) -> Owner:
 def _host() -> str:
     """Return a name of this machine, as "node-7.0123456789abcdef" on Linux.
 
-    The hash tells cloned machines and containers with one host name apart. A process ID means
-    something only since the machine's start and within one namespace.
+    The hash tells machines and containers with one host name apart: a process ID means something
+    on one machine only, and within one namespace. It outlasts a restart of the machine, so that
+    what was at work before is known to have ended.
     """
     marks: list[str] = []
     with suppress(OSError):
-        marks.append(BOOT_ID.read_text().strip())
+        marks.append(MACHINE_ID.read_text().strip())
     with suppress(OSError):
         marks.append(str(PID_NAMESPACE.stat().st_ino))
     digest = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]

@@ -25,8 +25,12 @@ FINAL = (FileNotFoundError, FileExistsError, PermissionError, ImportError, Value
 T = TypeVar("T")
 
 
-def retried(call: Callable[[], T]) -> T:
+def retried(call: Callable[[], T], name: str = "") -> T:
     """Call something that needs a server; if it fails, try again, later and later.
+
+    Args:
+        call: what to call.
+        name: what it is about, for the log.
 
     Raises:
         Exception: one of `FINAL` at once; any other from the last of `TRIES` calls.
@@ -38,7 +42,8 @@ def retried(call: Callable[[], T]) -> T:
             raise
         except Exception as error:
             # Each client has errors of its own
-            logger.warning("%s: trying again", first_line(error))
+            about = f"{name}: " if name else ""
+            logger.warning("%s%s: trying again", about, first_line(error))
         time.sleep(FIRST_WAIT_S * 2**number * random.uniform(0.5, 1))
     return call()
 
@@ -56,7 +61,7 @@ def with_retries(call: Callable[[], T], address: str, failure: str) -> T:
         ConnectionError: the server keeps failing.
     """
     try:
-        return retried(call)
+        return retried(call, address)
     except FINAL as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise MediaError(f"{address}: {failure}: {reason}") from error

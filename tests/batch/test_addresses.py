@@ -28,7 +28,7 @@ from fairy.batch.ledger import clip_state, job_id
 from fairy.batch.shared import run_shared_batch
 from fairy.batch.shared_list import SharedBatch
 from fairy.editors.ip2p.pipeline import FairyPipeline
-from fairy.errors import MediaError
+from fairy.errors import FairyError, MediaError, SettingsError
 from fairy.jobs.retries import TRIES, with_retries
 from fairy.media.read import probe
 from fairy.media.write import write_video
@@ -504,6 +504,57 @@ def test_a_listing_that_fails_once_is_tried_for_the_next_clip(
     listing = Listing()
     assert [size for name in names for _, size, _ in listing.files(name)] == [1, 2, 3]
     assert len(calls) == 2
+
+
+def test_a_file_by_its_address_is_known_for_the_file_that_it_is(clip: Path, tmp_path: Path):
+    job = make(clip.as_uri(), f"file://{tmp_path}/a b.mp4")
+    assert (job.source, job.source_name) == (clip, str(clip))
+    assert job.out == tmp_path / "a b.mp4"
+
+
+def test_a_result_that_would_replace_its_clip_by_another_name_is_refused(
+    clip: Path, worker: ClipWorker
+):
+    before = clip.read_bytes()
+    job = make(clip.as_uri(), clip)
+    result = worker.edit(replace(job, run=replace(job.run, overwrite=True)))
+    assert (result.state, result.kind) == ("failed", "input")
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["report", "mask"])
+def test_other_files_are_not_at_addresses(clip: Path, tmp_path: Path, name: str):
+    entries = {"input": str(clip), "instruction": "make it snow", "output": str(tmp_path / "a.mp4")}
+    with pytest.raises(SettingsError, match=f"{name} s3://b/x: only input and output may be"):
+        make_job(1, entries | {name: "s3://b/x"}, CONFIG)
+
+
+def test_a_second_try_finds_no_report_of_the_first(
+    root: str, clip: Path, worker: ClipWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("503 Slow Down")
+
+    job = make(str(clip), f"{root}/a.mp4")
+    job = replace(job, run=replace(job.run, report=tmp_path / "report.json"))
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "put_file", fail)
+        assert worker.edit(job).kind == "storage"
+    assert worker.edit(job).state == "done"
+    assert (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("out", ["nowhere://bucket/run", "http://127.0.0.1:9/run"])
+def test_an_address_that_cannot_hold_records_is_refused_in_one_line(
+    clip: Path, tmp_path: Path, out: str
+):
+    jobs = tmp_path / "jobs.csv"
+    jobs.write_text(f"input,instruction,output\n{clip},make it snow,a.mp4\n")
+    options = BatchOptions(cluster="shared", out=out)
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=options)
+    with pytest.raises(FairyError, match=out) as raised:
+        run_shared_batch(batch, on_result=lambda result: None)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_not_there_has_no_files(root: str):

@@ -25,7 +25,8 @@ from fairy.batch.answers import WorkerIdentity
 from fairy.batch.clip_worker import DEVICE_LOST, ClipWorker
 from fairy.batch.joblist import Job, make_job
 from fairy.batch.runner import failure_kind
-from fairy.batch.shared import SharedBatch
+from fairy.batch.shared_list import SharedBatch
+from fairy.batch.shared_worker import run_free_jobs
 from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, MediaError, WorkspaceInUseError
 from fairy.interrupt import Cancel

@@ -186,7 +186,7 @@ def test_old_claims_with_a_plain_host_name_last_a_lease(claims: Claims, tmp_path
 
 def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, boot: str, namespace: str) -> str:
     """Return the host of a process on a machine with this start and this PID namespace."""
-    for name, path in (("BOOT_ID", tmp_path / boot), ("PID_NAMESPACE", tmp_path / namespace)):
+    for name, path in (("MACHINE_ID", tmp_path / boot), ("PID_NAMESPACE", tmp_path / namespace)):
         path.write_text(path.name)
         monkeypatch.setattr(fairy.jobs.claims, name, path)
     return fairy.jobs.claims._host()
@@ -202,7 +202,7 @@ def test_machines_and_containers_with_one_host_name_differ(
 
 
 def test_without_proc_the_host_name_is_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("BOOT_ID", "PID_NAMESPACE"):
+    for name in ("MACHINE_ID", "PID_NAMESPACE"):
         monkeypatch.setattr(fairy.jobs.claims, name, tmp_path / "none")
     assert fairy.jobs.claims._host() == socket.gethostname()
 
