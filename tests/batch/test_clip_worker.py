@@ -134,7 +134,7 @@ def test_what_never_becomes_free_is_reported(
 @pytest.fixture
 def led(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job that another worker leads."""
-    monkeypatch.setattr(fairy.batch.clip_worker, "is_led", lambda request: True)
+    monkeypatch.setattr(fairy.batch.clip_worker, "is_led", lambda request, lease_s: True)
     entries = {"input": str(clip), "instruction": "make it snow", "output": str(clip) + "-a.mp4"}
     return make_job(1, entries, CONFIG)
 
