@@ -521,7 +521,7 @@ class Driver:
         for other in self._slots:
             if other.name is not None and self._is_long(other):
                 job = self._jobs[other.name]
-                if not is_address(job.out_name) and is_led(job.request):
+                if not is_address(job.out_name) and is_led(job.request, self._options.lease):
                     slot.helps, slot.call = other.name, slot.actor.help.remote(job)
                     return
 
@@ -537,7 +537,7 @@ class Driver:
                 continue
             # With number 0, nobody has tried it before, so it cannot have ended
             if number > 0 and self._ledger.has_ended(name):
-                self._ledger.claims.keep(name)
+                self._ledger.claims.give_back(name)
                 continue
             if (result := self._result_without_try(name, is_new=number == 0)) is None:
                 return name

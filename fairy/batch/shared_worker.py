@@ -108,7 +108,7 @@ class Pending:
             # Another worker may have tried it since the listing, and ended it
             if number == 0 or not self._ledger.has_ended(name):
                 return name
-            claims.keep(name)
+            claims.give_back(name)
             self.remove(name)
         return None
 

@@ -142,18 +142,21 @@ def help_edit(
     if not _wait_for_leader(request, rank, cancel, lease_s):
         return
     editor = editor or load_editor(request.config)
-    # The leader deletes the folder once it has published the outputs
-    with suppress(FileNotFoundError), Claims(workspace.claims, lease_s) as claims:
-        claims.take(f"rank-{rank.number}-{rank.run}")
-        if not _wait_until_ready(claims, cancel):
-            return
-        # The leader has already checked the outputs
-        plan = plan_edit(replace(request, overwrite=True))
-        size = model_size(plan.info, request.config, editor)
-        manifest = replace(plan.manifest(), editor=editor.identity(), size=size)
-        with workspace.joined(manifest), ClipJob(plan, editor, workspace, cancel=cancel) as job:
-            outputs = make_outputs(plan, job.size, workspace)
-            work(claims, rank, plan, job, parts(outputs, plan, workspace), cancel)
+    try:
+        # The leader deletes the folder once it has published the outputs
+        with suppress(FileNotFoundError), Claims(workspace.claims, lease_s) as claims:
+            claims.take(f"rank-{rank.number}-{rank.run}")
+            if not _wait_until_ready(claims, cancel):
+                return
+            # The leader has already checked the outputs
+            plan = plan_edit(replace(request, overwrite=True))
+            size = model_size(plan.info, request.config, editor)
+            manifest = replace(plan.manifest(), editor=editor.identity(), size=size)
+            with workspace.joined(manifest), ClipJob(plan, editor, workspace, cancel=cancel) as job:
+                outputs = make_outputs(plan, job.size, workspace)
+                work(claims, rank, plan, job, parts(outputs, plan, workspace), cancel)
+    finally:
+        workspace.leave()
 
 
 def _wait_for_leader(request: EditRequest, rank: Rank, cancel: Cancel, lease_s: float) -> bool:

@@ -27,6 +27,7 @@ import json
 import logging
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 LOCK = "lock"
 CLAIMS = "claims"
+# How often claims are deleted that somebody still writes, and how long to wait in between
+CLAIMS_TRIES, CLAIMS_WAIT_S = 20, 0.02
 PUBLISHED = "published"
 SUFFIXES = {"result": "segment", "compare": "segment", "frames": "npy", "anchors": "safetensors"}
 # Role, first frame, frame after the last, hash, the process writing it, ".part" while written
@@ -142,7 +145,7 @@ class Workspace:
             self._lock.release()
             return
         self.clear()
-        shutil.rmtree(self.claims, ignore_errors=True)
+        self._delete_claims()
         # Delete the file before releasing the lock, so that no process acquires a lock that is
         # about to be deleted. Windows cannot delete an open file.
         with suppress(PermissionError):
@@ -155,6 +158,22 @@ class Workspace:
             # Those of an output that was not written
             for folder in self._made:
                 folder.rmdir()
+
+    def _delete_claims(self) -> None:
+        """Delete the claims; a process that helped may be writing its last one."""
+        for _ in range(CLAIMS_TRIES):
+            shutil.rmtree(self.claims, ignore_errors=True)
+            if not self.claims.exists():
+                return
+            time.sleep(CLAIMS_WAIT_S)
+
+    def leave(self) -> None:
+        """Delete what a process that helped has left, if the leader has deleted all else."""
+        if (self.path / LOCK).exists() or (self.path / MANIFEST).exists():
+            return
+        shutil.rmtree(self.claims, ignore_errors=True)
+        with suppress(OSError):
+            self.path.rmdir()
 
     @contextmanager
     def joined(self, manifest: Manifest) -> Iterator[Workspace]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -285,3 +286,38 @@ def test_an_error_of_the_disk_is_no_missing_fsync(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", broken)
     with Workspace(tmp_path / "out.mp4") as workspace, pytest.raises(OSError, match="Input/output"):
         workspace.keep(0, np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_who_leaves_last_deletes_what_is_left(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+    workspace.path.mkdir(exist_ok=True)
+    workspace.claims.mkdir()
+    (workspace.claims / "rank-1.0").touch()
+    workspace.leave()
+    assert not workspace.path.exists()
+
+
+def test_who_leaves_first_deletes_nothing(out: Path):
+    with Workspace(out) as workspace:
+        begin(workspace)
+        workspace.claims.mkdir()
+        (workspace.claims / "leader.0").touch()
+        Workspace(out).leave()
+        assert (workspace.claims / "leader.0").exists()
+
+
+def test_claims_that_somebody_still_writes_are_deleted(out: Path, monkeypatch: pytest.MonkeyPatch):
+    rmtree, calls = shutil.rmtree, []
+
+    def late(path: Path, **options: object) -> None:
+        rmtree(path, **options)
+        calls.append(path)
+        if len(calls) < 3:
+            path.mkdir()
+            (path / "rank-1.0").touch()
+
+    with Workspace(out) as workspace:
+        workspace.claims.mkdir()
+        monkeypatch.setattr(shutil, "rmtree", late)
+    assert not workspace.path.exists()
