@@ -213,7 +213,7 @@ def test_a_helper_that_fails_or_dies_stops_no_list_and_rests(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(on_ray, "is_led", lambda request: True)
+    monkeypatch.setattr(on_ray, "is_led", lambda request, lease_s: True)
     LongWorker.error, LongWorker.helped = error, 0
     results = run(tmp_path, LongWorker, "a-0.mp4", "long-20.mp4", workers=2)
     assert {result.state for result in results.values()} == {"done"}
@@ -224,7 +224,7 @@ def test_a_helper_that_fails_or_dies_stops_no_list_and_rests(
 
 
 def test_dying_helpers_do_not_use_up_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(on_ray, "is_led", lambda request: True)
+    monkeypatch.setattr(on_ray, "is_led", lambda request, lease_s: True)
     monkeypatch.setattr(on_ray, "HELP_AGAIN_S", 0.0)
     LongWorker.error, LongWorker.helped = DiedError(), 0
     results = run(tmp_path, LongWorker, "a-0.mp4", "long-40.mp4", workers=2)
