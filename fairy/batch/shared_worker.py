@@ -59,8 +59,14 @@ def run_free_jobs(
                 if not any(worker.help(jobs[name]) for name in pending.names):
                     time.sleep(max(POLL_S, LISTING_SHARE * (time.monotonic() - began_s)))
                 continue
+            began_s = time.monotonic()
             if (result := worn_out(ledger, name, jobs[name], options.max_attempts)) is None:
                 result = worker.edit(renewal.of(jobs[name]))
+            if time.monotonic() - began_s > options.lease and ledger.has_ended(name):
+                # While this process was frozen, another took the job and reported it
+                ledger.claims.keep(name)
+                pending.remove(name)
+                continue
             if settle(ledger, name, result, options.max_attempts):
                 pending.remove(name)
                 on_result(result)

@@ -20,6 +20,8 @@ import fairy.batch.shared
 import fairy.batch.shared_list
 import fairy.jobs.ranks
 from fairy.batch.answers import JobResult, result_of
+from fairy.batch.clip_worker import ClipWorker
+from fairy.batch.joblist import Job
 from fairy.batch.ledger import Ledger
 from fairy.batch.outcomes import NoProgressError
 from fairy.batch.shared import run_shared_batch
@@ -169,6 +171,30 @@ def test_workers_in_processes_stop_too_where_everything_fails(
     assert len(Ledger(f"{out}/{RECORDS}").ended()) < 30
 
 
+def test_what_another_did_while_this_worker_was_frozen_is_not_reported_again(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+):
+    jobs, out = write_list(clip, "a.mp4", "b.mp4"), clip.with_name("out")
+    options = BatchOptions(cluster="shared", out=str(out), lease=1.0)
+    batch = SharedBatch(path=jobs, defaults=CONFIG, options=options)
+    numbered = {job.out_name: name for name, job in jobs_by_id(batch, lambda result: None).items()}
+
+    def edit(worker: ClipWorker, job: Job) -> JobResult:
+        result = result_of(job, "done", num_frames=NUM_FRAMES)
+        if job.out.name == "a.mp4":
+            batch.ledger().record(numbered[job.out_name], "done", asdict(result))
+            time.sleep(1.1)
+        return result
+
+    monkeypatch.setattr(ClipWorker, "edit", edit)
+    reported: list[str] = []
+    results = run_shared_batch(
+        batch, on_result=lambda result: reported.append(Path(result.output).name)
+    )
+    assert reported == ["b.mp4"]
+    assert len(results) == 2
+
+
 def test_a_list_that_has_ended_starts_no_workers(
     clip: Path, pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch
 ):
@@ -255,7 +281,7 @@ def results_in(printed: str) -> list[dict[str, Any]]:
 
 @pytest.mark.forks
 def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
-    jobs = write_list(clip, *(f"{number}.mp4" for number in range(8)))
+    jobs = write_list(clip, *(f"{number}.mp4" for number in range(20)))
     workers = [start(command(jobs), tmp_path / f"{number}.txt") for number in range(2)]
     until = time.monotonic() + 60
     while not list((tmp_path / "out").glob("*.mp4")):
@@ -266,7 +292,7 @@ def test_a_killed_worker_costs_nothing(clip: Path, tmp_path: Path):
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, -signal.SIGKILL]
     made = sorted((tmp_path / "out").glob("*.mp4"))
-    assert len(made) == 8
+    assert len(made) == 20
     assert all(len(read_video(path)) == NUM_FRAMES for path in made)
     assert len({path.read_bytes() for path in made}) == 1
     done = [
