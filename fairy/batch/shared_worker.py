@@ -62,8 +62,9 @@ def run_free_jobs(
             began_s = time.monotonic()
             if (result := worn_out(ledger, name, jobs[name], options.max_attempts)) is None:
                 result = worker.edit(renewal.of(jobs[name]))
-            if time.monotonic() - began_s > options.lease and ledger.has_ended(name):
-                # While this process was frozen, another took the job and reported it
+            may_be_known = result.state == "kept" or time.monotonic() - began_s > options.lease
+            if may_be_known and ledger.has_ended(name):
+                # One of two processes was frozen, and the other has reported the job
                 ledger.claims.keep(name)
                 pending.remove(name)
                 continue

@@ -9,7 +9,7 @@ import signal
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import fsspec
@@ -171,8 +171,9 @@ def test_workers_in_processes_stop_too_where_everything_fails(
     assert len(Ledger(f"{out}/{RECORDS}").ended()) < 30
 
 
-def test_what_another_did_while_this_worker_was_frozen_is_not_reported_again(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("state", "took_s"), [("done", 1.1), ("kept", 0.0)])
+def test_what_another_did_while_a_worker_was_frozen_is_not_reported_again(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, state: Literal["done", "kept"], took_s: float
 ):
     jobs, out = write_list(clip, "a.mp4", "b.mp4"), clip.with_name("out")
     options = BatchOptions(cluster="shared", out=str(out), lease=1.0)
@@ -180,10 +181,10 @@ def test_what_another_did_while_this_worker_was_frozen_is_not_reported_again(
     numbered = {job.out_name: name for name, job in jobs_by_id(batch, lambda result: None).items()}
 
     def edit(worker: ClipWorker, job: Job) -> JobResult:
-        result = result_of(job, "done", num_frames=NUM_FRAMES)
+        result = result_of(job, state, num_frames=NUM_FRAMES)
         if job.out.name == "a.mp4":
             batch.ledger().record(numbered[job.out_name], "done", asdict(result))
-            time.sleep(1.1)
+            time.sleep(took_s)
         return result
 
     monkeypatch.setattr(ClipWorker, "edit", edit)
