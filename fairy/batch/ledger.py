@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 State = Literal["done", "failed"]
 STATES: tuple[State, ...] = ("done", "failed")
 
-
+# Who lists the records again and again lets so many times as long pass as the last listing took
+LISTING_SHARE = 20
 # Where a worker computes; each may have its own
 _WHERE = frozenset({"device", "anchor_cache_device"})
 

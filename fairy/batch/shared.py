@@ -16,9 +16,10 @@ from multiprocessing.process import BaseProcess
 
 from fairy.batch.answers import JobResult
 from fairy.batch.joblist import Job
+from fairy.batch.ledger import LISTING_SHARE
 from fairy.batch.outcomes import MAX_DEATHS_IN_A_ROW, Breaker, NoProgressError
 from fairy.batch.shared_list import OnOpen, OnResult, SharedBatch, jobs_by_id, open_list
-from fairy.batch.shared_worker import LISTING_SHARE, run_free_jobs
+from fairy.batch.shared_worker import run_free_jobs
 from fairy.errors import FairyError, JobInterrupted
 from fairy.interrupt import Cancel
 from fairy.jobs.ranks import end_all
@@ -162,6 +163,7 @@ def _work_in_process(batch: SharedBatch, rank: Rank) -> None:
     end_with_parent()
     try:
         with Cancel().on_signals() as cancel:
+            rank.share_cores()
             # By the IDs that all workers know; then each on its own GPU
             jobs = {
                 name: replace(job, config=rank.config(job.config))

@@ -12,15 +12,14 @@ from collections.abc import Iterable
 
 from fairy.batch.clip_worker import ClipWorker
 from fairy.batch.joblist import Job
-from fairy.batch.ledger import Ledger
+from fairy.batch.ledger import LISTING_SHARE, Ledger
 from fairy.batch.outcomes import Breaker, Renewal, settle, worn_out
 from fairy.batch.shared_list import OnResult, SharedBatch
 from fairy.interrupt import Cancel
 from fairy.jobs.team import POLL_S
 
-# A listing of the records is used for so many seconds, and so many times as long as it took
+# A listing of the records is used for so many seconds, or longer (`LISTING_SHARE`)
 LISTING_S = 10.0
-LISTING_SHARE = 20
 
 
 def run_free_jobs(

@@ -78,6 +78,7 @@ def batch(
 
         shared = SharedBatch(path=jobs, defaults=config, options=run, settings_file=settings_file)
         check_list(shared)
+        has_records = bool(run.cluster) or run.workers > 1
         run_on_workers: Callable[..., list[JobResult]] = run_shared_batch
         try:
             if run.cluster == "ray":
@@ -86,7 +87,7 @@ def batch(
 
                 run_on_workers = run_ray_batch
             with BatchView(terminal(), console).shown() as view:
-                if run.cluster or run.workers > 1:
+                if has_records:
                     results = run_on_workers(
                         shared, on_result=view.result, on_open=view.watch, cancel=cancel
                     )
@@ -106,7 +107,6 @@ def batch(
             raise typer.Exit(EXIT_NO_PROGRESS) from error
     num_failed = sum(result.state == "failed" for result in results)
     if num_failed:
-        has_records = run.cluster or run.workers > 1
         show = f"`fairy batch status {shared.root}` shows why"
         why = show if has_records else "see their lines above"
         text = f"{num_failed} of {len(results)} jobs failed: {why}"

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 # How often the records are counted; without a terminal a line follows each count
 COUNT_S = 2.0
 LINE_S = 30.0
-# Counting millions of records takes at most this part of the time: one in so many seconds
-SHARE = 20
 
 
 @dataclass(frozen=True)
@@ -142,10 +140,12 @@ class BatchView:
                 self._thread.join()
 
     def _count(self) -> None:
+        from fairy.batch.ledger import LISTING_SHARE
+
         assert self._meter is not None
         often_s = COUNT_S if self._console.is_terminal else LINE_S
         took_s = 0.0
-        while not self._stop.wait(max(often_s, SHARE * took_s)):
+        while not self._stop.wait(max(often_s, LISTING_SHARE * took_s)):
             began_s = time.monotonic()
             self._show(self._meter.counts())
             took_s = time.monotonic() - began_s

@@ -67,6 +67,7 @@ def edit_with_workers(
     run = f"workers_{os.getpid()}_{time.monotonic_ns()}"
     ranks = [Rank(i, num_workers, i, num_workers, run) for i in range(num_workers)]
     before = torch.get_num_threads()
+    ranks[0].share_cores()
     config = ranks[0].config(request.config)
     # Raise errors in the request before any process starts
     plan_edit(request)
@@ -103,6 +104,7 @@ def edit_as_rank(
         FairyError, JobInterrupted: as `run_edit`; MediaError if the leader's folder is not
             visible here.
     """
+    rank.share_cores()
     request = replace(request, config=rank.config(request.config))
     if rank.number == 0:
         while True:
@@ -232,6 +234,7 @@ def _help(request: EditRequest, rank: Rank) -> None:
     logging.getLogger("fairy").setLevel(logging.ERROR)
     try:
         with Cancel().on_signals() as cancel:
+            rank.share_cores()
             help_edit(replace(request, config=rank.config(request.config)), rank, cancel)
     except JobInterrupted:
         pass

@@ -71,9 +71,12 @@ class Rank:
         run = re.sub(r"\W", "_", "_".join(words))
         return cls(number, count, local_number, local_count, run)
 
-    def config(self, config: EditConfig) -> EditConfig:
-        """Return the settings with this process's GPU, if any; set its share of CPU threads."""
+    def share_cores(self) -> None:
+        """Let torch use this process's share of the machine's cores."""
         torch.set_num_threads(max(1, usable_cores() // self.local_count))
+
+    def config(self, config: EditConfig) -> EditConfig:
+        """Return the settings with this process's GPU, if any."""
         kind = config.device.partition(":")[0]
         if kind == "cpu" or not torch.cuda.is_available():
             return config

@@ -51,19 +51,6 @@ def root() -> Iterator[str]:
     fsspec.filesystem("memory").store.clear()
 
 
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    write_video(make_frames(4, 32, 48), path, fps=10)
-    return path
-
-
-@pytest.fixture
-def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
-    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
-    return ClipWorker()
-
-
 def put(name: str, content: bytes) -> str:
     fs, path = fsspec.core.url_to_fs(name)
     fs.pipe_file(path, content)

@@ -31,26 +31,10 @@ from fairy.editors.ip2p.pipeline import FairyPipeline
 from fairy.errors import FairyError, MediaError, WorkspaceInUseError
 from fairy.interrupt import Cancel
 from fairy.jobs.workspace import Workspace
-from fairy.media.write import write_video
 from fairy.settings import BatchOptions, EditConfig
-from tests.tiny import make_frames
 
 CONFIG = EditConfig(size=32, num_inference_steps=1, frame_batch_size=2, shots="off")
 ME = WorkerIdentity("one", {"fairy": "1", "torch": "2", "platform": "Linux-1"}, "a")
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    write_video(make_frames(4, 32, 48), path, fps=10)
-    return path
-
-
-@pytest.fixture
-def worker(pipe: FairyPipeline, monkeypatch: pytest.MonkeyPatch) -> ClipWorker:
-    monkeypatch.setattr(fairy.batch.runner, "load_editor", lambda config: pipe)
-    monkeypatch.setattr(fairy.jobs.retries, "FIRST_WAIT_S", 0.0)
-    return ClipWorker()
 
 
 def caused(error: FairyError, cause: Exception) -> FairyError:
